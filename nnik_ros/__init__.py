@@ -1,0 +1,1 @@
+"""Learned incremental inverse kinematics for robot hands on ROS 2."""

@@ -1,0 +1,64 @@
+"""The one exception tree of the package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class NnikError(Exception):
+    """Base of every error raised on purpose by this package."""
+
+
+class InputError(NnikError):
+    """A value handed in is not what the call allows."""
+
+
+class FileError(NnikError):
+    """A data file (robot, driver, recipe, URDF, calibration) cannot be used as it is.
+
+    All problems found in the file are in `problems`; the message lists them one a line.
+    """
+
+    def __init__(self, source: str, problems: Iterable[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__("\n".join([f"{source}: {_count(len(self.problems))}"] + [f"  - {p}" for p in self.problems]))
+
+
+class ContractError(FileError):
+    """A network file does not fit the robot, or is damaged."""
+
+
+class Problems:
+    """Collects what is wrong with one source, so that everything is reported at once."""
+
+    def __init__(self, source: str, error: type[FileError] = FileError) -> None:
+        self.source = source
+        self._error = error
+        self._found: list[str] = []
+
+    def add(self, problem: str) -> None:
+        self._found.append(problem)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def raise_if_any(self) -> None:
+        if self._found:
+            raise self._error(self.source, self._found)
+
+
+@contextmanager
+def collecting(source: str, error: type[FileError] = FileError) -> Iterator[Problems]:
+    """Collect problems in the body, raise them together at its end."""
+    problems = Problems(source, error)
+    yield problems
+    problems.raise_if_any()
+
+
+def _count(n: int) -> str:
+    return "1 problem" if n == 1 else f"{n} problems"

@@ -1,0 +1,81 @@
+"""Rotations and rigid transforms. Quaternions are (w, x, y, z) here; (x, y, z, w) exists only in messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+def skew(v: ArrayLike) -> Array:
+    """Cross-product matrices, so that skew(v) @ u == cross(v, u). v: (..., 3); returns (..., 3, 3)."""
+    v = np.asarray(v, dtype=np.float64)
+    matrix = np.zeros((*v.shape[:-1], 3, 3))
+    matrix[..., 0, 1], matrix[..., 0, 2] = -v[..., 2], v[..., 1]
+    matrix[..., 1, 0], matrix[..., 1, 2] = v[..., 2], -v[..., 0]
+    matrix[..., 2, 0], matrix[..., 2, 1] = -v[..., 1], v[..., 0]
+    return matrix
+
+
+def rotation_about_axis(axis: ArrayLike, angle: float) -> Array:
+    """Rodrigues' formula. axis: (3,) unit vector; angle [rad]; returns (3, 3)."""
+    k = skew(axis)
+    return np.eye(3) + np.sin(angle) * k + (1.0 - np.cos(angle)) * (k @ k)
+
+
+def rotation_from_rpy(rpy: ArrayLike) -> Array:
+    """URDF fixed-axis roll, pitch, yaw [rad] (3,): Rz(yaw) Ry(pitch) Rx(roll), returns (3, 3)."""
+    roll, pitch, yaw = np.asarray(rpy, dtype=np.float64)
+    return (
+        rotation_about_axis((0, 0, 1), yaw) @ rotation_about_axis((0, 1, 0), pitch) @ rotation_about_axis((1, 0, 0), roll)
+    )
+
+
+def transform(rotation: ArrayLike, position: ArrayLike) -> Array:
+    """Homogeneous matrix (4, 4) of rotation (3, 3) and position (3,) [m]."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation
+    matrix[:3, 3] = position
+    return matrix
+
+
+def rotation_from_quat_wxyz(quat_wxyz: ArrayLike) -> Array:
+    """Unit quaternion (4,) to rotation matrix (3, 3); the quaternion is normalised first."""
+    w, x, y, z = np.asarray(quat_wxyz, dtype=np.float64) / np.linalg.norm(quat_wxyz)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def quat_wxyz_from_rotation(rotation: ArrayLike) -> Array:
+    """Rotation matrix (3, 3) to unit quaternion (4,) with w >= 0 (Shepperd's method: divide by the largest component)."""
+    r = np.asarray(rotation, dtype=np.float64)
+    trace = float(np.trace(r))
+    squares = np.array([trace, r[0, 0], r[1, 1], r[2, 2]])
+    largest = int(np.argmax(squares))
+    if largest == 0:
+        quat = np.array([1 + trace, r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]])
+    else:
+        i = largest - 1
+        j, k = (i + 1) % 3, (i + 2) % 3
+        quat = np.empty(4)
+        quat[0] = r[k, j] - r[j, k]
+        quat[1 + i] = 1 + 2 * r[i, i] - trace
+        quat[1 + j] = r[j, i] + r[i, j]
+        quat[1 + k] = r[k, i] + r[i, k]
+    quat /= np.linalg.norm(quat)
+    return quat if quat[0] >= 0 else -quat
+
+
+def frozen(values: ArrayLike, dtype: Any = np.float64) -> NDArray[Any]:
+    """A read-only copy, for arrays kept in frozen objects."""
+    copy = np.array(values, dtype=dtype)
+    copy.setflags(write=False)
+    return copy

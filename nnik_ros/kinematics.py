@@ -1,0 +1,225 @@
+"""Forward kinematics and Jacobians of all tips at once, written once for every array library.
+
+The functions work on any batch shape and on any library whose arrays know `@` and broadcasting; its namespace is passed
+as `xp` (numpy or torch), and `Chains` holds arrays of that library. `Kinematics` is the numpy face of the same code.
+
+Source of the formulas: Lynch and Park, Modern Robotics (2017): product of link transforms, section 4.1; Rodrigues'
+formula, eq. 3.51; geometric Jacobian columns axis x (tip - joint), section 5.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnik_ros.errors import InputError
+from nnik_ros.geometry import Array, frozen, skew, transform
+from nnik_ros.urdf import FIXED, Joint
+
+
+class KinematicParameters(NamedTuple):
+    """What calibration may change: the geometry of one robot, in joint and tip order.
+
+    joint_origin_position (nq, 3) [m] and joint_origin_rotation (nq, 3, 3): pose of each joint frame in the frame of the
+    joint before it (or the base); joint_zero (nq,) [rad]: added to the encoder's angle; tip_offset (nt, 3) [m]: tip in
+    the frame of its chain's last joint.
+    """
+
+    joint_origin_position: Any
+    joint_origin_rotation: Any
+    joint_zero: Any
+    tip_offset: Any
+
+
+class Topology(NamedTuple):
+    """What calibration never changes. chain (nt, depth): joint indices from base to tip, shorter chains padded with -1 at
+    the end; axis (nq, 3): unit axis in the joint frame; tip_rotation (nt, 3, 3): tip frame in its last joint's frame."""
+
+    chain: NDArray[np.int64]
+    axis: Array
+    tip_rotation: Array
+
+
+class Chains(NamedTuple):
+    """Constants of the forward kinematics: the transform over joint d of a chain is `a + sin(q) b + cos(q) c`.
+
+    a, b, c: (nt, depth, 4, 4); axis: (nt, depth, 3, 1), zero where padded; zero: (nt, depth) [rad]; tip: (nt, 4, 1).
+    """
+
+    index: Any  # (nt, depth), padding points to joint 0
+    a: Any
+    b: Any
+    c: Any
+    axis: Any
+    zero: Any
+    tip: Any
+
+
+class Frames(NamedTuple):
+    """tip_position (..., nt, 3) [m]; tip_rotation (..., nt, 3, 3): of the last joint's frame; joint_position and
+    joint_axis (..., nt, depth, 3): origin [m] and unit axis of every joint, all in the base frame."""
+
+    tip_position: Any
+    last_rotation: Any
+    joint_position: Any
+    joint_axis: Any
+
+
+def build_chains(xp: Any, topology: Topology, parameters: KinematicParameters) -> Chains:
+    """Fold parameters into the constants of `forward_kinematics`; differentiable in the parameters."""
+    index = np.maximum(topology.chain, 0)
+    real = topology.chain >= 0
+    dtype = parameters.joint_origin_position.dtype
+
+    def constant(value: Any) -> Any:
+        return xp.asarray(np.ascontiguousarray(value), dtype=dtype)
+
+    outer = topology.axis[:, :, None] * topology.axis[:, None, :]
+    origin = xp.concatenate([parameters.joint_origin_rotation, parameters.joint_origin_position[:, :, None]], axis=2)
+    origin = xp.concatenate([origin, constant(np.broadcast_to([[[0.0, 0.0, 0.0, 1.0]]], (len(outer), 1, 4)))], axis=1)
+    # Rodrigues: R = outer + sin K + (I - outer) cos, as 4x4 blocks behind each joint's origin
+    a, b, c = (
+        (origin @ constant(_homogeneous(block, corner)))[index]
+        for block, corner in ((outer, 1.0), (skew(topology.axis), 0.0), (np.eye(3) - outer, 0.0))
+    )
+    axis = constant(np.where(real[..., None], topology.axis[index], 0.0)[..., None])
+    if not real.all():
+        mask = constant(real[..., None, None].astype(np.float64))
+        a = a * mask + constant(np.eye(4)) * (1.0 - mask)
+        b, c = b * mask, c * mask
+    tip = parameters.tip_offset[:, :, None]
+    tip = xp.concatenate([tip, tip[:, :1] * 0.0 + 1.0], axis=1)
+    return Chains(index, a, b, c, axis, parameters.joint_zero[index], tip)
+
+
+def forward_kinematics(xp: Any, chains: Chains, q: Any) -> Frames:
+    """All frames of the robot at q (..., nq) [rad]; q and chains in the same library and precision."""
+    angle = q[..., chains.index] + chains.zero  # (..., nt, depth)
+    sin, cos = xp.sin(angle)[..., None, None], xp.cos(angle)[..., None, None]
+    local = chains.a + sin * chains.b + cos * chains.c  # (..., nt, depth, 4, 4)
+    here = local[..., 0, :, :]
+    frames = [here]
+    for d in range(1, local.shape[-3]):
+        here = here @ local[..., d, :, :]
+        frames.append(here)
+    stacked = xp.stack(frames, -3)  # (..., nt, depth, 4, 4)
+    tip_position = (here @ chains.tip)[..., :3, 0]
+    joint_axis = (stacked[..., :3, :3] @ chains.axis)[..., 0]
+    return Frames(tip_position, here[..., :3, :3], stacked[..., :3, 3], joint_axis)
+
+
+def jacobian(xp: Any, frames: Frames) -> Any:
+    """Position Jacobian of every tip by the joints of its own chain: (..., nt, 3, depth) [m/rad], zero where padded."""
+    arm = frames.tip_position[..., None, :] - frames.joint_position
+    axis = frames.joint_axis
+    x, y, z = axis[..., 0], axis[..., 1], axis[..., 2]
+    u, v, w = arm[..., 0], arm[..., 1], arm[..., 2]
+    return xp.stack([y * w - z * v, z * u - x * w, x * v - y * u], -2)
+
+
+@dataclass(frozen=True)
+class Kinematics:
+    """Kinematics of a robot in numpy, float64."""
+
+    topology: Topology = field(repr=False)
+    parameters: KinematicParameters = field(repr=False)
+    chains: Chains = field(repr=False)
+
+    @staticmethod
+    def build(topology: Topology, parameters: KinematicParameters) -> Kinematics:
+        parameters = KinematicParameters(*(frozen(value) for value in parameters))
+        chains = build_chains(np, topology, parameters)
+        return Kinematics(topology, parameters, Chains(*(frozen(value, value.dtype) for value in chains)))
+
+    @property
+    def nq(self) -> int:
+        return len(self.topology.axis)
+
+    @property
+    def nt(self) -> int:
+        return len(self.topology.chain)
+
+    @property
+    def depth(self) -> int:
+        """Joints of the longest chain."""
+        return self.topology.chain.shape[1]
+
+    @property
+    def reach(self) -> Array:
+        """Length of each stretched chain, first joint to tip: (nt,) [m]."""
+        lengths = np.linalg.norm(self.parameters.joint_origin_position, axis=-1)
+        after_first = np.where(self.topology.chain[:, 1:] >= 0, lengths[self.topology.chain[:, 1:]], 0.0).sum(-1)
+        return after_first + np.linalg.norm(self.parameters.tip_offset, axis=-1)
+
+    def calibrated(self, parameters: KinematicParameters) -> Kinematics:
+        """The same robot with other geometry.
+
+        Raises:
+            InputError: an array of another shape, or not finite.
+        """
+        for name, old, new in zip(parameters._fields, self.parameters, parameters, strict=True):
+            if np.shape(new) != np.shape(old) or not np.all(np.isfinite(new)):
+                raise InputError(f"{name} must be finite and of shape {np.shape(old)}, has shape {np.shape(new)}")
+        return Kinematics.build(self.topology, parameters)
+
+    def frames(self, q: Array) -> Frames:
+        """q (..., nq) [rad]."""
+        return forward_kinematics(np, self.chains, q)
+
+    def tip_position(self, q: Array) -> Array:
+        """q (..., nq) [rad]; returns (..., nt, 3) [m] in the base frame."""
+        position: Array = self.frames(q).tip_position
+        return position
+
+    def tip_rotation(self, q: Array) -> Array:
+        """q (..., nq) [rad]; returns (..., nt, 3, 3), the tip frames in the base frame."""
+        rotation: Array = self.frames(q).last_rotation @ self.topology.tip_rotation
+        return rotation
+
+    def jacobian(self, q: Array) -> Array:
+        """q (..., nq) [rad]; returns (..., nt, 3, depth) [m/rad], columns in chain order."""
+        result: Array = jacobian(np, self.frames(q))
+        return result
+
+    def digest(self) -> str:
+        """SHA-256 of topology and geometry at 1e-9, so that a network can tell the robot that it was trained for."""
+        numbers = [np.asarray(value).round(9).ravel() + 0.0 for value in (*self.topology, *self.parameters)]
+        text = json.dumps([[format(x, ".9f") for x in value.tolist()] for value in numbers])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _homogeneous(block: Array, corner: float) -> Array:
+    """(n, 3, 3) blocks in (n, 4, 4) matrices."""
+    matrix = np.zeros((len(block), 4, 4))
+    matrix[:, :3, :3] = block
+    matrix[:, 3, 3] = corner
+    return matrix
+
+
+def kinematics_of_chains(chains: list[list[Joint]], joint_names: list[str]) -> Kinematics:
+    """Fold fixed joints into their neighbours. chains: for each tip the URDF joints from base to tip; every joint of
+    `joint_names` stands in exactly one chain."""
+    nq, nt = len(joint_names), len(chains)
+    rows = [[joint_names.index(joint.name) for joint in chain if joint.kind != FIXED] for chain in chains]
+    depth = max(len(row) for row in rows)
+    chain_index = np.full((nt, depth), -1)
+    origin, axis, tip = np.zeros((nq, 4, 4)), np.zeros((nq, 3)), np.zeros((nt, 4, 4))
+    for t, chain in enumerate(chains):
+        chain_index[t, : len(rows[t])] = rows[t]
+        T_joint_here = transform(np.eye(3), np.zeros(3))
+        for joint in chain:
+            T_joint_here = T_joint_here @ joint.T_parent_joint
+            if joint.kind != FIXED:
+                i = joint_names.index(joint.name)
+                origin[i], axis[i] = T_joint_here, joint.axis
+                T_joint_here = np.eye(4)
+        tip[t] = T_joint_here
+    return Kinematics.build(
+        Topology(frozen(chain_index, np.int64), frozen(axis), frozen(tip[:, :3, :3])),
+        KinematicParameters(origin[:, :3, 3], origin[:, :3, :3], np.zeros(nq), tip[:, :3, 3]),
+    )

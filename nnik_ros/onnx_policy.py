@@ -1,0 +1,128 @@
+"""The learned step: an ONNX network that proved to belong to the robot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from nnik_ros.contract import (
+    JOINT_POSITION, JOINT_POSITION_NEXT, METADATA_KEY, OPTIONAL_INPUTS, PROBE_TOLERANCE, TIP_POSITION, TIP_TARGET,
+    Contract, check_contract, contract_from_json,
+)  # fmt: skip
+from nnik_ros.errors import ContractError, Problems
+from nnik_ros.geometry import Array
+from nnik_ros.kinematics import Kinematics
+from nnik_ros.robot import Robot
+
+
+class OnnxPolicy:
+    """One network in one onnxruntime session (one thread, no spinning: the default threads cost milliseconds in spikes)."""
+
+    name = "network"
+
+    def __init__(self, path: Path, robot: Robot, kinematics: Kinematics | None = None) -> None:
+        """Load `path`, compare it with `robot`, run its probe.
+
+        kinematics: the calibrated geometry, handed to the network's optional inputs; the robot's own when absent.
+
+        Raises:
+            ContractError: missing or damaged file, no contract, a field that differs from the robot, or a probe that
+                does not give the results of its export.
+        """
+        source = str(path)
+        self.robot = robot
+        self._session = _open(path)
+        self.contract = _read_contract(self._session, source)
+        _check_signature(self._session, robot, source)
+        check_contract(self.contract, robot, source)
+        self._constants: dict[str, NDArray[np.float32]] = {}
+        self.kinematics = robot.kinematics
+        self._run_probe(source)
+        if kinematics is not None:
+            self.kinematics = kinematics
+            self._constants = {
+                name: np.asarray(value, dtype=np.float32)
+                for name, value in zip(OPTIONAL_INPUTS, kinematics.parameters, strict=True)
+            }
+
+    def step(self, q: Array, target: Array) -> Array:
+        """See `Policy.step`. A non-finite input gives a non-finite result; the caller checks."""
+        batch = q.shape[:-1]
+        inputs = {
+            JOINT_POSITION: np.asarray(q, dtype=np.float32).reshape(-1, self.robot.nq),
+            TIP_TARGET: np.asarray(target, dtype=np.float32).reshape(-1, self.robot.nt, 3),
+            **self._constants,
+        }
+        (result,) = self._session.run([JOINT_POSITION_NEXT], inputs)
+        # float32 rounds a limit by up to 1e-7 rad: the double precision limits have the last word
+        return np.clip(result.astype(np.float64).reshape(*batch, -1), self.robot.lower, self.robot.upper)
+
+    def _run_probe(self, source: str) -> None:
+        probe = self.contract.probe
+        problems = Problems(source, ContractError)
+        try:
+            inputs = {
+                JOINT_POSITION: np.array(probe.joint_position, dtype=np.float32),
+                TIP_TARGET: np.array(probe.tip_target, dtype=np.float32),
+            }
+            results = self._session.run([JOINT_POSITION_NEXT, TIP_POSITION], inputs)
+            expected = [np.array(probe.joint_position_next), np.array(probe.tip_position)]
+        except Exception as error:  # onnxruntime raises its own, undocumented types
+            raise ContractError(source, [f"probe: cannot be run: {error}"]) from error
+        expected.append(self.robot.kinematics.tip_position(inputs[JOINT_POSITION].astype(np.float64)))
+        for name, got, wanted in zip(
+            (JOINT_POSITION_NEXT, TIP_POSITION, f"{TIP_POSITION} against the robot's kinematics"),
+            (*results, results[1]), expected, strict=True,
+        ):  # fmt: skip
+            if got.shape != wanted.shape or not np.allclose(got, wanted, rtol=0, atol=PROBE_TOLERANCE):
+                problems.add(f"probe: {name} differs from its expected values: the file is damaged or does not fit")
+        problems.raise_if_any()
+
+
+def read_contract(path: Path) -> Contract:
+    """The contract of a network file, without a robot to compare it with.
+
+    Raises:
+        ContractError: missing or damaged file, or one without a readable contract.
+    """
+    return _read_contract(_open(path), str(path))
+
+
+def _open(path: Path) -> onnxruntime.InferenceSession:
+    if not path.is_file():
+        raise ContractError(str(path), ["there is no such file"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises its own, undocumented types
+        raise ContractError(str(path), [f"is not a usable ONNX file: {' '.join(str(error).split())}"]) from error
+
+
+def _read_contract(session: onnxruntime.InferenceSession, source: str) -> Contract:
+    metadata = session.get_modelmeta().custom_metadata_map
+    if METADATA_KEY not in metadata:
+        raise ContractError(source, [f"has no metadata '{METADATA_KEY}': not a network of this package"])
+    return contract_from_json(metadata[METADATA_KEY], source)
+
+
+def _check_signature(session: onnxruntime.InferenceSession, robot: Robot, source: str) -> None:
+    problems = Problems(source, ContractError)
+    optional = {value.name: value.shape for value in session.get_overridable_initializers()}
+    wanted = {name: list(value.shape) for name, value in zip(OPTIONAL_INPUTS, robot.kinematics.parameters, strict=True)}
+    for what, given, expected in (
+        ("inputs", {i.name: i.shape[1:] for i in session.get_inputs()},
+         {JOINT_POSITION: [robot.nq], TIP_TARGET: [robot.nt, 3]}),
+        ("outputs", {o.name: o.shape[1:] for o in session.get_outputs()},
+         {JOINT_POSITION_NEXT: [robot.nq], TIP_POSITION: [robot.nt, 3]}),
+        ("optional inputs", optional, wanted),
+    ):  # fmt: skip
+        if given != expected:
+            problems.add(f"{what}: has {given}, must have {expected} (batch left out)")
+    problems.raise_if_any()

@@ -1,0 +1,149 @@
+"""A robot as data: joints and tips in order, limits, velocities, posture and kinematics, from a YAML beside a URDF."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from nnik_ros.errors import FileError, Problems
+from nnik_ros.geometry import Array, frozen
+from nnik_ros.kinematics import Kinematics, kinematics_of_chains
+from nnik_ros.urdf import FIXED, Joint, Urdf, load_urdf
+from nnik_ros.yaml_file import Section, load_mapping
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Robot:
+    """A robot with `nq` actuated joints and `nt` tips, each tip on a chain of joints of its own.
+
+    Arrays are read-only and in joint order: lower, upper, home [rad], velocity [rad/s], acceleration [rad/s^2], (nq,) each.
+    `reach` (nt,) [m] is the length of the stretched chain of each tip, an upper bound of its distance from its first joint.
+    """
+
+    name: str
+    base_frame: str
+    joint_names: tuple[str, ...]
+    tip_names: tuple[str, ...]
+    tip_links: tuple[str, ...]
+    lower: Array = field(repr=False)
+    upper: Array = field(repr=False)
+    velocity: Array = field(repr=False)
+    acceleration: Array = field(repr=False)
+    home: Array = field(repr=False)
+    kinematics: Kinematics = field(repr=False)
+    urdf: Urdf = field(repr=False)
+    urdf_path: Path = field(repr=False)
+
+    @property
+    def nq(self) -> int:
+        return len(self.joint_names)
+
+    @property
+    def nt(self) -> int:
+        return len(self.tip_names)
+
+    @property
+    def reach(self) -> Array:
+        return self.kinematics.reach
+
+    def random_joint_position(self, rng: np.random.Generator, n: int) -> Array:
+        """n joint positions, uniform within the limits: (n, nq) [rad]."""
+        return rng.uniform(self.lower, self.upper, (n, self.nq))
+
+
+def load_robot(path: Path) -> Robot:
+    """Read `path` (YAML, see config/robots/README) and the URDF that it names, relative to it.
+
+    Raises:
+        FileError: listing every unknown or missing key, unknown link or joint, wrong limit, shared or unused joint.
+    """
+    problems = Problems(str(path))
+    document = Section(load_mapping(path), "", problems)
+    document.integer("schema", low=SCHEMA, high=SCHEMA)
+    name = document.text("name")
+    document.text("description", "")
+    urdf_name = document.text("urdf")
+    base_frame = document.text("base_frame")
+    joint_sections = document.sections("joints")
+    tip_sections = document.sections("tips")
+    joint_names = [section.text("name") for section in joint_sections]
+    tips = [(section.text("name"), section.text("link")) for section in tip_sections]
+    urdf_path = path.parent / urdf_name
+    urdf = None
+    if urdf_name:
+        try:
+            urdf = load_urdf(urdf_path)
+        except FileError as error:
+            for problem in error.problems:
+                problems.add(f"{urdf_name}: {problem}")
+    _report_duplicates(joint_names, "joints", problems)
+    _report_duplicates([tip for tip, _ in tips], "tips", problems)
+    limits = [_joint_limits(section, urdf.joints.get(joint) if urdf else None, joint, problems)
+              for section, joint in zip(joint_sections, joint_names, strict=True)]  # fmt: skip
+    for section in (*joint_sections, *tip_sections, document):
+        section.finish()
+    chains = _chains(urdf, base_frame, joint_names, tips, problems) if urdf else []
+    problems.raise_if_any()
+    assert urdf is not None
+    lower, upper, velocity, acceleration, home = (frozen(column) for column in np.array(limits).T)
+    return Robot(
+        name, base_frame, tuple(joint_names), tuple(tip for tip, _ in tips), tuple(link for _, link in tips),
+        lower, upper, velocity, acceleration, home, kinematics_of_chains(chains, joint_names), urdf, urdf_path,
+    )  # fmt: skip
+
+
+def _joint_limits(section: Section, joint: Joint | None, name: str, problems: Problems) -> tuple[float, ...]:
+    """(lower, upper, velocity, acceleration, home) of one joint: the URDF's limits unless the YAML gives others."""
+    if joint is not None and joint.kind == FIXED:
+        problems.add(f"{section.where}: joint '{name}' is fixed in the URDF, must be revolute or continuous")
+        joint = None
+    lower = section.number("lower", _finite(joint.lower if joint else -math.inf))
+    upper = section.number("upper", _finite(joint.upper if joint else math.inf))
+    velocity = section.number("velocity", _finite(joint.velocity if joint else math.inf), above=0.0)
+    acceleration = section.number("acceleration", above=0.0)
+    if joint is not None and lower >= upper:
+        problems.add(f"{section.where}: lower {lower:g} must be below upper {upper:g}")
+        return (0.0, 1.0, 1.0, 1.0, 0.0)
+    home = section.number("home", 0.5 * (lower + upper), low=lower, high=upper)
+    return lower, upper, velocity, acceleration, home
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _chains(
+    urdf: Urdf, base: str, joint_names: list[str], tips: list[tuple[str, str]], problems: Problems
+) -> list[list[Joint]]:
+    chains: list[list[Joint]] = []
+    owner: dict[str, str] = {}
+    for joint in joint_names:
+        if joint not in urdf.joints:
+            problems.add(f"joints: '{joint}' is not in the URDF; its joints: {', '.join(urdf.joints)}")
+    for tip, link in tips:
+        try:
+            chain = urdf.chain(link, base)
+        except KeyError as error:
+            problems.add(f"tips: '{tip}': {error.args[0]}")
+            continue
+        for joint in (j for j in chain if j.kind != FIXED):
+            if joint.name not in joint_names:
+                problems.add(f"tips: '{tip}' hangs on joint '{joint.name}', which is not listed under joints")
+            if joint.name in owner:
+                problems.add(f"tips: '{tip}' and '{owner[joint.name]}' share joint '{joint.name}'; each tip needs its own joints")
+            owner[joint.name] = tip
+        chains.append(chain)
+    for joint in joint_names:
+        if joint in urdf.joints and joint not in owner and len(chains) == len(tips):
+            problems.add(f"joints: '{joint}' moves no tip")
+    return chains
+
+
+def _report_duplicates(names: list[str], what: str, problems: Problems) -> None:
+    for name in sorted({name for name in names if name and names.count(name) > 1}):
+        problems.add(f"{what}: '{name}' is given twice")

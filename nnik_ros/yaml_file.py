@@ -1,0 +1,151 @@
+"""Strict reading of YAML: safe loader, no duplicate keys, declared keys only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nnik_ros.errors import FileError, Problems
+
+
+def load_mapping(path: Path) -> dict[str, Any]:
+    """Read one YAML mapping.
+
+    Raises:
+        FileError: unreadable file, broken YAML, a key given twice, or a document that is no mapping.
+    """
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise FileError(str(path), [f"cannot be read: {reason}"]) from error
+    except yaml.YAMLError as error:
+        raise FileError(str(path), [f"is not valid YAML: {' '.join(str(error).split())}"]) from error
+    if not isinstance(document, dict):
+        raise FileError(str(path), [f"must be a mapping of keys to values, is {type(document).__name__}"])
+    return document
+
+
+class Section:
+    """One mapping of a YAML file, read key by key; what was not read is reported as unknown.
+
+    Every method reports to `problems` and returns a harmless default, so that reading goes on and all faults are found.
+    """
+
+    def __init__(self, values: Any, where: str, problems: Problems) -> None:
+        self.where = where
+        self._problems = problems
+        self._seen: set[str] = set()
+        if not isinstance(values, dict):
+            problems.add(f"{where or 'document'}: must be a mapping, is {_describe(values)}")
+            values = {}
+        self._values: dict[str, Any] = values
+
+    def number(
+        self, key: str, default: float | None = None, *, low: float = -math.inf, high: float = math.inf, above: float | None = None
+    ) -> float:
+        """A finite number within [low, high] (and > above, when given)."""
+        value = self._take(key, default)
+        if value is _MISSING:
+            return 0.0
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            self.wrong(key, value, "a finite number")
+            return 0.0
+        if not low <= value <= high or (above is not None and value <= above):
+            self.wrong(key, value, f"above {above:g}" if above is not None and high == math.inf else f"within [{low:g}, {high:g}]")
+        return float(value)
+
+    def integer(self, key: str, default: int | None = None, *, low: int, high: int) -> int:
+        value = self._take(key, default)
+        if value is _MISSING:
+            return low
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            self.wrong(key, value, f"an integer within [{low}, {high}]")
+            return low
+        return value
+
+    def text(self, key: str, default: str | None = None, *, choices: Iterable[str] | None = None) -> str:
+        value = self._take(key, default)
+        if value is _MISSING:
+            return ""
+        if not isinstance(value, str) or (not value and default != ""):
+            self.wrong(key, value, "a non-empty text")
+            return ""
+        if choices is not None and value not in (allowed := list(choices)):
+            self.wrong(key, value, f"one of {', '.join(allowed)}")
+        return value
+
+    def boolean(self, key: str, default: bool | None = None) -> bool:
+        value = self._take(key, default)
+        if value is _MISSING:
+            return False
+        if not isinstance(value, bool):
+            self.wrong(key, value, "true or false")
+            return False
+        return value
+
+    def items(self, key: str, default: list[Any] | None = None, *, length: int | None = None) -> list[Any]:
+        """A list, of `length` items when given."""
+        value = self._take(key, default)
+        if value is _MISSING:
+            return []
+        if not isinstance(value, list) or (length is not None and len(value) != length):
+            self.wrong(key, value, "a list" if length is None else f"a list of {length}")
+            return []
+        return value
+
+    def sections(self, key: str) -> list[Section]:
+        """A non-empty list of mappings."""
+        values = self.items(key)
+        if not values and key in self._values and not self._values[key]:
+            self.wrong(key, self._values[key], "at least one item")
+        return [Section(value, f"{self._path(key)}[{i}]", self._problems) for i, value in enumerate(values)]
+
+    def section(self, key: str, default: dict[str, Any] | None = None) -> Section:
+        value = self._take(key, default)
+        return Section({} if value is _MISSING else value, self._path(key), self._problems)
+
+    def has(self, key: str) -> bool:
+        return key in self._values
+
+    def wrong(self, key: str, given: Any, allowed: str) -> None:
+        self._problems.add(f"{self._path(key)}: is {_describe(given)}, must be {allowed}")
+
+    def finish(self) -> None:
+        """Report every key that no call asked for."""
+        for key in self._values:
+            if key not in self._seen:
+                self._problems.add(f"{self._path(str(key))}: unknown key; allowed: {', '.join(sorted(self._seen))}")
+
+    def _take(self, key: str, default: Any) -> Any:
+        self._seen.add(key)
+        if key in self._values:
+            return self._values[key]
+        if default is None:
+            self._problems.add(f"{self._path(key)}: missing")
+            return _MISSING
+        return default
+
+    def _path(self, key: str) -> str:
+        return f"{self.where}.{key}" if self.where else key
+
+
+class _StrictLoader(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.value[i][0].start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_MISSING = object()
+
+
+def _describe(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
