@@ -1,0 +1,1 @@
+"""The robot in MuJoCo: the only folder that imports mujoco."""

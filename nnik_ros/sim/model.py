@@ -1,0 +1,149 @@
+"""A MuJoCo model built in memory from a robot and its URDF: no mesh, no second description to keep equal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from nnik_ros.errors import InputError
+from nnik_ros.geometry import quat_wxyz_from_rotation
+from nnik_ros.robot import Robot
+from nnik_ros.sim.options import SimOptions
+from nnik_ros.urdf import FIXED, Joint, Link, Shape, Urdf
+
+VISUAL_GROUP, COLLISION_GROUP = 2, 3
+_STOP_SOLREF = (0.004, 1.0)  # joint stops yield for 4 ms: stiff, and still several physics steps long
+_GREY = (0.5, 0.5, 0.5, 1.0)
+
+
+def build_model(robot: Robot, options: SimOptions) -> Any:
+    """An mjModel whose world is the robot's base frame.
+
+    Bodies and joints carry the URDF's names, actuators stand in the robot's joint order. URDF joints below the base that
+    the robot does not list are held at zero. A collision cylinder counts as the capsule of its radius and length.
+
+    Raises:
+        InputError: MuJoCo refuses the model, for instance for a moving link without mass.
+    """
+    spec = mujoco.MjSpec()
+    spec.modelname = robot.name
+    spec.compiler.degree = False
+    spec.compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_FALSE
+    spec.option.gravity = options.gravity
+    spec.option.timestep = options.timestep
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST  # the drive's damping is stiff for light finger links
+    base = spec.worldbody.add_body(name=robot.base_frame)
+    rigid: dict[str, str] = {robot.base_frame: robot.base_frame}
+    _fill_body(base, robot.urdf.links[robot.base_frame])
+    _add_children(base, robot.base_frame, robot, options, rigid)
+    for i, name in enumerate(robot.joint_names):
+        _add_drive(spec, name, options, i)
+    _exclude_neighbours(spec, robot, rigid)
+    if not options.self_contact:
+        spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
+    try:
+        return spec.compile()
+    except ValueError as error:
+        raise InputError(f"robot '{robot.name}' cannot be simulated: {error}") from error
+
+
+def _add_children(body: Any, link: str, robot: Robot, options: SimOptions, rigid: dict[str, str]) -> None:
+    """Hang everything below `link`; `rigid` maps each link to the first link of the piece it is fixed to."""
+    for joint in _joints_below(robot.urdf, link):
+        T = joint.T_parent_joint
+        child = body.add_body(name=joint.child, pos=T[:3, 3], quat=quat_wxyz_from_rotation(T[:3, :3]))
+        moves = joint.name in robot.joint_names
+        rigid[joint.child] = joint.child if moves else rigid[link]
+        if moves:
+            _add_joint(child, joint, options, robot.joint_names.index(joint.name))
+        _fill_body(child, robot.urdf.links[joint.child])
+        _add_children(child, joint.child, robot, options, rigid)
+
+
+def _joints_below(urdf: Urdf, link: str) -> list[Joint]:
+    return [joint for joint in urdf.joints.values() if joint.parent == link]
+
+
+def _add_joint(body: Any, joint: Joint, options: SimOptions, i: int) -> None:
+    limited = math.isfinite(joint.lower) and math.isfinite(joint.upper)
+    body.add_joint(
+        name=joint.name,
+        type=mujoco.mjtJoint.mjJNT_HINGE,
+        axis=joint.axis,
+        limited=mujoco.mjtLimited.mjLIMITED_TRUE if limited else mujoco.mjtLimited.mjLIMITED_FALSE,
+        range=(joint.lower, joint.upper) if limited else (0.0, 0.0),
+        solref_limit=_STOP_SOLREF,
+        armature=options.armature[i],
+        frictionloss=options.friction[i],
+        damping=options.viscosity[i],
+    )
+
+
+def _fill_body(body: Any, link: Link) -> None:
+    if link.inertial is not None:
+        T = link.inertial.T_link_inertial
+        tensor = T[:3, :3] @ link.inertial.tensor @ T[:3, :3].T
+        body.explicitinertial = True
+        body.mass = link.inertial.mass
+        body.ipos = T[:3, 3]
+        body.fullinertia = [*np.diag(tensor), tensor[0, 1], tensor[0, 2], tensor[1, 2]]
+    for shape in link.visuals:
+        _add_geom(body, shape, VISUAL_GROUP, collides=False)
+    for shape in link.collisions:
+        _add_geom(body, shape, COLLISION_GROUP, collides=True)
+
+
+def _add_geom(body: Any, shape: Shape, group: int, *, collides: bool) -> None:
+    if shape.kind == "mesh":
+        return
+    kinds = {
+        "box": mujoco.mjtGeom.mjGEOM_BOX,
+        "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
+        "cylinder": mujoco.mjtGeom.mjGEOM_CAPSULE if collides else mujoco.mjtGeom.mjGEOM_CYLINDER,
+    }
+    halves = {"box": 0.5 * np.array(shape.size), "sphere": shape.size, "cylinder": (shape.size[0], 0.5 * shape.size[-1])}
+    size = np.zeros(3)
+    size[: len(halves[shape.kind])] = halves[shape.kind]
+    body.add_geom(
+        type=kinds[shape.kind],
+        size=size,
+        pos=shape.T_link_shape[:3, 3],
+        quat=quat_wxyz_from_rotation(shape.T_link_shape[:3, :3]),
+        rgba=shape.rgba or _GREY,
+        group=group,
+        contype=int(collides),
+        conaffinity=int(collides),
+    )
+
+
+def _add_drive(spec: Any, joint: str, options: SimOptions, i: int) -> None:
+    """The PD as one actuator; MuJoCo clips its force, so the damping term is inside the limit, as in the real host's loop."""
+    gain, bias = np.zeros(10), np.zeros(10)
+    gain[0] = options.stiffness[i]
+    bias[1], bias[2] = -options.stiffness[i], -options.damping[i]
+    limit = options.torque_limit[i]
+    spec.add_actuator(
+        name=joint,
+        target=joint,
+        trntype=mujoco.mjtTrn.mjTRN_JOINT,
+        gaintype=mujoco.mjtGain.mjGAIN_FIXED,
+        gainprm=gain,
+        biastype=mujoco.mjtBias.mjBIAS_AFFINE,
+        biasprm=bias,
+        forcelimited=mujoco.mjtLimited.mjLIMITED_TRUE,
+        forcerange=(-limit, limit),
+    )
+
+
+def _exclude_neighbours(spec: Any, robot: Robot, rigid: dict[str, str]) -> None:
+    """No contact across one joint. MuJoCo does this too, but not for neighbours of a piece fixed to the world."""
+    for joint in robot.urdf.joints.values():
+        if joint.kind == FIXED or joint.name not in robot.joint_names or joint.child not in rigid:
+            continue
+        ends = [[link for link, first in rigid.items() if first == rigid[end]] for end in (joint.parent, joint.child)]
+        for one in ends[0]:
+            for other in ends[1]:
+                spec.add_exclude(bodyname1=one, bodyname2=other)

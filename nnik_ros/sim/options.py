@@ -1,0 +1,88 @@
+"""How a robot is simulated, as data: gravity, physics step and the drive of every joint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from nnik_ros.errors import Problems
+from nnik_ros.geometry import Array, frozen
+from nnik_ros.robot import Robot
+from nnik_ros.yaml_file import Section, load_mapping
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class SimOptions:
+    """Physics of one robot. Arrays are read-only and in the robot's joint order, (nq,) each.
+
+    gravity (3,) [m/s^2] in the base frame; timestep [s]. The drive of a joint is a PD on position commands,
+    torque = clip(stiffness (command - q) - damping dq, +-torque_limit), with stiffness [N m/rad], damping [N m s/rad],
+    torque_limit [N m]; armature [kg m^2] is the gear's and motor's inertia seen at the joint, friction [N m] its dry and
+    viscosity [N m s/rad] its viscous friction, both outside the torque limit.
+    """
+
+    gravity: Array
+    timestep: float
+    self_contact: bool
+    stiffness: Array = field(repr=False)
+    damping: Array = field(repr=False)
+    torque_limit: Array = field(repr=False)
+    armature: Array = field(repr=False)
+    friction: Array = field(repr=False)
+    viscosity: Array = field(repr=False)
+
+
+def load_sim_options(path: Path, robot: Robot) -> SimOptions:
+    """Read the simulation file of `robot`; its joints may stand in any order.
+
+    Raises:
+        FileError: listing every unknown, missing or duplicate key, every joint that the robot lacks or the file leaves
+            out, and every number outside its range.
+    """
+    problems = Problems(str(path))
+    document = Section(load_mapping(path), "", problems)
+    document.integer("schema", low=SCHEMA, high=SCHEMA)
+    document.text("description", "")
+    gravity = _gravity(document)
+    timestep = document.number("timestep", low=1e-5, high=0.01)
+    self_contact = document.boolean("self_contact")
+    drives: dict[str, list[float]] = {}
+    for section in document.sections("joints"):
+        name = section.text("name")
+        if name in drives:
+            problems.add(f"{section.where}.name: '{name}' is given twice")
+        drives[name] = [
+            section.number("stiffness", low=0.0),
+            section.number("damping", low=0.0),
+            section.number("torque_limit", above=0.0),
+            section.number("armature", low=0.0),
+            section.number("friction", low=0.0),
+            section.number("viscosity", low=0.0),
+        ]
+        section.finish()
+    document.finish()
+    _compare_names(list(drives), robot, problems)
+    problems.raise_if_any()
+    columns = (frozen(column) for column in np.array([drives[name] for name in robot.joint_names]).T)
+    return SimOptions(gravity, timestep, self_contact, *columns)
+
+
+def _gravity(document: Section) -> Array:
+    values = document.items("gravity", length=3)
+    numbers = [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool) and np.isfinite(v)]
+    if len(numbers) != len(values):
+        document.wrong("gravity", values, "3 finite numbers")
+    return frozen(numbers)
+
+
+def _compare_names(names: list[str], robot: Robot, problems: Problems) -> None:
+    for name in names:
+        if name not in robot.joint_names:
+            problems.add(f"joints: '{name}' is not a joint of robot '{robot.name}'; its joints: {', '.join(robot.joint_names)}")
+    for name in robot.joint_names:
+        if name not in names:
+            problems.add(f"joints: '{name}' of robot '{robot.name}' is missing")
