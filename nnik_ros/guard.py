@@ -13,6 +13,9 @@ from nnik_ros.geometry import Array
 from nnik_ros.policy import Policy
 
 
+_RESOLUTION = 1e-6  # of the reach; a tip closer to its target has arrived, as far as float32 can tell
+
+
 class Solver(IntEnum):
     """Which step a tip took."""
 
@@ -43,10 +46,8 @@ class GuardedPolicy:
         self.robot = policy.robot
         self.kinematics = policy.kinematics
         self._stand_in = stand_in
-        chain = self.kinematics.topology.chain
-        self._tip_of_joint = np.empty(self.robot.nq, dtype=np.int64)
-        for tip, joints in enumerate(chain):
-            self._tip_of_joint[joints[joints >= 0]] = tip
+        self._tip_of_joint = self.kinematics.tip_of_joint
+        self._resolution = _RESOLUTION * self.kinematics.reach
 
     def step(self, q: Array, target: Array) -> Array:
         """See `Policy.step`."""
@@ -56,23 +57,29 @@ class GuardedPolicy:
         """One checked increment from q (..., nq) to target (..., nt, 3). use_policy=False: the stand-in alone."""
         frames = self.kinematics.frames(q)
         start = _distance(frames.tip_position, target)
-        candidates: list[Array] = []
+        arrived = start <= self._resolution
+        if arrived.all():
+            return GuardedStep(q, start, start, np.full(start.shape, Solver.HOLD))
+        candidates, solvers = [q], [Solver.HOLD]
         if use_policy:
             first = self.policy.step(q, target)
-            error = _distance(self.kinematics.tip_position(first), target)
-            if (error < start).all():  # the usual case: done after one check (NaN compares false)
-                return GuardedStep(first, error, start, np.full(start.shape, Solver.NETWORK))
-            candidates = [first] + [q + f * (first - q) for f in self._fractions]
-        solvers = [Solver.NETWORK] + [Solver.SHORTENED] * len(self._fractions) if use_policy else []
+            candidates, solvers = [q, first], [Solver.HOLD, Solver.NETWORK]
+            errors = np.stack([start, _distance(self.kinematics.tip_position(first), target)])
+            if ((errors[1] < start) | arrived).all():  # the usual case: done after one check (NaN compares false)
+                return self._choose(np.stack(candidates), np.array(solvers), errors)
+            candidates += [q + f * (first - q) for f in self._fractions]
+            solvers += [Solver.SHORTENED] * len(self._fractions)
         damped = self._stand_in.step_from(q, frames, target)
-        candidates += [damped] + [q + f * (damped - q) for f in self._fractions] + [q]
-        solvers += [Solver.STAND_IN] * (1 + len(self._fractions)) + [Solver.HOLD]
-        return self._choose(np.stack(candidates), np.array(solvers), start, target)
+        candidates += [damped] + [q + f * (damped - q) for f in self._fractions]
+        solvers += [Solver.STAND_IN] * (1 + len(self._fractions))
+        stacked = np.stack(candidates)
+        return self._choose(stacked, np.array(solvers), _distance(self.kinematics.tip_position(stacked), target))
 
-    def _choose(self, candidates: Array, solvers: NDArray[np.int64], start: Array, target: Array) -> GuardedStep:
-        errors = _distance(self.kinematics.tip_position(candidates), target)  # (candidates, ..., nt)
+    def _choose(self, candidates: Array, solvers: NDArray[np.int64], errors: Array) -> GuardedStep:
+        """candidates (n, ..., nq) with the present position first, solvers (n,), errors (n, ..., nt)."""
+        start = errors[0]
         helps = errors < start
-        helps[-1] = True  # holding is always allowed
+        helps[0] = ~helps.any(axis=0)
         choice = helps.argmax(axis=0)  # (..., nt)
         q = np.take_along_axis(candidates, choice[..., self._tip_of_joint][None], axis=0)[0]
         error = np.take_along_axis(errors, choice[None], axis=0)[0]

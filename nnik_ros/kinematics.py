@@ -61,11 +61,11 @@ class Chains(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """tip_position (..., nt, 3) [m]; tip_rotation (..., nt, 3, 3): of the last joint's frame; joint_position and
-    joint_axis (..., nt, depth, 3): origin [m] and unit axis of every joint, all in the base frame."""
+    """tip_position (..., nt, 3) [m]; joint_rotation (..., nt, depth, 3, 3), joint_position [m] and joint_axis
+    (..., nt, depth, 3): frame and unit axis of every joint, moved by that joint; all in the base frame."""
 
     tip_position: Any
-    last_rotation: Any
+    joint_rotation: Any
     joint_position: Any
     joint_axis: Any
 
@@ -109,8 +109,8 @@ def forward_kinematics(xp: Any, chains: Chains, q: Any) -> Frames:
         frames.append(here)
     stacked = xp.stack(frames, -3)  # (..., nt, depth, 4, 4)
     tip_position = (here @ chains.tip)[..., :3, 0]
-    joint_axis = (stacked[..., :3, :3] @ chains.axis)[..., 0]
-    return Frames(tip_position, here[..., :3, :3], stacked[..., :3, 3], joint_axis)
+    rotation = stacked[..., :3, :3]
+    return Frames(tip_position, rotation, stacked[..., :3, 3], (rotation @ chains.axis)[..., 0])
 
 
 def jacobian(xp: Any, frames: Frames) -> Any:
@@ -150,6 +150,14 @@ class Kinematics:
         return self.topology.chain.shape[1]
 
     @property
+    def tip_of_joint(self) -> NDArray[np.int64]:
+        """The tip that each joint moves: (nq,)."""
+        tips = np.empty(self.nq, dtype=np.int64)
+        for tip, joints in enumerate(self.topology.chain):
+            tips[joints[joints >= 0]] = tip
+        return tips
+
+    @property
     def reach(self) -> Array:
         """Length of each stretched chain, first joint to tip: (nt,) [m]."""
         lengths = np.linalg.norm(self.parameters.joint_origin_position, axis=-1)
@@ -178,7 +186,7 @@ class Kinematics:
 
     def tip_rotation(self, q: Array) -> Array:
         """q (..., nq) [rad]; returns (..., nt, 3, 3), the tip frames in the base frame."""
-        rotation: Array = self.frames(q).last_rotation @ self.topology.tip_rotation
+        rotation: Array = self.frames(q).joint_rotation[..., -1, :, :] @ self.topology.tip_rotation
         return rotation
 
     def jacobian(self, q: Array) -> Array:

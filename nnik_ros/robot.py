@@ -15,6 +15,7 @@ from nnik_ros.urdf import FIXED, Joint, Urdf, load_urdf
 from nnik_ros.yaml_file import Section, load_mapping
 
 SCHEMA = 1
+_TIP_MOTION_OF_REACH = np.array([3.0, 30.0, 3000.0])  # velocity, acceleration, jerk of a tip over its reach, where none are given
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Robot:
     """A robot with `nq` actuated joints and `nt` tips, each tip on a chain of joints of its own.
 
     Arrays are read-only and in joint order: lower, upper, home [rad], velocity [rad/s], acceleration [rad/s^2], (nq,) each.
-    `reach` (nt,) [m] is the length of the stretched chain of each tip, an upper bound of its distance from its first joint.
+    Tip arrays (nt,): tip_velocity [m/s], tip_acceleration [m/s^2], tip_jerk [m/s^3] bound the motion of the references.
     """
 
     name: str
@@ -35,6 +36,9 @@ class Robot:
     velocity: Array = field(repr=False)
     acceleration: Array = field(repr=False)
     home: Array = field(repr=False)
+    tip_velocity: Array = field(repr=False)
+    tip_acceleration: Array = field(repr=False)
+    tip_jerk: Array = field(repr=False)
     kinematics: Kinematics = field(repr=False)
     urdf: Urdf = field(repr=False)
     urdf_path: Path = field(repr=False)
@@ -47,17 +51,13 @@ class Robot:
     def nt(self) -> int:
         return len(self.tip_names)
 
-    @property
-    def reach(self) -> Array:
-        return self.kinematics.reach
-
     def random_joint_position(self, rng: np.random.Generator, n: int) -> Array:
         """n joint positions, uniform within the limits: (n, nq) [rad]."""
         return rng.uniform(self.lower, self.upper, (n, self.nq))
 
 
 def load_robot(path: Path) -> Robot:
-    """Read `path` (YAML, see config/robots/README) and the URDF that it names, relative to it.
+    """Read `path` (YAML, for example config/robots/allegro_right.yaml) and the URDF that it names, relative to it.
 
     Raises:
         FileError: listing every unknown or missing key, unknown link or joint, wrong limit, shared or unused joint.
@@ -85,15 +85,18 @@ def load_robot(path: Path) -> Robot:
     _report_duplicates([tip for tip, _ in tips], "tips", problems)
     limits = [_joint_limits(section, urdf.joints.get(joint) if urdf else None, joint, problems)
               for section, joint in zip(joint_sections, joint_names, strict=True)]  # fmt: skip
+    tip_motion = np.array([_tip_motion(section) for section in tip_sections])
     for section in (*joint_sections, *tip_sections, document):
         section.finish()
     chains = _chains(urdf, base_frame, joint_names, tips, problems) if urdf else []
     problems.raise_if_any()
     assert urdf is not None
-    lower, upper, velocity, acceleration, home = (frozen(column) for column in np.array(limits).T)
+    kinematics = kinematics_of_chains(chains, joint_names)
+    motion = np.where(np.isnan(tip_motion), _TIP_MOTION_OF_REACH * kinematics.reach[:, None], tip_motion)
     return Robot(
         name, base_frame, tuple(joint_names), tuple(tip for tip, _ in tips), tuple(link for _, link in tips),
-        lower, upper, velocity, acceleration, home, kinematics_of_chains(chains, joint_names), urdf, urdf_path,
+        *(frozen(column) for column in np.array(limits).T), *(frozen(column) for column in motion.T),
+        kinematics, urdf, urdf_path,
     )  # fmt: skip
 
 
@@ -111,6 +114,12 @@ def _joint_limits(section: Section, joint: Joint | None, name: str, problems: Pr
         return (0.0, 1.0, 1.0, 1.0, 0.0)
     home = section.number("home", 0.5 * (lower + upper), low=lower, high=upper)
     return lower, upper, velocity, acceleration, home
+
+
+def _tip_motion(section: Section) -> tuple[float, ...]:
+    """(velocity, acceleration, jerk) of one tip, nan where the file leaves the choice to the reach."""
+    keys = ("velocity", "acceleration", "jerk")
+    return tuple(section.number(key, above=0.0) if section.has(key) else math.nan for key in keys)
 
 
 def _finite(value: float) -> float | None:

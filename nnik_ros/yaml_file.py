@@ -110,6 +110,8 @@ class Section:
         return Section({} if value is _MISSING else value, self._path(key), self._problems)
 
     def has(self, key: str) -> bool:
+        """Whether an optional key is given; it counts as known either way."""
+        self._seen.add(key)
         return key in self._values
 
     def wrong(self, key: str, given: Any, allowed: str) -> None:

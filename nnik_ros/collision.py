@@ -1,0 +1,146 @@
+"""Self-collision: distances between the capsules of the links, cheap enough for every tick.
+
+Every collision cylinder (with round ends) and sphere of the URDF becomes a capsule, a box a row of parallel capsules that fill it.
+Links of one finger are not checked against each other: their joint limits keep them apart.
+Segment distance after Ericson, Real-Time Collision Detection (2005), section 5.1.9.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnik_ros.geometry import Array
+from nnik_ros.robot import Robot
+from nnik_ros.urdf import FIXED, Shape
+
+_BASE = -1  # tip number of what is fixed to the base
+_CAPSULES_ACROSS = 5  # at most, along the middle side of a box
+
+
+class CollisionModel:
+    """Pairs of capsules that may touch, and the tips (fingers) that they belong to."""
+
+    def __init__(self, robot: Robot) -> None:
+        self._kinematics = robot.kinematics
+        capsules = _capsules(robot)
+        self._tip = np.array([tip for tip, _, _, _ in capsules], dtype=np.int64)
+        self._frame = np.array([max(depth, 0) for _, depth, _, _ in capsules], dtype=np.int64)
+        self._ends = np.array([ends for _, _, ends, _ in capsules]).reshape(-1, 2, 3)  # in the frame of its joint
+        self._radius = np.array([radius for _, _, _, radius in capsules])
+        self._on_base = self._tip == _BASE
+        pairs = [
+            (i, j)
+            for i, j in itertools.combinations(range(len(capsules)), 2)
+            if self._tip[i] != self._tip[j] and not _neighbours(capsules[i][:2], capsules[j][:2])
+        ]
+        at_home = self._distances(robot.home, pairs)
+        # what touches at home is the shape of the simplified links, not a collision that anything could avoid
+        kept = [pair for pair, distance in zip(pairs, at_home, strict=True) if distance > 0.0]
+        self._pairs = np.array(kept, dtype=np.int64).reshape(-1, 2)
+        self.pair_tips = self._tip[self._pairs]  # (pairs, 2) tip numbers, -1 for the base
+
+    def distances(self, q: Array) -> Array:
+        """q (nq,) [rad]; returns the clearance of every pair (pairs,) [m], negative where they overlap."""
+        return self._distances(q, self._pairs)
+
+    def _distances(self, q: Array, pairs: NDArray[np.int64] | list[tuple[int, int]]) -> Array:
+        if len(pairs) == 0:
+            return np.zeros(0)
+        first, second = np.asarray(pairs).T
+        ends = self._ends_in_base(q)
+        between = segment_distance(ends[first, 0], ends[first, 1], ends[second, 0], ends[second, 1])
+        return between - self._radius[first] - self._radius[second]
+
+    def _ends_in_base(self, q: Array) -> Array:
+        frames = self._kinematics.frames(q)
+        R, p = frames.joint_rotation[self._tip, self._frame], frames.joint_position[self._tip, self._frame]
+        ends = self._ends @ np.swapaxes(R, -1, -2) + p[:, None, :]
+        return np.where(self._on_base[:, None, None], self._ends, ends)
+
+
+def segment_distance(p1: Array, q1: Array, p2: Array, q2: Array) -> Array:
+    """Smallest distance between segments p1-q1 and p2-q2: (..., 3) [m] each, returns (...) [m]."""
+    d1, d2, r = q1 - p1, q2 - p2, p1 - p2
+    a, e, f = _dot(d1, d1), _dot(d2, d2), _dot(d2, r)
+    c, b = _dot(d1, r), _dot(d1, d2)
+    tiny = 1e-15
+    denominator = a * e - b * b
+    s = np.where(denominator > tiny, np.clip((b * f - c * e) / np.maximum(denominator, tiny), 0.0, 1.0), 0.0)
+    t = np.where(e > tiny, (b * s + f) / np.maximum(e, tiny), 0.0)
+    t_clipped = np.clip(t, 0.0, 1.0)
+    s = np.where((t != t_clipped) | (denominator <= tiny), np.clip((b * t_clipped - c) / np.maximum(a, tiny), 0.0, 1.0), s)
+    gap = r + s[..., None] * d1 - t_clipped[..., None] * d2
+    distance: Array = np.sqrt(_dot(gap, gap))
+    return distance
+
+
+def _dot(u: Array, v: Array) -> Array:
+    product: Array = (u * v).sum(axis=-1)
+    return product
+
+
+def _neighbours(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """The base and the first link of a finger are joined, and swing about each other without touching."""
+    (tip_1, depth_1), (tip_2, depth_2) = first, second
+    return (tip_1 == _BASE and depth_2 == 0) or (tip_2 == _BASE and depth_1 == 0)
+
+
+def _capsules(robot: Robot) -> list[tuple[int, int, Array, float]]:
+    """(tip, depth in its chain, ends (2, 3) in the joint frame [m], radius [m]) of every collision shape."""
+    found = []
+    for link in robot.urdf.links.values():
+        tip, depth, T_joint_link = _place(robot, link.name)
+        for shape in link.collisions:
+            for ends, radius in _shape_capsules(shape):
+                T = T_joint_link @ shape.T_link_shape
+                found.append((tip, depth, ends @ T[:3, :3].T + T[:3, 3], radius))
+    return found
+
+
+def _place(robot: Robot, link: str) -> tuple[int, int, Array]:
+    """The tip and joint (by depth) that carry a link, and the link's pose in that joint's frame; (-1, -1, ...) on the base."""
+    try:
+        chain = robot.urdf.chain(link, robot.base_frame)
+    except KeyError:  # above the base frame: does not move against it, and is not part of what moves
+        return _BASE, -1, np.eye(4)
+    T = np.eye(4)
+    last = None
+    for joint in chain:
+        T = T @ joint.T_parent_joint
+        if joint.kind != FIXED:
+            last, T = joint.name, np.eye(4)
+    if last is None:
+        return _BASE, -1, T
+    number = robot.joint_names.index(last)
+    tip, depth = np.argwhere(robot.kinematics.topology.chain == number)[0]
+    return int(tip), int(depth), T
+
+
+def _shape_capsules(shape: Shape) -> list[tuple[Array, float]]:
+    if shape.kind == "sphere":
+        return [(np.zeros((2, 3)), shape.size[0])]
+    if shape.kind == "cylinder":
+        radius, length = shape.size
+        return [(np.array([[0, 0, -length / 2], [0, 0, length / 2]]), radius)]
+    if shape.kind == "box":
+        return _box_capsules(np.array(shape.size))
+    return []
+
+
+def _box_capsules(size: Array) -> list[tuple[Array, float]]:
+    """Parallel capsules along the longest side that fill a box up to its rounded edges."""
+    thin, middle, long = np.argsort(size)
+    radius = size[thin] / 2
+    n = max(1, min(_CAPSULES_ACROSS, int(np.ceil((size[middle] - 2 * radius) / radius)) + 1))
+    offsets = np.linspace(-1, 1, n) * (size[middle] / 2 - radius) if n > 1 else np.zeros(1)
+    half = size[long] / 2 - radius
+    capsules = []
+    for offset in offsets:
+        ends = np.zeros((2, 3))
+        ends[:, middle] = offset
+        ends[:, long] = -half, half
+        capsules.append((ends, float(radius)))
+    return capsules

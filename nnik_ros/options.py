@@ -1,0 +1,81 @@
+"""Options declared once: default, doc, unit and range live in the dataclass field, and everything else reads them there."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar, get_type_hints
+
+from nnik_ros.errors import Problems
+
+_Options = TypeVar("_Options")
+
+
+class OptionInfo(NamedTuple):
+    """One option. `live`: may change while running; `choices` is empty when any value in [low, high] is allowed."""
+
+    name: str
+    type: type
+    default: Any
+    doc: str
+    unit: str
+    low: float
+    high: float
+    choices: tuple[str, ...]
+    live: bool
+
+    @property
+    def allowed(self) -> str:
+        if self.choices:
+            return f"one of {', '.join(repr(choice) for choice in self.choices)}"
+        if self.type in (int, float):
+            noun = "an integer" if self.type is int else "a finite number"
+            return f"{noun} within [{self.low:g}, {self.high:g}]" + (f" {self.unit}" if self.unit else "")
+        return {bool: "true or false", str: "a text"}[self.type]
+
+    def accepts(self, value: Any) -> bool:
+        if self.type is bool or isinstance(value, bool):
+            return self.type is bool and isinstance(value, bool)
+        if self.type is str:
+            return isinstance(value, str) and (not self.choices or value in self.choices)
+        kinds = (int,) if self.type is int else (int, float)
+        return isinstance(value, kinds) and math.isfinite(value) and self.low <= value <= self.high
+
+
+def option(
+    default: Any,
+    doc: str,
+    *,
+    unit: str = "",
+    low: float = -math.inf,
+    high: float = math.inf,
+    choices: Sequence[str] = (),
+    live: bool = True,
+) -> Any:
+    """A dataclass field that carries its own declaration."""
+    metadata = {"doc": doc, "unit": unit, "low": low, "high": high, "choices": tuple(choices), "live": live}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def describe(kind: type) -> list[OptionInfo]:
+    """The declarations of an options dataclass, in order."""
+    hints = get_type_hints(kind)
+    return [OptionInfo(f.name, hints[f.name], f.default, **f.metadata) for f in dataclasses.fields(kind)]
+
+
+def from_mapping(kind: type[_Options], values: Mapping[str, Any], source: str) -> _Options:
+    """An instance with `values` over the defaults.
+
+    Raises:
+        FileError: naming every unknown option and every value that is not allowed.
+    """
+    problems = Problems(source)
+    infos = {info.name: info for info in describe(kind)}
+    for name, value in values.items():
+        if name not in infos:
+            problems.add(f"{name}: unknown option; allowed: {', '.join(infos)}")
+        elif not infos[name].accepts(value):
+            problems.add(f"{name}: is {value!r}, must be {infos[name].allowed}")
+    problems.raise_if_any()
+    return kind(**{name: infos[name].type(value) for name, value in values.items()})
