@@ -102,16 +102,16 @@ def _link(name: str, link: DhLink, radius: float) -> str:
     along = (0.0, math.atan2(link.a, link.d) if length else 0.0, 0.0)
     across, axial = link.mass * (3 * radius**2 + length**2) / 12, link.mass * radius**2 / 2  # solid cylinder
     hub = f'<geometry><cylinder radius="{_number(1.6 * radius)}" length="{_number(2.6 * radius)}"/></geometry>'
-    start = f'<geometry><sphere radius="{_number(radius)}"/></geometry>'
     rod = f'{_origin(middle, along)}<geometry><cylinder radius="{_number(radius)}" length="{_number(length)}"/></geometry>'
     lines = [
         f'<inertial>{_origin(middle, along)}<mass value="{_number(link.mass)}"/><inertia ixx="{_number(across)}" ixy="0" '
         f'ixz="0" iyy="{_number(across)}" iyz="0" izz="{_number(axial)}"/></inertial>',
         f'<visual>{hub}<material name="hinge"/></visual>',
-        f"<collision>{start}</collision>",
     ]
     if length:
         lines += [f'<visual>{rod}<material name="link"/></visual>', f"<collision>{rod}</collision>"]
+    else:
+        lines += [f'<collision><geometry><sphere radius="{_number(radius)}"/></geometry></collision>']
     return f'  <link name="{name}">\n' + "".join(f"    {line}\n" for line in lines) + "  </link>\n"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnik_ros.errors import Problems
+from nnik_ros.errors import InputError, Problems
 from nnik_ros.geometry import Array, frozen
 from nnik_ros.robot import Robot
 from nnik_ros.yaml_file import Section, load_mapping
@@ -47,6 +47,9 @@ def load_sim_options(path: Path, robot: Robot) -> SimOptions:
     document = Section(load_mapping(path), "", problems)
     document.integer("schema", low=SCHEMA, high=SCHEMA)
     document.text("description", "")
+    names = document.items("robots")
+    if not all(isinstance(name, str) for name in names):
+        document.wrong("robots", names, "a list of robot names")
     gravity = _gravity(document)
     timestep = document.number("timestep", low=1e-5, high=0.01)
     self_contact = document.boolean("self_contact")
@@ -69,6 +72,22 @@ def load_sim_options(path: Path, robot: Robot) -> SimOptions:
     problems.raise_if_any()
     columns = (frozen(column) for column in np.array([drives[name] for name in robot.joint_names]).T)
     return SimOptions(gravity, timestep, self_contact, *columns)
+
+
+def find_sim_file(folder: Path, robot_name: str) -> Path:
+    """The simulation file of `folder` that lists `robot_name` under its key `robots`.
+
+    Raises:
+        InputError: no file lists it; the message names the robots that can be simulated.
+        FileError: a file of the folder cannot be read.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        robots = load_mapping(path).get("robots")
+        found.update({name: path for name in robots if isinstance(name, str)} if isinstance(robots, list) else {})
+    if robot_name not in found:
+        raise InputError(f"{folder}: no simulation file for robot '{robot_name}'; there are some for: {', '.join(found) or 'none'}")
+    return found[robot_name]
 
 
 def _gravity(document: Section) -> Array:

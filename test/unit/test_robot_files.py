@@ -1,0 +1,256 @@
+"""The shipped robots are what their makers say, and faulty robot files are refused with every fault named."""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from nnik_ros.errors import FileError
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.urdf import FIXED, load_urdf
+
+ROOT = Path(__file__).resolve().parents[2]
+ROBOT_FILES = sorted((ROOT / "config" / "robots").glob("*.yaml"))
+URDF_FILES = sorted((ROOT / "urdf").glob("*.urdf"))
+REFERENCE = yaml.safe_load((Path(__file__).parent / "data" / "allegro_fk_reference.yaml").read_text())
+MIRROR = np.diag([1.0, -1.0, 1.0])
+ABDUCTION = [0, 4, 8]  # the joints whose sign differs between the hands
+
+
+def shipped(name: str) -> Robot:
+    return load_robot(ROOT / "config" / "robots" / f"{name}.yaml")
+
+
+def mirrored_joints(q: np.ndarray) -> np.ndarray:
+    sign = np.ones(q.shape[-1])
+    sign[ABDUCTION] = -1.0
+    return q * sign
+
+
+def test_four_robots_are_shipped() -> None:
+    assert {path.stem for path in ROBOT_FILES} == {"allegro_right", "allegro_left", "planar_2r", "spatial_2j"}
+
+
+@pytest.mark.parametrize("path", ROBOT_FILES, ids=lambda path: path.stem)
+class TestShippedRobot:
+    def test_it_loads_under_the_name_of_its_file_and_says_what_it_is(self, path: Path) -> None:
+        assert load_robot(path).name == path.stem
+        assert len(yaml.safe_load(path.read_text())["description"]) > 20
+
+    def test_home_is_away_from_the_limits_and_inside_them(self, path: Path) -> None:
+        robot = load_robot(path)
+        assert np.all(robot.home > robot.lower + 0.01) and np.all(robot.home < robot.upper - 0.01)
+
+    def test_no_joint_is_asked_for_more_speed_than_its_urdf_allows(self, path: Path) -> None:
+        robot = load_robot(path)
+        assert all(v <= robot.urdf.joints[name].velocity for name, v in zip(robot.joint_names, robot.velocity, strict=True))
+
+
+@pytest.mark.parametrize("path", URDF_FILES, ids=lambda path: path.stem)
+class TestShippedUrdf:
+    def test_some_robot_uses_it(self, path: Path) -> None:
+        assert path in {load_robot(robot_file).urdf_path.resolve() for robot_file in ROBOT_FILES}
+
+    def test_every_moved_link_has_a_possible_inertia(self, path: Path) -> None:
+        urdf = load_urdf(path)
+        for joint in urdf.joints.values():
+            inertial = urdf.links[joint.child].inertial
+            if joint.kind == FIXED and inertial is None:
+                continue
+            assert inertial is not None, joint.child
+            moments = np.linalg.eigvalsh(inertial.tensor)
+            assert inertial.mass > 0 and moments[0] > 0 and moments[0] + moments[1] >= moments[2] * (1 - 1e-3), joint.child
+
+    def test_every_moving_joint_states_effort_and_velocity_as_ros_demands(self, path: Path) -> None:
+        for joint in load_urdf(path).joints.values():
+            assert joint.kind == FIXED or (math.isfinite(joint.effort) and math.isfinite(joint.velocity)), joint.name
+
+    def test_everything_that_is_drawn_has_a_colour_and_needs_no_mesh(self, path: Path) -> None:
+        for link in load_urdf(path).links.values():
+            assert all(shape.rgba is not None and shape.kind != "mesh" for shape in link.visuals), link.name
+
+    def test_every_attribute_is_free_of_negative_zero(self, path: Path) -> None:
+        words = [word for e in ElementTree.parse(path).iter() for value in e.attrib.values() for word in value.split()]
+        assert not {"-0", "-0.0"} & set(words)
+
+
+class TestAllegro:
+    @pytest.mark.parametrize("side", ["right", "left"])
+    @pytest.mark.parametrize("posture", sorted(REFERENCE["joint_position"]))
+    def test_tips_lie_where_the_reference_puts_them(self, side: str, posture: str) -> None:
+        tips = shipped(f"allegro_{side}").kinematics.tip_position(np.array(REFERENCE["joint_position"][posture]))
+        np.testing.assert_allclose(tips, REFERENCE["tip_position"][side][posture], rtol=0, atol=1e-6)
+
+    def test_left_hand_is_the_mirror_image_of_the_right_hand(self) -> None:
+        right, left = shipped("allegro_right"), shipped("allegro_left")
+        q = right.random_joint_position(np.random.default_rng(7), 200)
+        expected = right.kinematics.tip_position(q) @ MIRROR
+        np.testing.assert_allclose(left.kinematics.tip_position(mirrored_joints(q)), expected, rtol=0, atol=1e-9)
+
+    def test_both_hands_rest_in_mirrored_home_poses(self) -> None:
+        np.testing.assert_array_equal(shipped("allegro_left").home, mirrored_joints(shipped("allegro_right").home))
+
+    def test_left_urdf_mirrors_every_frame_axis_shape_and_mass_of_the_right_one(self) -> None:
+        right, left = shipped("allegro_right").urdf, shipped("allegro_left").urdf
+        flip = np.diag([1.0, -1.0, 1.0, 1.0])
+        assert set(right.joints) == set(left.joints) and set(right.links) == set(left.links)
+        for name, joint in right.joints.items():
+            other = left.joints[name]
+            np.testing.assert_allclose(other.T_parent_joint, flip @ joint.T_parent_joint @ flip, atol=1e-9, err_msg=name)
+            turn = 1.0 if name in ("joint_0.0", "joint_4.0", "joint_8.0") else -1.0
+            if joint.kind != FIXED:
+                np.testing.assert_allclose(other.axis, turn * MIRROR @ joint.axis, atol=1e-12, err_msg=name)
+            assert (other.lower, other.upper, other.effort, other.velocity, other.parent, other.child) == (
+                joint.lower, joint.upper, joint.effort, joint.velocity, joint.parent, joint.child,
+            )  # fmt: skip
+        for name, link in right.links.items():
+            _assert_mirrored(link, left.links[name], flip)
+
+    def test_it_weighs_what_its_links_are_said_to_weigh(self) -> None:
+        fingers, thumb, palm = 3 * (0.0119 + 0.065 + 0.0355 + 0.0096 + 0.0168), 0.0176 + 0.0119 + 0.038 + 0.0388 + 0.0168, 0.4154
+        masses = [link.inertial.mass for link in shipped("allegro_right").urdf.links.values() if link.inertial]
+        assert sum(masses) == pytest.approx(fingers + thumb + palm, abs=1e-9)
+
+    @pytest.mark.parametrize("side", ["right", "left"])
+    def test_every_tip_is_the_centre_of_a_light_sphere_of_12_mm(self, side: str) -> None:
+        robot = shipped(f"allegro_{side}")
+        for link in robot.tip_links:
+            for (shape,) in (robot.urdf.links[link].visuals, robot.urdf.links[link].collisions):
+                assert (shape.kind, shape.size) == ("sphere", (0.012,))
+                np.testing.assert_array_equal(shape.T_link_shape, np.eye(4))
+            rgba = robot.urdf.links[link].visuals[0].rgba
+            assert rgba is not None and min(rgba) > 0.7
+
+
+class TestArms:
+    def test_planar_arm_agrees_with_its_closed_form(self) -> None:
+        robot = shipped("planar_2r")
+        q = robot.random_joint_position(np.random.default_rng(1), 100)
+        x = 5 * np.cos(q[:, 0]) + 5 * np.cos(q[:, 0] + q[:, 1])
+        y = 5 * np.sin(q[:, 0]) + 5 * np.sin(q[:, 0] + q[:, 1])
+        np.testing.assert_allclose(robot.kinematics.tip_position(q)[:, 0], np.stack([x, y, 0 * x], -1), atol=1e-12)
+
+    def test_spatial_arm_agrees_with_its_closed_form(self) -> None:
+        robot = shipped("spatial_2j")
+        q = robot.random_joint_position(np.random.default_rng(2), 100)
+        yaw, pitch, elbow = q.T
+        r = 0.30 * np.cos(pitch) + 0.25 * np.cos(pitch + elbow)
+        z = 0.30 * np.sin(pitch) + 0.25 * np.sin(pitch + elbow)
+        expected = np.stack([r * np.cos(yaw), r * np.sin(yaw), z], -1)
+        np.testing.assert_allclose(robot.kinematics.tip_position(q)[:, 0], expected, atol=1e-12)
+
+    def test_planar_arm_turns_half_a_turn_both_ways(self) -> None:
+        robot = shipped("planar_2r")
+        np.testing.assert_allclose([robot.lower, robot.upper], [[-np.pi] * 2, [np.pi] * 2], atol=1e-12)
+
+
+URDF = """<robot name="arm">
+  <link name="base"/><link name="one"/><link name="two"/><link name="tip"/>
+  <joint name="a" type="revolute"><parent link="base"/><child link="one"/><axis xyz="0 0 1"/>
+    <limit lower="-1" upper="1" effort="1" velocity="1"/></joint>
+  <joint name="b" type="revolute"><parent link="one"/><child link="two"/><origin xyz="1 0 0"/><axis xyz="0 0 1"/>
+    <limit lower="-1" upper="1" effort="1" velocity="1"/></joint>
+  <joint name="c" type="fixed"><parent link="two"/><child link="tip"/><origin xyz="1 0 0"/></joint>
+</robot>"""
+
+
+def arm() -> dict[str, Any]:
+    return {
+        "schema": 1, "name": "arm", "urdf": "arm.urdf", "base_frame": "base",
+        "joints": [{"name": "a", "acceleration": 1.0}, {"name": "b", "acceleration": 1.0}],
+        "tips": [{"name": "tip", "link": "tip"}],
+    }  # fmt: skip
+
+
+def written(folder: Path, document: dict[str, Any], urdf: str = URDF) -> Path:
+    (folder / "arm.urdf").write_text(urdf)
+    (folder / "arm.yaml").write_text(yaml.safe_dump(document))
+    return folder / "arm.yaml"
+
+
+def refusal(folder: Path, document: dict[str, Any], urdf: str = URDF) -> tuple[str, ...]:
+    with pytest.raises(FileError) as caught:
+        load_robot(written(folder, document, urdf))
+    assert "arm.yaml" in str(caught.value)
+    return caught.value.problems
+
+
+def assert_told(problems: tuple[str, ...], *parts: tuple[str, ...]) -> None:
+    for words in parts:
+        assert any(all(word in problem for word in words) for problem in problems), (words, problems)
+
+
+class TestRefusals:
+    def test_the_sound_file_of_these_tests_loads(self, tmp_path: Path) -> None:
+        assert load_robot(written(tmp_path, arm())).nq == 2
+
+    def test_every_fault_of_yaml_and_urdf_is_reported_at_once(self, tmp_path: Path) -> None:
+        document = arm()
+        document["colour"] = "red"
+        del document["base_frame"]
+        document["joints"] = [{"name": "a", "acceleration": 1.0}, {"name": "a"}]
+        document["tips"] *= 2
+        urdf = URDF.replace('<axis xyz="0 0 1"/>', '<axis xyz="0 0 0"/>', 1).replace('lower="-1" upper="1"', 'lower="1" upper="1"', 1)
+        urdf = urdf.replace('<parent link="two"/>', '<parent link="nowhere"/>').replace('<link name="one"/>', '<link name="one"/>' * 2)
+        problems = refusal(tmp_path, document, urdf)
+        assert_told(
+            problems, ("colour", "unknown key"), ("base_frame", "missing"), ("joints", "'a'", "twice"), ("tips", "'tip'", "twice"),
+            ("joints[1].acceleration", "missing"), ("joint 'a'", "axis is zero"), ("joint 'a'", "lower limit 1", "below"),
+            ("joint 'c'", "'nowhere'", "does not exist"), ("link 'one'", "twice"),
+        )  # fmt: skip
+
+    def test_a_tip_that_does_not_hang_below_the_base_is_refused(self, tmp_path: Path) -> None:
+        document = arm() | {"base_frame": "two", "tips": [{"name": "tip", "link": "one"}]}
+        assert_told(refusal(tmp_path, document), ("'one'", "does not hang below 'two'"))
+
+    def test_limits_of_the_yaml_that_exclude_each_other_are_refused(self, tmp_path: Path) -> None:
+        document = arm()
+        document["joints"][1] |= {"lower": 0.5, "upper": 0.5}
+        assert_told(refusal(tmp_path, document), ("joints[1]", "lower 0.5", "upper 0.5"))
+
+    def test_a_moving_joint_that_is_not_listed_and_a_listed_one_that_moves_no_tip_are_refused(self, tmp_path: Path) -> None:
+        document = arm()
+        document["tips"] = [{"name": "tip", "link": "one"}]
+        assert_told(refusal(tmp_path, document), ("'b'", "moves no tip"))
+        document = arm()
+        del document["joints"][1]
+        assert_told(refusal(tmp_path, document), ("'tip'", "'b'", "not listed"))
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 0.0, "fast", None, True])
+    def test_a_speed_that_is_no_positive_number_is_refused(self, tmp_path: Path, value: object) -> None:
+        document = arm()
+        document["joints"][0]["velocity"] = value
+        assert_told(refusal(tmp_path, document), ("joints[0].velocity",))
+
+    def test_an_impossible_inertia_is_refused(self, tmp_path: Path) -> None:
+        inertial = '<inertial><mass value="1"/><inertia ixx="1" ixy="0" ixz="0" iyy="1" iyz="0" izz="3"/></inertial>'
+        urdf = URDF.replace('<link name="one"/>', f'<link name="one">{inertial}</link>')
+        assert_told(refusal(tmp_path, arm(), urdf), ("link 'one'", "not a possible body"))
+
+    @pytest.mark.parametrize("text", ["", "[]", "a: 1\na: 2\n", "a: [", "\x00"])
+    def test_text_that_is_no_single_mapping_is_refused(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "arm.yaml").write_text(text)
+        with pytest.raises(FileError):
+            load_robot(tmp_path / "arm.yaml")
+
+    def test_a_missing_file_and_a_missing_urdf_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(FileError, match="cannot be read"):
+            load_robot(tmp_path / "arm.yaml")
+        assert_told(refusal(tmp_path, arm() | {"urdf": "other.urdf"}), ("other.urdf", "cannot be read"))
+
+
+def _assert_mirrored(link: Any, other: Any, flip: np.ndarray) -> None:
+    for mine, theirs in ((link.visuals, other.visuals), (link.collisions, other.collisions)):
+        assert [(s.kind, s.size, s.rgba) for s in mine] == [(s.kind, s.size, s.rgba) for s in theirs], link.name
+        for one, two in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(two.T_link_shape, flip @ one.T_link_shape @ flip, atol=1e-9, err_msg=link.name)
+    if link.inertial is not None:
+        flipped = flip @ link.inertial.T_link_inertial @ flip
+        np.testing.assert_allclose(other.inertial.T_link_inertial, flipped, atol=1e-9, err_msg=link.name)
+        np.testing.assert_allclose(other.inertial.tensor, MIRROR @ link.inertial.tensor @ MIRROR, atol=1e-15, err_msg=link.name)
+        assert other.inertial.mass == link.inertial.mass

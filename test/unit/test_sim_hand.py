@@ -1,0 +1,216 @@
+"""The simulated robots move as their own kinematics say and answer commands as the real drive does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import pytest
+import yaml
+from nnik_ros.errors import FileError, InputError
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.sim.hand import SimHand
+from nnik_ros.sim.options import SimOptions, find_sim_file, load_sim_options
+
+ROBOTS = Path(__file__).resolve().parents[2] / "config" / "robots"
+NAMES = sorted(path.stem for path in ROBOTS.glob("*.yaml"))
+HANDS = ["allegro_left", "allegro_right"]
+TICK = 0.003
+
+
+def simulated(name: str, **changes: Any) -> SimHand:
+    robot = load_robot(ROBOTS / f"{name}.yaml")
+    options = load_sim_options(find_sim_file(ROBOTS / "simulation", name), robot)
+    return SimHand(robot, replace(options, **changes))
+
+
+def run(hand: SimHand, seconds: float) -> None:
+    for _ in range(round(seconds / TICK)):
+        hand.step(TICK)
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestEveryShippedRobot:
+    def test_mujoco_and_the_kinematics_agree_on_every_tip(self, name: str) -> None:
+        hand = simulated(name)
+        for q in hand.robot.random_joint_position(np.random.default_rng(3), 50):
+            hand.reset(q)
+            np.testing.assert_allclose(hand.tip_position(), hand.robot.kinematics.tip_position(q), rtol=0, atol=1e-9)
+
+    def test_tips_are_those_of_the_joints_after_steps_too(self, name: str) -> None:
+        hand = simulated(name)
+        hand.command(hand.robot.home + 0.2)
+        run(hand, 0.06)
+        assert np.abs(hand.dq).max() > 0.01
+        np.testing.assert_allclose(hand.tip_position(), hand.robot.kinematics.tip_position(hand.q), rtol=0, atol=1e-9)
+
+    def test_it_starts_at_home_and_stays_near_it_without_a_command(self, name: str) -> None:
+        hand = simulated(name)
+        np.testing.assert_array_equal(hand.q, hand.robot.home)
+        run(hand, 2.0)
+        assert np.abs(hand.q - hand.robot.home).max() < 0.15
+
+    def test_it_settles_near_a_command(self, name: str) -> None:
+        hand = simulated(name)
+        goal = hand.robot.home + 0.2 * np.minimum(1.0, hand.robot.upper - hand.robot.home)
+        hand.command(goal)
+        run(hand, 3.0)
+        assert np.abs(hand.q - goal).max() < 0.2
+        assert np.abs(hand.dq).max() < 1e-3
+
+    def test_it_survives_commands_far_outside_the_limits_at_the_stops(self, name: str) -> None:
+        hand = simulated(name)
+        rng = np.random.default_rng(5)
+        for _ in range(40):
+            hand.command(rng.choice([-10.0, 10.0], hand.robot.nq))
+            run(hand, 0.3)
+            assert np.all(np.isfinite(hand.q)) and np.all(np.isfinite(hand.dq))
+            assert np.all(hand.q > hand.robot.lower - 0.1) and np.all(hand.q < hand.robot.upper + 0.1)
+        assert hand.data.warning.number.sum() == 0
+
+    def test_it_is_repeatable_bit_for_bit(self, name: str) -> None:
+        first, second = simulated(name), simulated(name)
+        run(second, 0.1)
+        second.reset(second.robot.home)
+        for hand in (first, second):
+            hand.command(hand.robot.home + 0.1)
+            run(hand, 0.3)
+        np.testing.assert_array_equal(first.q, second.q)
+
+
+@pytest.mark.parametrize("name", HANDS)
+class TestAllegro:
+    def test_the_weak_drive_sags_under_gravity_but_not_much(self, name: str) -> None:
+        hand = simulated(name)
+        run(hand, 2.0)
+        sag = np.abs(hand.q - hand.robot.home).max()
+        assert 0.005 < sag < 0.2
+
+    def test_without_gravity_and_friction_it_does_not_sag(self, name: str) -> None:
+        hand = simulated(name, gravity=np.zeros(3), friction=np.zeros(16))
+        hand.command(hand.robot.home + 0.1)
+        run(hand, 3.0)
+        np.testing.assert_allclose(hand.q, hand.robot.home + 0.1, atol=1e-4)
+
+    def test_torque_is_the_proportional_term_clipped_to_the_limit(self, name: str) -> None:
+        hand = simulated(name)
+        for offset in (0.05, -0.3, 3.0, -3.0):
+            hand.reset(hand.robot.home)
+            hand.command(hand.robot.home + offset)
+            hand.step(hand.options.timestep)  # from rest: the damping term is zero
+            limit = hand.options.torque_limit
+            np.testing.assert_allclose(hand.torque, np.clip(hand.options.stiffness * offset, -limit, limit), atol=1e-12)
+
+    def test_damping_is_part_of_the_drive_and_its_limit(self, name: str) -> None:
+        hand = simulated(name)
+        hand.data.qvel[hand._qvel] = 2.0
+        hand.step(hand.options.timestep)
+        np.testing.assert_allclose(hand.torque, -2.0 * hand.options.damping, atol=1e-12)
+
+    def test_no_links_touch_at_home(self, name: str) -> None:
+        assert simulated(name).data.ncon == 0
+
+    def test_fingers_that_are_pressed_together_stop_each_other(self, name: str) -> None:
+        goal = np.array(load_robot(ROBOTS / f"{name}.yaml").home)
+        towards_middle = -1.0 if name == "allegro_right" else 1.0
+        goal[[0, 8]] = np.array([1.0, -1.0]) * 0.47 * towards_middle
+        goal[[1, 2, 3, 5, 6, 7, 9, 10, 11]] = 1.2
+        met, passed = simulated(name), simulated(name, self_contact=False)
+        for hand in (met, passed):
+            hand.command(goal)
+            run(hand, 2.0)
+        assert met.data.ncon > 0 and passed.data.ncon == 0
+        assert _gap(met) > _gap(passed) + 0.002
+        assert min(contact.dist for contact in met.data.contact) > -0.003
+
+    def test_every_joint_can_reach_the_listed_acceleration_in_any_posture(self, name: str) -> None:
+        hand = simulated(name)
+        inertia = np.zeros((16, 16))
+        for q in hand.robot.random_joint_position(np.random.default_rng(9), 300):
+            hand.reset(q)
+            mujoco.mj_fullM(hand.model, hand.data, inertia)
+            M, gravity = inertia[np.ix_(hand._qvel, hand._qvel)], hand.data.qfrc_bias[hand._qvel]
+            needed = np.abs(M) @ hand.robot.acceleration + np.abs(gravity)
+            assert np.all(needed < hand.options.torque_limit)
+
+
+def test_left_and_right_hand_move_as_mirror_images() -> None:
+    sign = np.ones(16)
+    sign[[0, 4, 8]] = -1.0
+    right, left = simulated("allegro_right"), simulated("allegro_left")
+    goal = right.robot.home + np.random.default_rng(4).uniform(-0.1, 0.1, 16)
+    right.command(goal)
+    left.command(sign * goal)
+    for hand in (right, left):
+        run(hand, 0.3)
+    assert np.abs(right.q - right.robot.home).max() > 0.05
+    np.testing.assert_allclose(left.q, sign * right.q, atol=1e-6)
+
+
+def test_time_that_is_no_whole_number_of_steps_is_not_lost() -> None:
+    hand = simulated("planar_2r")
+    for _ in range(333):
+        hand.step(1.0 / 333.0)
+    assert hand.time == pytest.approx(1.0, abs=1.01e-3)
+    hand.step(0.0)
+    hand.step(0.0004)
+    before = hand.time
+    hand.step(0.0007)
+    assert hand.time >= before + 0.9e-3
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("bad", [[], [0.0], [0.0] * 3, [np.nan, 0.0], [0.0, np.inf], [[0.0, 0.0]], ["a", "b"], 1.0, None])
+    def test_a_position_of_wrong_size_or_not_finite_is_refused_and_changes_nothing(self, bad: Any) -> None:
+        hand = simulated("planar_2r")
+        for call in (hand.command, hand.reset):
+            with pytest.raises(InputError):
+                call(bad)
+        np.testing.assert_array_equal(hand.data.ctrl, hand.robot.home)
+        np.testing.assert_array_equal(hand.q, hand.robot.home)
+
+    @pytest.mark.parametrize("dt", [-0.001, np.nan, np.inf])
+    def test_a_time_that_does_not_pass_is_refused(self, dt: float) -> None:
+        with pytest.raises(InputError, match="dt"):
+            simulated("planar_2r").step(dt)
+
+    def test_a_moving_link_without_mass_is_refused_by_name(self) -> None:
+        robot = load_robot(ROBOTS / "planar_2r.yaml")
+        links = {name: replace(link, inertial=None) for name, link in robot.urdf.links.items()}
+        with pytest.raises(InputError, match="planar_2r"):
+            SimHand(replace(robot, urdf=replace(robot.urdf, links=links)), _options(robot))
+
+    def test_every_fault_of_a_simulation_file_is_reported_at_once(self, tmp_path: Path) -> None:
+        robot = load_robot(ROBOTS / "planar_2r.yaml")
+        document = yaml.safe_load((ROBOTS / "simulation" / "planar_2r.yaml").read_text())
+        document |= {"gravity": [0, 0], "timestep": 1.0, "wind": 3}
+        document["joints"][1] |= {"name": "joint_9", "torque_limit": 0.0}
+        del document["joints"][0]["stiffness"]
+        (tmp_path / "sim.yaml").write_text(yaml.safe_dump(document))
+        with pytest.raises(FileError) as caught:
+            load_sim_options(tmp_path / "sim.yaml", robot)
+        for words in ("gravity", "timestep", "wind: unknown key", "joints[1].torque_limit", "joints[0].stiffness: missing",
+                      "'joint_9' is not a joint", "'joint_2' of robot 'planar_2r' is missing"):  # fmt: skip
+            assert any(words in problem for problem in caught.value.problems), words
+
+    def test_a_robot_that_nobody_simulates_is_answered_with_those_that_are(self) -> None:
+        with pytest.raises(InputError, match="allegro_left, planar_2r"):
+            find_sim_file(ROBOTS / "simulation", "shadow_right")
+
+
+def test_every_simulation_file_names_shipped_robots_and_none_is_named_twice() -> None:
+    named = [name for path in (ROBOTS / "simulation").glob("*.yaml") for name in yaml.safe_load(path.read_text())["robots"]]
+    assert sorted(named) == NAMES
+
+
+def _options(robot: Robot) -> SimOptions:
+    return load_sim_options(find_sim_file(ROBOTS / "simulation", robot.name), robot)
+
+
+def _gap(hand: SimHand) -> float:
+    """Smallest distance between two of the three fingertips [m]."""
+    index, middle, ring = hand.tip_position()[:3]
+    return float(min(np.linalg.norm(index - middle), np.linalg.norm(ring - middle)))
