@@ -43,7 +43,9 @@ class DampedLeastSquares:
         size = np.linalg.norm(error, axis=-1)[..., None, None]
         damping = (_RELATIVE_DAMPING * size) ** 2 + _SMALLEST_DAMPING**2
         dq = _solve(J, error, damping)
-        for _ in range(2):  # two joints of a chain may be at their limits together; a third would leave nothing to solve
+        for _ in range(
+            2
+        ):  # two joints of a chain may be at their limits together; a third would leave nothing to solve
             fixed = (dq <= low) | (dq >= high)
             at_limit = np.where(fixed, np.clip(dq, low, high), 0.0)
             rest = error - (J @ at_limit[..., None])[..., 0]

@@ -1,6 +1,6 @@
 """Self-collision: distances between the capsules of the links, cheap enough for every tick.
 
-Every collision cylinder (with round ends) and sphere of the URDF becomes a capsule, a box a row of parallel capsules that fill it.
+A cylinder (with round ends) or sphere of the URDF becomes a capsule, a box a row of parallel capsules that fill it.
 Links of one finger are not checked against each other: their joint limits keep them apart.
 Segment distance after Ericson, Real-Time Collision Detection (2005), section 5.1.9.
 """
@@ -10,13 +10,15 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
+from nnik_ros.kinematics import Frames
 from nnik_ros.robot import Robot
 from nnik_ros.urdf import FIXED, Shape
 
 _BASE = -1  # tip number of what is fixed to the base
+_SAMPLES = 1000
+_NEVER_CLOSER = 0.01  # m; a pair whose clearance was larger in all samples is dropped
 _CAPSULES_ACROSS = 5  # at most, along the middle side of a box
 
 
@@ -36,26 +38,24 @@ class CollisionModel:
             for i, j in itertools.combinations(range(len(capsules)), 2)
             if self._tip[i] != self._tip[j] and not _neighbours(capsules[i][:2], capsules[j][:2])
         ]
-        at_home = self._distances(robot.home, pairs)
-        # what touches at home is the shape of the simplified links, not a collision that anything could avoid
-        kept = [pair for pair, distance in zip(pairs, at_home, strict=True) if distance > 0.0]
-        self._pairs = np.array(kept, dtype=np.int64).reshape(-1, 2)
+        self._pairs = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        poses = robot.random_joint_position(np.random.default_rng(0), _SAMPLES)
+        sampled = np.array([self.distances(self._kinematics.frames(q)) for q in poses]).reshape(_SAMPLES, -1)
+        at_home = self.distances(self._kinematics.frames(robot.home))
+        # what touches at home is the shape of the simplified links, not a collision that anything could avoid;
+        # what stays far apart in every sampled pose need not be looked at in every tick
+        self._pairs = self._pairs[(at_home > 0.0) & (sampled.min(axis=0) < _NEVER_CLOSER)]
         self.pair_tips = self._tip[self._pairs]  # (pairs, 2) tip numbers, -1 for the base
 
-    def distances(self, q: Array) -> Array:
-        """q (nq,) [rad]; returns the clearance of every pair (pairs,) [m], negative where they overlap."""
-        return self._distances(q, self._pairs)
-
-    def _distances(self, q: Array, pairs: NDArray[np.int64] | list[tuple[int, int]]) -> Array:
-        if len(pairs) == 0:
-            return np.zeros(0)
-        first, second = np.asarray(pairs).T
-        ends = self._ends_in_base(q)
+    def distances(self, frames: Frames) -> Array:
+        """frames of one joint position; returns the clearance of every pair (pairs,) [m], negative where they overlap."""
+        first, second = self._pairs.T
+        ends = self._ends_in_base(frames)
         between = segment_distance(ends[first, 0], ends[first, 1], ends[second, 0], ends[second, 1])
-        return between - self._radius[first] - self._radius[second]
+        clearance: Array = between - self._radius[first] - self._radius[second]
+        return clearance
 
-    def _ends_in_base(self, q: Array) -> Array:
-        frames = self._kinematics.frames(q)
+    def _ends_in_base(self, frames: Frames) -> Array:
         R, p = frames.joint_rotation[self._tip, self._frame], frames.joint_position[self._tip, self._frame]
         ends = self._ends @ np.swapaxes(R, -1, -2) + p[:, None, :]
         return np.where(self._on_base[:, None, None], self._ends, ends)
@@ -71,7 +71,9 @@ def segment_distance(p1: Array, q1: Array, p2: Array, q2: Array) -> Array:
     s = np.where(denominator > tiny, np.clip((b * f - c * e) / np.maximum(denominator, tiny), 0.0, 1.0), 0.0)
     t = np.where(e > tiny, (b * s + f) / np.maximum(e, tiny), 0.0)
     t_clipped = np.clip(t, 0.0, 1.0)
-    s = np.where((t != t_clipped) | (denominator <= tiny), np.clip((b * t_clipped - c) / np.maximum(a, tiny), 0.0, 1.0), s)
+    s = np.where(
+        (t != t_clipped) | (denominator <= tiny), np.clip((b * t_clipped - c) / np.maximum(a, tiny), 0.0, 1.0), s
+    )
     gap = r + s[..., None] * d1 - t_clipped[..., None] * d2
     distance: Array = np.sqrt(_dot(gap, gap))
     return distance
@@ -137,7 +139,7 @@ def _box_capsules(size: Array) -> list[tuple[Array, float]]:
     n = max(1, min(_CAPSULES_ACROSS, int(np.ceil((size[middle] - 2 * radius) / radius)) + 1))
     offsets = np.linspace(-1, 1, n) * (size[middle] / 2 - radius) if n > 1 else np.zeros(1)
     half = size[long] / 2 - radius
-    capsules = []
+    capsules: list[tuple[Array, float]] = []
     for offset in offsets:
         ends = np.zeros((2, 3))
         ends[:, middle] = offset

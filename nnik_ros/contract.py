@@ -103,9 +103,9 @@ def check_contract(contract: Contract, robot: Robot, source: str) -> None:
     ):
         if given != wanted:
             problems.add(f"{name}: the network has {_short(given)}, the robot has {_short(wanted)}")
-    for name, given, wanted in (("lower", contract.lower, robot.lower), ("upper", contract.upper, robot.upper)):
-        if len(given) != len(wanted) or not np.allclose(given, wanted, rtol=0, atol=1e-6):
-            problems.add(f"{name}: the network has {list(given)}, the robot has {wanted.tolist()} [rad]")
+    for name, inside, limit in (("lower", contract.lower, robot.lower), ("upper", contract.upper, robot.upper)):
+        if len(inside) != len(limit) or not np.allclose(inside, limit, rtol=0, atol=1e-6):
+            problems.add(f"{name}: the network has {list(inside)}, the robot has {limit.tolist()} [rad]")
     problems.raise_if_any()
 
 

@@ -23,14 +23,17 @@ def skew(v: ArrayLike) -> Array:
 def rotation_about_axis(axis: ArrayLike, angle: float) -> Array:
     """Rodrigues' formula. axis: (3,) unit vector; angle [rad]; returns (3, 3)."""
     k = skew(axis)
-    return np.eye(3) + np.sin(angle) * k + (1.0 - np.cos(angle)) * (k @ k)
+    rotation: Array = np.eye(3) + np.sin(angle) * k + (1.0 - np.cos(angle)) * (k @ k)
+    return rotation
 
 
 def rotation_from_rpy(rpy: ArrayLike) -> Array:
     """URDF fixed-axis roll, pitch, yaw [rad] (3,): Rz(yaw) Ry(pitch) Rx(roll), returns (3, 3)."""
     roll, pitch, yaw = np.asarray(rpy, dtype=np.float64)
     return (
-        rotation_about_axis((0, 0, 1), yaw) @ rotation_about_axis((0, 1, 0), pitch) @ rotation_about_axis((1, 0, 0), roll)
+        rotation_about_axis((0, 0, 1), yaw)
+        @ rotation_about_axis((0, 1, 0), pitch)
+        @ rotation_about_axis((1, 0, 0), roll)
     )
 
 

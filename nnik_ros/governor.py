@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
 from nnik_ros.limits import stopping_speed
@@ -22,17 +23,22 @@ class Governor:
         self._velocity, self._acceleration, self._period = velocity[:, None], acceleration[:, None], period
         self._window = max(1, int(np.ceil(np.max(2.0 * acceleration / (jerk * period)))))
         nt = len(velocity)
-        self._point = np.zeros((nt, 3))
-        self._point_velocity = np.zeros((nt, 3))
+        self._point: Array = np.zeros((nt, 3))
+        self._point_velocity: Array = np.zeros((nt, 3))
         self._history = np.zeros((self._window, nt, 3))
         self._next = 0
 
-    def reset(self, position: Array, tips: Array | None = None) -> None:
+    def reset(self, position: Array, tips: NDArray[np.bool_] | None = None) -> None:
         """Start at rest at position (nt, 3) [m]; tips (nt,) bool: only these."""
         chosen = slice(None) if tips is None else tips
         self._point[chosen] = position[chosen]
         self._point_velocity[chosen] = 0.0
         self._history[:, chosen] = position[chosen]
+
+    @property
+    def point(self) -> Array:
+        """The running points ahead of the average (nt, 3) [m]; as a goal they mean: brake."""
+        return self._point
 
     @property
     def position(self) -> Array:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.geometry import Array
+from nnik_ros.kinematics import Frames
 from nnik_ros.policy import Policy
-
 
 _RESOLUTION = 1e-6  # of the reach; a tip closer to its target has arrived, as far as float32 can tell
 
@@ -53,9 +53,12 @@ class GuardedPolicy:
         """See `Policy.step`."""
         return self.checked_step(q, target).q
 
-    def checked_step(self, q: Array, target: Array, *, use_policy: bool = True) -> GuardedStep:
-        """One checked increment from q (..., nq) to target (..., nt, 3). use_policy=False: the stand-in alone."""
-        frames = self.kinematics.frames(q)
+    def checked_step(
+        self, q: Array, target: Array, *, use_policy: bool = True, frames: Frames | None = None
+    ) -> GuardedStep:
+        """One checked increment from q (..., nq) to target (..., nt, 3). use_policy=False: the stand-in alone; frames: of q,
+        where they are known already."""
+        frames = frames or self.kinematics.frames(q)
         start = _distance(frames.tip_position, target)
         arrived = start <= self._resolution
         if arrived.all():

@@ -69,6 +69,10 @@ class Frames(NamedTuple):
     joint_position: Any
     joint_axis: Any
 
+    def at(self, index: Any) -> Frames:
+        """The frames of one entry of the batch."""
+        return Frames(*(value[index] for value in self))
+
 
 def build_chains(xp: Any, topology: Topology, parameters: KinematicParameters) -> Chains:
     """Fold parameters into the constants of `forward_kinematics`; differentiable in the parameters."""
@@ -162,7 +166,8 @@ class Kinematics:
         """Length of each stretched chain, first joint to tip: (nt,) [m]."""
         lengths = np.linalg.norm(self.parameters.joint_origin_position, axis=-1)
         after_first = np.where(self.topology.chain[:, 1:] >= 0, lengths[self.topology.chain[:, 1:]], 0.0).sum(-1)
-        return after_first + np.linalg.norm(self.parameters.tip_offset, axis=-1)
+        reach: Array = after_first + np.linalg.norm(self.parameters.tip_offset, axis=-1)
+        return reach
 
     def calibrated(self, parameters: KinematicParameters) -> Kinematics:
         """The same robot with other geometry.

@@ -38,7 +38,9 @@ class JointLimits:
     be left again.
     """
 
-    def __init__(self, lower: Array, upper: Array, velocity: Array, acceleration: Array, group: NDArray[np.int64], period: float):
+    def __init__(
+        self, lower: Array, upper: Array, velocity: Array, acceleration: Array, group: NDArray[np.int64], period: float
+    ):
         """lower, upper (nq,) [rad], velocity (nq,) [rad/s], acceleration (nq,) [rad/s^2], group (nq,) numbers from 0,
         period [s]."""
         self._lower, self._upper = lower, upper
@@ -59,8 +61,8 @@ class JointLimits:
         limited[held] |= Limit.POSITION
         change, held = self._scaled(v_next - v, -self._change, self._change)
         limited[held] |= Limit.ACCELERATION
-        v_next = np.clip(v + change, np.maximum(slowest, -self._velocity), np.minimum(fastest, self._velocity))
-        q_next = np.clip(q + v_next * T, self._lower, self._upper)
+        v_next = _clip(v + change, np.maximum(slowest, -self._velocity), np.minimum(fastest, self._velocity))
+        q_next = _clip(q + v_next * T, self._lower, self._upper)
         return LimitedStep(q_next, (q_next - q) / T, limited)
 
     def _scaled(self, v: Array, low: Array, high: Array) -> tuple[Array, NDArray[np.bool_]]:
@@ -72,7 +74,7 @@ class JointLimits:
 
     def _braked(self, v: Array, slowest: Array, fastest: Array) -> tuple[Array, NDArray[np.bool_]]:
         """A joint near its limit slows down alone: its finger goes on with the joints that are free."""
-        return np.clip(v, slowest, fastest), (v > fastest + 1e-9) | (v < slowest - 1e-9)
+        return _clip(v, slowest, fastest), (v > fastest + 1e-9) | (v < slowest - 1e-9)
 
     def _braking_velocity(self, q: Array) -> tuple[Array, Array]:
         """Lowest and highest velocity from which a joint still stops at its limits (<= 0, >= 0)."""
@@ -91,3 +93,9 @@ def stopping_speed(distance: Array, acceleration: Array, period: float) -> Array
     n = np.maximum(np.ceil((np.sqrt(1.0 + 8.0 * distance / (change * period)) - 1.0) / 2.0), 1.0)
     speed: Array = distance / (n * period) + 0.5 * (n - 1.0) * change
     return speed
+
+
+def _clip(values: Array, low: Array, high: Array) -> Array:
+    """numpy's clip, at half its cost for a handful of joints."""
+    clipped: Array = np.minimum(np.maximum(values, low), high)
+    return clipped

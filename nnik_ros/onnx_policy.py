@@ -9,8 +9,16 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from nnik_ros.contract import (
-    JOINT_POSITION, JOINT_POSITION_NEXT, METADATA_KEY, OPTIONAL_INPUTS, PROBE_TOLERANCE, TIP_POSITION, TIP_TARGET,
-    Contract, check_contract, contract_from_json,
+    JOINT_POSITION,
+    JOINT_POSITION_NEXT,
+    METADATA_KEY,
+    OPTIONAL_INPUTS,
+    PROBE_TOLERANCE,
+    TIP_POSITION,
+    TIP_TARGET,
+    Contract,
+    check_contract,
+    contract_from_json,
 )  # fmt: skip
 from nnik_ros.errors import ContractError, Problems
 from nnik_ros.geometry import Array
@@ -58,7 +66,8 @@ class OnnxPolicy:
         }
         (result,) = self._session.run([JOINT_POSITION_NEXT], inputs)
         # float32 rounds a limit by up to 1e-7 rad: the double precision limits have the last word
-        return np.clip(result.astype(np.float64).reshape(*batch, -1), self.robot.lower, self.robot.upper)
+        q_next: Array = np.clip(result.astype(np.float64).reshape(*batch, -1), self.robot.lower, self.robot.upper)
+        return q_next
 
     def _run_probe(self, source: str) -> None:
         probe = self.contract.probe

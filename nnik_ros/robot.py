@@ -15,7 +15,9 @@ from nnik_ros.urdf import FIXED, Joint, Urdf, load_urdf
 from nnik_ros.yaml_file import Section, load_mapping
 
 SCHEMA = 1
-_TIP_MOTION_OF_REACH = np.array([3.0, 30.0, 3000.0])  # velocity, acceleration, jerk of a tip over its reach, where none are given
+_TIP_MOTION_OF_REACH = np.array(
+    [3.0, 30.0, 3000.0]
+)  # velocity, acceleration, jerk of a tip over its reach, where none are given
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,11 @@ def load_robot(path: Path) -> Robot:
     assert urdf is not None
     kinematics = kinematics_of_chains(chains, joint_names)
     motion = np.where(np.isnan(tip_motion), _TIP_MOTION_OF_REACH * kinematics.reach[:, None], tip_motion)
+    lower, upper, velocity, acceleration, home = (frozen(column) for column in np.array(limits).T)
+    tip_velocity, tip_acceleration, tip_jerk = (frozen(column) for column in motion.T)
     return Robot(
         name, base_frame, tuple(joint_names), tuple(tip for tip, _ in tips), tuple(link for _, link in tips),
-        *(frozen(column) for column in np.array(limits).T), *(frozen(column) for column in motion.T),
-        kinematics, urdf, urdf_path,
+        lower, upper, velocity, acceleration, home, tip_velocity, tip_acceleration, tip_jerk, kinematics, urdf, urdf_path,
     )  # fmt: skip
 
 
@@ -131,9 +134,9 @@ def _chains(
 ) -> list[list[Joint]]:
     chains: list[list[Joint]] = []
     owner: dict[str, str] = {}
-    for joint in joint_names:
-        if joint not in urdf.joints:
-            problems.add(f"joints: '{joint}' is not in the URDF; its joints: {', '.join(urdf.joints)}")
+    for name in joint_names:
+        if name not in urdf.joints:
+            problems.add(f"joints: '{name}' is not in the URDF; its joints: {', '.join(urdf.joints)}")
     for tip, link in tips:
         try:
             chain = urdf.chain(link, base)
@@ -144,12 +147,14 @@ def _chains(
             if joint.name not in joint_names:
                 problems.add(f"tips: '{tip}' hangs on joint '{joint.name}', which is not listed under joints")
             if joint.name in owner:
-                problems.add(f"tips: '{tip}' and '{owner[joint.name]}' share joint '{joint.name}'; each tip needs its own joints")
+                problems.add(
+                    f"tips: '{tip}' and '{owner[joint.name]}' share joint '{joint.name}'; each tip needs its own joints"
+                )
             owner[joint.name] = tip
         chains.append(chain)
-    for joint in joint_names:
-        if joint in urdf.joints and joint not in owner and len(chains) == len(tips):
-            problems.add(f"joints: '{joint}' moves no tip")
+    for name in joint_names:
+        if name in urdf.joints and name not in owner and len(chains) == len(tips):
+            problems.add(f"joints: '{name}' moves no tip")
     return chains
 
 

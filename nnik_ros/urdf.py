@@ -1,4 +1,4 @@
-"""A strict reader of the URDF subset that kinematics, simulation and pictures need: links, revolute and fixed joints, primitives."""
+"""A strict reader of the URDF subset that this package needs: links, revolute and fixed joints, primitives."""
 
 from __future__ import annotations
 
@@ -100,7 +100,9 @@ def load_urdf(path: Path) -> Urdf:
     try:
         robot = ElementTree.fromstring(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise FileError(str(path), [f"cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}"]) from error
+        raise FileError(
+            str(path), [f"cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}"]
+        ) from error
     except ElementTree.ParseError as error:
         raise FileError(str(path), [f"is not valid XML: {error}"]) from error
     if robot.tag != "robot":
@@ -186,7 +188,8 @@ def _link(element: ElementTree.Element, materials: dict[str, tuple[float, ...]],
     name = _name(element, "link", problems)
     where = f"link '{name}'"
     shapes = {
-        tag: tuple(_shape(child, where, materials, problems) for child in element.findall(tag)) for tag in ("visual", "collision")
+        tag: tuple(_shape(child, where, materials, problems) for child in element.findall(tag))
+        for tag in ("visual", "collision")
     }
     inertial = element.find("inertial")
     return Link(
@@ -210,7 +213,9 @@ def _inertial(element: ElementTree.Element, where: str, problems: Problems) -> I
     return Inertial(mass, frozen(_origin(element, where, problems)), frozen(tensor))
 
 
-def _shape(element: ElementTree.Element, where: str, materials: dict[str, tuple[float, ...]], problems: Problems) -> Shape:
+def _shape(
+    element: ElementTree.Element, where: str, materials: dict[str, tuple[float, ...]], problems: Problems
+) -> Shape:
     geometry = element.find("geometry")
     child = geometry[0] if geometry is not None and len(geometry) else None
     kind = child.tag if child is not None else ""
@@ -253,7 +258,12 @@ def _origin(element: ElementTree.Element, where: str, problems: Problems) -> Arr
 
 
 def _floats(
-    element: ElementTree.Element | None, key: str, n: int, where: str, problems: Problems, default: tuple[float, ...] | None = None
+    element: ElementTree.Element | None,
+    key: str,
+    n: int,
+    where: str,
+    problems: Problems,
+    default: tuple[float, ...] | None = None,
 ) -> tuple[float, ...]:
     """n finite numbers of an attribute; `default` when it is absent (None: it must be there)."""
     text = element.get(key) if element is not None else None
@@ -266,7 +276,7 @@ def _floats(
     except ValueError:
         values = ()
     if len(values) != n or not all(math.isfinite(value) for value in values):
-        problems.add(f"{where}: {key}=\"{text}\" must be {n} finite number{'s' if n > 1 else ''}")
+        problems.add(f'{where}: {key}="{text}" must be {n} finite number{"s" if n > 1 else ""}')
         return default or (0.0,) * n
     return values
 

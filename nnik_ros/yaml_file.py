@@ -46,7 +46,13 @@ class Section:
         self._values: dict[str, Any] = values
 
     def number(
-        self, key: str, default: float | None = None, *, low: float = -math.inf, high: float = math.inf, above: float | None = None
+        self,
+        key: str,
+        default: float | None = None,
+        *,
+        low: float = -math.inf,
+        high: float = math.inf,
+        above: float = -math.inf,
     ) -> float:
         """A finite number within [low, high] (and > above, when given)."""
         value = self._take(key, default)
@@ -55,8 +61,8 @@ class Section:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             self.wrong(key, value, "a finite number")
             return 0.0
-        if not low <= value <= high or (above is not None and value <= above):
-            self.wrong(key, value, f"above {above:g}" if above is not None and high == math.inf else f"within [{low:g}, {high:g}]")
+        if not low <= value <= high or not above < value:
+            self.wrong(key, value, f"above {above:g}" if above > low else f"within [{low:g}, {high:g}]")
         return float(value)
 
     def integer(self, key: str, default: int | None = None, *, low: int, high: int) -> int:
@@ -141,7 +147,8 @@ class _StrictLoader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for i, key in enumerate(keys):
             if key in keys[:i]:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.value[i][0].start_mark)
+                where = node.value[i][0].start_mark
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", where)
         return super().construct_mapping(node, deep)
 
 

@@ -1,0 +1,80 @@
+"""What the controller tells about itself: one state for each tip, one for the hand, and the words for them."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnik_ros.geometry import Array
+from nnik_ros.guard import Solver
+from nnik_ros.limits import Limit
+
+
+class TipState(IntEnum):
+    """Ordered by how much attention each needs: the hand's state is the largest of its tips'."""
+
+    REACHED = 0
+    IDLE = 1  # no target was ever given
+    DISABLED = 2
+    TRACKING = 3
+    HOMING = 4
+    LIMITED = 5  # a joint, speed or lead limit keeps the tip from its goal
+    UNREACHABLE = 6  # at the closest point that was found
+    COLLISION = 7  # slowed or stopped before another part of the hand
+    STALE_TARGET = 8
+    FALLBACK = 9  # the network is benched or absent: damped least squares moves the hand
+    PAUSED = 10
+    STALE_STATE = 11
+    WAITING_STATE = 12
+    FAULT = 13
+
+
+class TickResult(NamedTuple):
+    """One tick. Arrays are in tip order, positions in the base frame; nan where there is nothing to tell yet."""
+
+    command: Array | None  # (nq,) [rad] to publish now; None: publish nothing
+    hand_state: TipState
+    tip_state: NDArray[np.int64]  # (nt,) of TipState
+    error: Array  # (nt,) [m] commanded tip to goal
+    measured_error: Array  # (nt,) [m] measured tip to goal
+    solver: NDArray[np.int64]  # (nt,) of guard.Solver
+    limited: NDArray[np.int64]  # (nt,) of limits.Limit
+    tip_position: Array  # (nt, 3) [m] commanded
+    measured_tip_position: Array  # (nt, 3) [m]
+    reference: Array  # (nt, 3) [m] governed reference on its way to the goal
+    state_age: float  # [s] of the newest measurement
+    target_age: Array  # (nt,) [s]
+
+    def messages(self) -> list[str]:
+        """One sentence for each tip: what it does, or what it waits for."""
+        return [self._message(tip) for tip in range(len(self.tip_state))]
+
+    def hand_message(self) -> str:
+        """The sentence of the hand's state."""
+        if self.hand_state in (TipState.WAITING_STATE, TipState.STALE_STATE, TipState.PAUSED, TipState.FAULT):
+            return self._message(int(np.argmax(self.tip_state == self.hand_state)))
+        shown = sorted({TipState(state).name for state in self.tip_state})
+        return ", ".join(f"{int((self.tip_state == TipState[name]).sum())} {name}" for name in shown)
+
+    def _message(self, tip: int) -> str:
+        error, age = self.error[tip] * 1e3, self.target_age[tip]
+        limits = ", ".join(limit.name.lower() for limit in Limit if limit and self.limited[tip] & limit and limit.name)
+        return {
+            TipState.REACHED: f"at its target within {error:.3f} mm",
+            TipState.IDLE: "holds; waits for its first target",
+            TipState.DISABLED: "holds; disabled, waits to be enabled",
+            TipState.TRACKING: f"{error:.2f} mm to go",
+            TipState.HOMING: "on the way to the home position",
+            TipState.LIMITED: f"{error:.2f} mm to go, limited by {limits or 'limits'}",
+            TipState.UNREACHABLE: f"target out of reach: {error:.2f} mm beyond the closest point found",
+            TipState.COLLISION: f"{error:.2f} mm to go, kept apart from another part of the hand",
+            TipState.STALE_TARGET: f"holds; waits for a new target, the last one is {age:.2f} s old",
+            TipState.FALLBACK: f"{error:.2f} mm to go with {Solver.STAND_IN.name.lower()}: the network is not in use",
+            TipState.PAUSED: "paused; waits for start",
+            TipState.STALE_STATE: f"waits for joint states, the last ones are {self.state_age:.2f} s old",
+            TipState.WAITING_STATE: "waits for the first joint states",
+            TipState.FAULT: "the step was not finite; holds the last command",
+        }[TipState(self.tip_state[tip])]
