@@ -1,8 +1,8 @@
 """Robots from Denavit-Hartenberg parameters: a serial chain written as URDF with plain geometry.
 
-Convention: standard (distal) parameters, each link one transform Rz(theta) Tz(d) Tx(a) Rx(alpha), joint i about the z axis
-of frame i-1. Source: Denavit and Hartenberg, A Kinematic Notation for Lower-Pair Mechanisms Based on Matrices, Journal of
-Applied Mechanics 22 (1955); in this form Siciliano et al., Robotics (2009), section 2.8.2.
+Convention: standard (distal) parameters, each link one transform Rz(theta) Tz(d) Tx(a) Rx(alpha), joint i about the z
+axis of frame i-1. Source: Denavit and Hartenberg, A Kinematic Notation for Lower-Pair Mechanisms Based on Matrices,
+Journal of Applied Mechanics 22 (1955); in this form Siciliano et al., Robotics (2009), section 2.8.2.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ class DhLink:
 def urdf_from_dh(name: str, links: Sequence[DhLink], radius: float) -> str:
     """URDF text of the chain: `base_link`, `joint_1` ... `joint_n` moving `link_1` ... `link_n`, and `tip` at its end.
 
-    radius [m]: thickness of the drawn links. The base frame is frame 0 of the convention, `tip` has the pose of frame n.
+    radius [m]: of the drawn rods. The base frame is frame 0 of the convention, `tip` has the pose of frame n.
 
     Raises:
         InputError: no link, a radius or mass that is not positive, a number that is not finite, lower >= upper.
     """
     _check(links, radius)
     parts = [_HEAD.format(name=quoteattr(name)), '  <link name="base_link"/>\n']
-    parent, end = "base_link", (np.eye(3), np.zeros(3))
+    parent, rotation, position = "base_link", np.eye(3), (0.0, 0.0, 0.0)  # frame i-1, seen from the link before it
     for i, link in enumerate(links, start=1):
-        rotation, position = end[0] @ rotation_about_axis((0, 0, 1), link.theta), end[1]
+        rotation = rotation @ rotation_about_axis((0, 0, 1), link.theta)
         parts.append(_joint(f"joint_{i}", parent, f"link_{i}", rotation, position, link))
         parts.append(_link(f"link_{i}", link, radius))
-        parent, end = f"link_{i}", (rotation_about_axis((1, 0, 0), link.alpha), np.array([link.a, 0.0, link.d]))
-    parts.append(_joint("joint_tip", parent, "tip", *end, None))
+        parent, rotation, position = f"link_{i}", rotation_about_axis((1, 0, 0), link.alpha), (link.a, 0.0, link.d)
+    parts.append(_joint("joint_tip", parent, "tip", rotation, position, None))
     parts.append(
         f'  <link name="tip">\n    <visual><geometry><sphere radius="{_number(1.2 * radius)}"/></geometry>'
         '<material name="tip"/></visual>\n  </link>\n</robot>\n'
@@ -82,7 +82,7 @@ def _check(links: Sequence[DhLink], radius: float) -> None:
             raise InputError(f"links[{i}]: lower {link.lower:g} must be below upper {link.upper:g}")
 
 
-def _joint(name: str, parent: str, child: str, rotation: Array, position: Array, link: DhLink | None) -> str:
+def _joint(name: str, parent: str, child: str, rotation: Array, position: Sequence[float], link: DhLink | None) -> str:
     """A revolute joint about z with the limits of `link`, a fixed one when there is none."""
     kind = "fixed" if link is None else "revolute"
     text = (
@@ -98,14 +98,15 @@ def _joint(name: str, parent: str, child: str, rotation: Array, position: Array,
 def _link(name: str, link: DhLink, radius: float) -> str:
     """A hub about the joint axis and a straight rod to the link's end, which lies at (a, 0, d) of the joint frame."""
     length = math.hypot(link.a, link.d)
-    middle = np.array([0.5 * link.a, 0.0, 0.5 * link.d])
+    middle = (0.5 * link.a, 0.0, 0.5 * link.d)
     along = (0.0, math.atan2(link.a, link.d) if length else 0.0, 0.0)
     across, axial = link.mass * (3 * radius**2 + length**2) / 12, link.mass * radius**2 / 2  # solid cylinder
     hub = f'<geometry><cylinder radius="{_number(1.6 * radius)}" length="{_number(2.6 * radius)}"/></geometry>'
-    rod = f'{_origin(middle, along)}<geometry><cylinder radius="{_number(radius)}" length="{_number(length)}"/></geometry>'
+    place = _origin(middle, along)
+    rod = f'{place}<geometry><cylinder radius="{_number(radius)}" length="{_number(length)}"/></geometry>'
     lines = [
-        f'<inertial>{_origin(middle, along)}<mass value="{_number(link.mass)}"/><inertia ixx="{_number(across)}" ixy="0" '
-        f'ixz="0" iyy="{_number(across)}" iyz="0" izz="{_number(axial)}"/></inertial>',
+        f'<inertial>{place}<mass value="{_number(link.mass)}"/><inertia ixx="{_number(across)}" ixy="0" ixz="0" '
+        f'iyy="{_number(across)}" iyz="0" izz="{_number(axial)}"/></inertial>',
         f'<visual>{hub}<material name="hinge"/></visual>',
     ]
     if length:
@@ -124,7 +125,7 @@ def _rpy(rotation: Array) -> tuple[float, float, float]:
     return math.atan2(rotation[2, 1], rotation[2, 2]), pitch, math.atan2(rotation[1, 0], rotation[0, 0])
 
 
-def _origin(xyz: Sequence[float] | Array, rpy: Sequence[float]) -> str:
+def _origin(xyz: Sequence[float], rpy: Sequence[float]) -> str:
     return f'<origin xyz="{" ".join(map(_number, xyz))}" rpy="{" ".join(map(_number, rpy))}"/>'
 
 

@@ -15,26 +15,21 @@ from nnik_ros.sim.options import SimOptions
 from nnik_ros.urdf import FIXED, Joint, Link, Shape, Urdf
 
 VISUAL_GROUP, COLLISION_GROUP = 2, 3
-_STOP_SOLREF = (0.004, 1.0)  # joint stops yield for 4 ms: stiff, and still several physics steps long
+_STIFF = (0.004, 1.0)  # stops and contacts yield for 4 ms: hard to the eye, and still several physics steps long
+_MUJOCO_PER_URDF_SIZE = {"box": (0.5, 0.5, 0.5), "sphere": (1.0, 0.0, 0.0), "cylinder": (1.0, 0.5, 0.0)}  # half lengths
 _GREY = (0.5, 0.5, 0.5, 1.0)
 
 
 def build_model(robot: Robot, options: SimOptions) -> Any:
     """An mjModel whose world is the robot's base frame.
 
-    Bodies and joints carry the URDF's names, actuators stand in the robot's joint order. URDF joints below the base that
-    the robot does not list are held at zero. A collision cylinder counts as the capsule of its radius and length.
+    Bodies and joints carry the URDF's names, actuators stand in the robot's joint order. URDF joints below the base
+    that the robot does not list are held at zero. A collision cylinder counts as the capsule of its radius and length.
 
     Raises:
         InputError: MuJoCo refuses the model, for instance for a moving link without mass.
     """
-    spec = mujoco.MjSpec()
-    spec.modelname = robot.name
-    spec.compiler.degree = False
-    spec.compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_FALSE
-    spec.option.gravity = options.gravity
-    spec.option.timestep = options.timestep
-    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST  # the drive's damping is stiff for light finger links
+    spec = _empty_spec(robot.name, options)
     base = spec.worldbody.add_body(name=robot.base_frame)
     rigid: dict[str, str] = {robot.base_frame: robot.base_frame}
     _fill_body(base, robot.urdf.links[robot.base_frame])
@@ -42,12 +37,24 @@ def build_model(robot: Robot, options: SimOptions) -> Any:
     for i, name in enumerate(robot.joint_names):
         _add_drive(spec, name, options, i)
     _exclude_neighbours(spec, robot, rigid)
-    if not options.self_contact:
-        spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
     try:
         return spec.compile()
     except ValueError as error:
         raise InputError(f"robot '{robot.name}' cannot be simulated: {error}") from error
+
+
+def _empty_spec(name: str, options: SimOptions) -> Any:
+    spec = mujoco.MjSpec()
+    spec.modelname = name
+    spec.compiler.degree = False
+    spec.compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_FALSE
+    spec.option.gravity = options.gravity
+    spec.option.timestep = options.timestep
+    # the drive's damping is stiff for the light links of a finger
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    if not options.self_contact:
+        spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
+    return spec
 
 
 def _add_children(body: Any, link: str, robot: Robot, options: SimOptions, rigid: dict[str, str]) -> None:
@@ -75,7 +82,7 @@ def _add_joint(body: Any, joint: Joint, options: SimOptions, i: int) -> None:
         axis=joint.axis,
         limited=mujoco.mjtLimited.mjLIMITED_TRUE if limited else mujoco.mjtLimited.mjLIMITED_FALSE,
         range=(joint.lower, joint.upper) if limited else (0.0, 0.0),
-        solref_limit=_STOP_SOLREF,
+        solref_limit=_STIFF,
         armature=options.armature[i],
         frictionloss=options.friction[i],
         damping=options.viscosity[i],
@@ -104,9 +111,9 @@ def _add_geom(body: Any, shape: Shape, group: int, *, collides: bool) -> None:
         "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
         "cylinder": mujoco.mjtGeom.mjGEOM_CAPSULE if collides else mujoco.mjtGeom.mjGEOM_CYLINDER,
     }
-    halves = {"box": 0.5 * np.array(shape.size), "sphere": shape.size, "cylinder": (shape.size[0], 0.5 * shape.size[-1])}
     size = np.zeros(3)
-    size[: len(halves[shape.kind])] = halves[shape.kind]
+    size[: len(shape.size)] = shape.size
+    size *= _MUJOCO_PER_URDF_SIZE[shape.kind]
     body.add_geom(
         type=kinds[shape.kind],
         size=size,
@@ -116,11 +123,12 @@ def _add_geom(body: Any, shape: Shape, group: int, *, collides: bool) -> None:
         group=group,
         contype=int(collides),
         conaffinity=int(collides),
+        solref=_STIFF,
     )
 
 
 def _add_drive(spec: Any, joint: str, options: SimOptions, i: int) -> None:
-    """The PD as one actuator; MuJoCo clips its force, so the damping term is inside the limit, as in the real host's loop."""
+    """The PD as one actuator. MuJoCo clips its force, so damping is inside the limit, as in the loop of the real host."""
     gain, bias = np.zeros(10), np.zeros(10)
     gain[0] = options.stiffness[i]
     bias[1], bias[2] = -options.stiffness[i], -options.damping[i]

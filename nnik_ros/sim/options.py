@@ -21,7 +21,7 @@ class SimOptions:
 
     gravity (3,) [m/s^2] in the base frame; timestep [s]. The drive of a joint is a PD on position commands,
     torque = clip(stiffness (command - q) - damping dq, +-torque_limit), with stiffness [N m/rad], damping [N m s/rad],
-    torque_limit [N m]; armature [kg m^2] is the gear's and motor's inertia seen at the joint, friction [N m] its dry and
+    torque_limit [N m]; armature [kg m^2] is the inertia of gear and motor seen at the joint, friction [N m] its dry and
     viscosity [N m s/rad] its viscous friction, both outside the torque limit.
     """
 
@@ -53,20 +53,7 @@ def load_sim_options(path: Path, robot: Robot) -> SimOptions:
     gravity = _gravity(document)
     timestep = document.number("timestep", low=1e-5, high=0.01)
     self_contact = document.boolean("self_contact")
-    drives: dict[str, list[float]] = {}
-    for section in document.sections("joints"):
-        name = section.text("name")
-        if name in drives:
-            problems.add(f"{section.where}.name: '{name}' is given twice")
-        drives[name] = [
-            section.number("stiffness", low=0.0),
-            section.number("damping", low=0.0),
-            section.number("torque_limit", above=0.0),
-            section.number("armature", low=0.0),
-            section.number("friction", low=0.0),
-            section.number("viscosity", low=0.0),
-        ]
-        section.finish()
+    drives = _drives(document, problems)
     document.finish()
     _compare_names(list(drives), robot, problems)
     problems.raise_if_any()
@@ -86,8 +73,28 @@ def find_sim_file(folder: Path, robot_name: str) -> Path:
         robots = load_mapping(path).get("robots")
         found.update({name: path for name in robots if isinstance(name, str)} if isinstance(robots, list) else {})
     if robot_name not in found:
-        raise InputError(f"{folder}: no simulation file for robot '{robot_name}'; there are some for: {', '.join(found) or 'none'}")
+        known = ", ".join(found) or "none"
+        raise InputError(f"{folder}: no simulation file for robot '{robot_name}'; there are some for: {known}")
     return found[robot_name]
+
+
+def _drives(document: Section, problems: Problems) -> dict[str, list[float]]:
+    """The numbers of every listed joint, in the order of the fields of `SimOptions`."""
+    drives: dict[str, list[float]] = {}
+    for section in document.sections("joints"):
+        name = section.text("name")
+        if name in drives:
+            problems.add(f"{section.where}.name: '{name}' is given twice")
+        drives[name] = [
+            section.number("stiffness", low=0.0),
+            section.number("damping", low=0.0),
+            section.number("torque_limit", above=0.0),
+            section.number("armature", low=0.0),
+            section.number("friction", low=0.0),
+            section.number("viscosity", low=0.0),
+        ]
+        section.finish()
+    return drives
 
 
 def _gravity(document: Section) -> Array:
@@ -99,9 +106,10 @@ def _gravity(document: Section) -> Array:
 
 
 def _compare_names(names: list[str], robot: Robot, problems: Problems) -> None:
+    known = ", ".join(robot.joint_names)
     for name in names:
         if name not in robot.joint_names:
-            problems.add(f"joints: '{name}' is not a joint of robot '{robot.name}'; its joints: {', '.join(robot.joint_names)}")
+            problems.add(f"joints: '{name}' is not a joint of robot '{robot.name}'; its joints: {known}")
     for name in robot.joint_names:
         if name not in names:
             problems.add(f"joints: '{name}' of robot '{robot.name}' is missing")

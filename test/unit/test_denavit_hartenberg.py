@@ -11,12 +11,14 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nnik_ros.denavit_hartenberg import DhLink, urdf_from_dh
 from nnik_ros.errors import InputError
+from nnik_ros.geometry import Array
 from nnik_ros.robot import Robot, load_robot
 
 ROOT = Path(__file__).resolve().parents[2]
-PLANAR = [DhLink(a=5.0, velocity=2.0, effort=1e4)] * 2
+PLANAR = [DhLink(a=5.0, velocity=4.0, effort=3e4), DhLink(a=5.0, velocity=4.0, effort=3600.0)]
 
 
 def robot_of(folder: Path, links: list[DhLink]) -> Robot:
@@ -27,7 +29,7 @@ def robot_of(folder: Path, links: list[DhLink]) -> Robot:
     return load_robot(folder / "chain.yaml")
 
 
-def textbook(links: list[DhLink], q: np.ndarray) -> np.ndarray:
+def textbook(links: list[DhLink], q: Array) -> Array:
     """Siciliano et al. (2009), eq. 2.52, written out entry by entry."""
     T = np.eye(4)
     for link, angle in zip(links, q, strict=True):
@@ -76,8 +78,9 @@ def test_each_drawn_rod_ends_where_the_next_joint_begins(tmp_path: Path) -> None
     for link, joint, length in (("link_1", "joint_2", 0.5), ("link_2", "joint_tip", 0.2)):
         (rod,) = urdf.links[link].collisions
         assert rod.size == pytest.approx((0.01, length))
-        ends = [(rod.T_link_shape @ [0, 0, side * length / 2, 1])[:3] for side in (-1, 1)]
-        np.testing.assert_allclose(ends, [[0, 0, 0], urdf.joints[joint].T_parent_joint[:3, 3]], atol=1e-12)
+        start, end = (rod.T_link_shape @ np.array([0.0, 0.0, side * length / 2, 1.0]) for side in (-1, 1))
+        np.testing.assert_allclose(start[:3], np.zeros(3), atol=1e-12)
+        np.testing.assert_allclose(end[:3], urdf.joints[joint].T_parent_joint[:3, 3], atol=1e-12)
 
 
 def test_a_name_with_markup_in_it_stays_a_name(tmp_path: Path) -> None:
@@ -87,10 +90,14 @@ def test_a_name_with_markup_in_it_stays_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"a": math.nan}, "links[1].a"), ({"alpha": math.inf}, "links[1].alpha"), ({"lower": 1.0, "upper": 1.0}, "lower 1"),
-        ({"mass": 0.0}, "links[1].mass"), ({"velocity": -1.0}, "links[1].velocity"), ({"effort": 0.0}, "links[1].effort"),
+        ({"a": math.nan}, "links[1].a"),
+        ({"alpha": math.inf}, "links[1].alpha"),
+        ({"lower": 1.0, "upper": 1.0}, "lower 1"),
+        ({"mass": 0.0}, "links[1].mass"),
+        ({"velocity": -1.0}, "links[1].velocity"),
+        ({"effort": 0.0}, "links[1].effort"),
     ],
-)  # fmt: skip
+)
 def test_an_impossible_link_is_refused_by_number_and_name(change: dict[str, float], words: str) -> None:
     with pytest.raises(InputError) as caught:
         urdf_from_dh("arm", [PLANAR[0], replace(PLANAR[1], **change)], radius=0.1)
