@@ -1,0 +1,133 @@
+"""A periodic thread on absolute deadlines of the monotonic clock, with its own statistics."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+_WINDOW = 5.0  # s; what the statistics look back on
+
+
+class LoopSummary(NamedTuple):
+    """A window of ticks; times in s. period_error: how far the time between two ticks was from the period."""
+
+    ticks: int  # since the start
+    missed: int  # deadlines passed over, since the start
+    errors: int  # ticks that raised, since the start
+    period: float  # mean over the window, nan before the second tick
+    period_error: tuple[float, float, float]  # median, 99th percentile, largest
+    compute: tuple[float, float, float]
+
+
+class LoopStatistics:
+    """The last ticks in ring buffers; written by the loop, read by anybody."""
+
+    def __init__(self, period: float) -> None:
+        self.ticks = self.missed = self.errors = 0
+        self._period = period
+        self._periods = np.full(max(2, round(_WINDOW / period)), np.nan)
+        self._computes = np.full_like(self._periods, np.nan)
+
+    def record(self, period: float, compute: float) -> None:
+        """One tick: time since the last one (nan at the first) and time that it took [s]."""
+        place = self.ticks % len(self._periods)
+        self._periods[place] = period
+        self._computes[place] = compute
+        self.ticks += 1
+
+    def summary(self) -> LoopSummary:
+        periods = self._periods[np.isfinite(self._periods)]
+        computes = self._computes[np.isfinite(self._computes)]
+        mean = float(periods.mean()) if len(periods) else float("nan")
+        error = np.abs(periods - self._period)
+        return LoopSummary(self.ticks, self.missed, self.errors, mean, _spread(error), _spread(computes))
+
+
+class ControlLoop:
+    """Calls `tick(now)` once per period in a thread of its own until `stop`.
+
+    A tick that ends after its next deadline is a miss: the missed deadlines are counted and passed over, never made up for.
+    A tick that raises is counted and reported, and the loop goes on. spin [s]: the last part of each wait is spent in a busy
+    loop, which buys precision for processor time. `setup` runs first in the thread.
+    """
+
+    def __init__(
+        self,
+        period: float,
+        tick: Callable[[float], None],
+        on_error: Callable[[Exception], None],
+        *,
+        spin: float = 0.0,
+        setup: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.period = period
+        self.statistics = LoopStatistics(period)
+        self._tick, self._on_error, self._setup = tick, on_error, setup
+        self._spin, self._clock, self._sleep = spin, clock, sleep
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._stop.clear()
+        self._thread = threading.Thread(target=self.run, name="control_loop", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end and wait for it; harmless when it does not run."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def request_stop(self) -> None:
+        """End after the running tick, without waiting."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """The body of the thread."""
+        self._guarded(self._setup)
+        deadline = self._clock()
+        last = float("nan")
+        while not self._stop.is_set():
+            begin = self._clock()
+            self._guarded(self._tick, begin)
+            end = self._clock()
+            self.statistics.record(begin - last, end - begin)
+            last = begin
+            deadline = self._next_deadline(deadline, end)
+            self._wait_until(deadline)
+
+    def _guarded(self, call: Callable[..., None], *arguments: float) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:  # whatever it was, the last command holds and the next tick gets its chance
+            self.statistics.errors += 1
+            self._on_error(error)
+
+    def _next_deadline(self, deadline: float, now: float) -> float:
+        deadline += self.period
+        if now <= deadline:
+            return deadline
+        missed = int((now - deadline) / self.period) + 1
+        self.statistics.missed += missed
+        return deadline + missed * self.period
+
+    def _wait_until(self, deadline: float) -> None:
+        rest = deadline - self._clock() - self._spin
+        if rest > 0.0:
+            self._sleep(rest)
+        while self._spin > 0.0 and self._clock() < deadline:
+            pass
+
+
+def _spread(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[float, float, float]:
+    if len(values) == 0:
+        return (float("nan"),) * 3
+    median, high, largest = np.percentile(values, (50.0, 99.0, 100.0))
+    return float(median), float(high), float(largest)

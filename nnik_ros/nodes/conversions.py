@@ -1,0 +1,50 @@
+"""Between messages and arrays. Quaternions are (x, y, z, w) in messages and (w, x, y, z) everywhere else."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from geometry_msgs.msg import Pose, PoseArray, Quaternion, Transform
+
+from nnik_ros.errors import InputError
+from nnik_ros.geometry import Array, quat_wxyz_from_rotation, rotation_from_quat_wxyz, transform
+
+_UNIT_TOLERANCE = 1e-3
+
+
+def position_of(pose: Pose) -> tuple[float, float, float]:
+    """The position of a target pose [m].
+
+    Raises:
+        InputError: a number that is not finite, or a quaternion that is not of unit length. The orientation is not
+            followed, but a wrong one shows that the sender is wrong.
+    """
+    p, o = pose.position, pose.orientation
+    if not all(map(math.isfinite, (p.x, p.y, p.z, o.x, o.y, o.z, o.w))):
+        raise InputError("a pose has a number that is not finite")
+    length = math.sqrt(o.x * o.x + o.y * o.y + o.z * o.z + o.w * o.w)
+    if abs(length - 1.0) > _UNIT_TOLERANCE:
+        raise InputError(f"a quaternion has length {length:.4g}, must be 1")
+    return p.x, p.y, p.z
+
+
+def matrix_of(message: Transform) -> Array:
+    """The homogeneous matrix (4, 4) of a transform message."""
+    t, r = message.translation, message.rotation
+    return transform(rotation_from_quat_wxyz((r.w, r.x, r.y, r.z)), (t.x, t.y, t.z))
+
+
+def quaternion_of(rotation: Array) -> Quaternion:
+    """The message of a rotation matrix (3, 3)."""
+    w, x, y, z = quat_wxyz_from_rotation(rotation).tolist()
+    return Quaternion(x=x, y=y, z=z, w=w)
+
+
+def fill_poses(message: PoseArray, position: Array, rotation: Array) -> None:
+    """Set the poses of `message` to position (n, 3) [m] and rotation (n, 3, 3); poses are added when there are too few."""
+    while len(message.poses) < len(position):
+        message.poses.append(Pose())
+    for pose, p, R in zip(message.poses, np.asarray(position).tolist(), rotation, strict=True):
+        pose.position.x, pose.position.y, pose.position.z = p
+        pose.orientation = quaternion_of(R)

@@ -1,0 +1,106 @@
+"""Poses of frames in the robot's base frame: the robot's own links by its kinematics, all others through tf2."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.time import Time
+
+from nnik_ros.errors import InputError
+from nnik_ros.geometry import Array, rotation_about_axis, transform
+from nnik_ros.nodes.conversions import matrix_of
+from nnik_ros.robot import Robot
+from nnik_ros.urdf import FIXED, Joint
+
+
+class FrameLookup(Protocol):
+    def pose_in(self, base: str, frame: str) -> Array:
+        """T_base_frame (4, 4).
+
+        Raises:
+            InputError: it is not known.
+        """
+        ...
+
+
+class TfLookup:
+    """tf2_ros where it is installed; where not, every frame is refused with that reason."""
+
+    def __init__(self, node: Node) -> None:
+        self._buffer: Any = None
+        try:
+            import tf2_ros
+        except ImportError:
+            return
+        self._buffer = tf2_ros.Buffer()
+        self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
+        self._error: type[Exception] = tf2_ros.TransformException
+
+    def pose_in(self, base: str, frame: str) -> Array:
+        """See `FrameLookup`; the newest transform that tf2 has."""
+        if self._buffer is None:
+            raise InputError(f"frame '{frame}' is no link of the robot, and tf2_ros is not installed to look it up")
+        try:
+            found = self._buffer.lookup_transform(base, frame, Time())
+        except self._error as error:
+            raise InputError(f"frame '{frame}': {error}") from error
+        return matrix_of(found.transform)
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        if self._buffer is not None:
+            self._listener.unregister()
+
+
+class Frames:
+    """T_base_frame of the base frame, of every link of the robot, and of what `other` knows."""
+
+    def __init__(self, robot: Robot, other: FrameLookup) -> None:
+        self._base, self._other = robot.base_frame, other
+        self._links = robot.urdf.links
+        self._index = {name: i for i, name in enumerate(robot.joint_names)}
+        self._above = {joint.child: joint for joint in robot.urdf.joints.values()}
+
+    def pose(self, frame: str, q: Array | None) -> Array | None:
+        """T_base_frame (4, 4), None for the base frame itself. q (nq,) [rad]: the measured joints, None before the first.
+
+        Raises:
+            InputError: empty or unknown frame, or a moving link before the joints are known.
+        """
+        if frame == self._base:
+            return None
+        if not frame:
+            raise InputError(f"frame_id is empty, must name a frame, for instance '{self._base}'")
+        if frame in self._links:
+            up, down = self._path(frame)
+            if all(joint.kind == FIXED or joint.name in self._index for joint in up + down):
+                T_base_common = np.linalg.inv(self._product(up, frame, q))
+                pose: Array = T_base_common @ self._product(down, frame, q)
+                return pose
+        return self._other.pose_in(self._base, frame)
+
+    def _path(self, frame: str) -> tuple[list[Joint], list[Joint]]:
+        """Joints from the nearest link above both to the base, and from there to `frame`."""
+        to_base, to_frame = self._chain(self._base), self._chain(frame)
+        while to_base and to_frame and to_base[0] is to_frame[0]:
+            to_base, to_frame = to_base[1:], to_frame[1:]
+        return to_base, to_frame
+
+    def _chain(self, link: str) -> list[Joint]:
+        joints = []
+        while link in self._above:
+            joints.append(self._above[link])
+            link = joints[-1].parent
+        return joints[::-1]
+
+    def _product(self, joints: list[Joint], frame: str, q: Array | None) -> Array:
+        T = np.eye(4)
+        for joint in joints:
+            T = T @ joint.T_parent_joint
+            if joint.kind != FIXED:
+                if q is None:
+                    raise InputError(f"frame '{frame}' moves with the joints, and no joint state has come yet")
+                T = T @ transform(rotation_about_axis(joint.axis, float(q[self._index[joint.name]])), np.zeros(3))
+        return T

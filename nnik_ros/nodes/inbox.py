@@ -1,0 +1,70 @@
+"""The newest messages of a topic, taken by whoever needs them instead of delivered by an executor."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Generic, TypeVar
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+
+Message = TypeVar("Message")
+
+
+def newest(depth: int) -> QoSProfile:
+    """Best effort matches reliable and best-effort publishers alike, and an old message is never worth waiting for."""
+    return QoSProfile(depth=depth, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+
+
+class _NobodyExecutes(CallbackGroup):  # type: ignore[misc]  # rclpy has no types
+    """Keeps its subscriptions out of every executor's wait set."""
+
+    def can_execute(self, entity: Any) -> bool:
+        return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        return None
+
+
+class Inbox(Generic[Message]):
+    """A subscription whose messages wait in the middleware until `take`.
+
+    This is the executor's own call, made a tick later and without the executor; `direct=False` is the ordinary way,
+    a callback that fills a queue, for an rclpy whose subscriptions cannot be taken from.
+    """
+
+    def __init__(self, node: Node, kind: type[Message], topic: str, qos: QoSProfile, *, direct: bool = True) -> None:
+        depth = qos.depth
+        self._queue: deque[Message] = deque(maxlen=depth)
+        group = _NobodyExecutes() if direct else None
+        self._subscription: Any = node.create_subscription(kind, topic, self._keep, qos, callback_group=group)
+        self._direct = direct and hasattr(self._subscription.handle, "take_message")
+        if direct and not self._direct:
+            node.destroy_subscription(self._subscription)
+            self._subscription = node.create_subscription(kind, topic, self._keep, qos)
+        self._kind = kind
+        self.topic: str = self._subscription.topic_name
+
+    def take(self) -> list[Message]:
+        """What came since the last call, oldest first, at most `depth` messages."""
+        if not self._direct:
+            return [self._queue.popleft() for _ in range(len(self._queue))]
+        messages: list[Message] = []
+        handle = self._subscription.handle
+        with handle:  # keeps it from being destroyed meanwhile
+            while len(messages) < (self._queue.maxlen or 1):
+                taken = handle.take_message(self._kind, False)
+                if taken is None:
+                    break
+                messages.append(taken[0])
+        return messages
+
+    def _keep(self, message: Message) -> None:  # rclpy refuses a callback without a Python signature
+        self._queue.append(message)
+
+    def destroy(self, node: Node) -> None:
+        node.destroy_subscription(self._subscription)

@@ -1,0 +1,115 @@
+"""From messages to measurements and targets; what cannot be used is refused, counted and explained, and changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+from geometry_msgs.msg import PoseArray, PoseStamped
+from numpy.typing import NDArray
+from sensor_msgs.msg import JointState
+
+from nnik_ros.controller import Measurement, Targets
+from nnik_ros.driver import JointMap
+from nnik_ros.errors import InputError
+from nnik_ros.geometry import Array
+from nnik_ros.nodes.conversions import position_of
+from nnik_ros.nodes.frames import Frames
+from nnik_ros.robot import Robot
+
+
+class Refusals:
+    """Counts refused messages by topic, and tells when the reason of a topic changes."""
+
+    def __init__(self, on_change: Callable[[str], None]) -> None:
+        self.counts: Counter[str] = Counter()
+        self.reasons: dict[str, str] = {}  # of the topics whose last message was refused
+        self._on_change = on_change
+
+    def refuse(self, topic: str, reason: str) -> None:
+        self.counts[topic] += 1
+        if self.reasons.get(topic) != reason:
+            self.reasons[topic] = reason
+            self._on_change(f"{topic}: refused: {reason}")
+
+    def accept(self, topic: str) -> None:
+        if topic in self.reasons:
+            del self.reasons[topic]
+            self._on_change(f"{topic}: accepted again")
+
+
+class StateIntake:
+    """Joint states to measurements."""
+
+    def __init__(self, joints: JointMap, topic: str, refusals: Refusals) -> None:
+        self.measurement: Measurement | None = None
+        self._joints, self._topic, self._refusals = joints, topic, refusals
+        self._names: list[str] = []
+        self._indices: NDArray[np.int64] | None = None
+
+    def take(self, message: JointState, now: float) -> None:
+        """now [s]: time of receipt."""
+        try:
+            if message.name != self._names:  # the same list as last time in all but the first message
+                if not self._joints.concerns(message.name):
+                    return
+                self._indices = self._joints.indices(message.name)
+                self._names = list(message.name)
+            assert self._indices is not None
+            q = self._joints.pick(message.position, self._indices, len(self._names))
+        except InputError as error:
+            self._refusals.refuse(self._topic, str(error))
+            return
+        self._refusals.accept(self._topic)
+        self.measurement = Measurement(q, now)
+
+
+class TargetIntake:
+    """Poses in any known frame to targets in the base frame."""
+
+    def __init__(self, robot: Robot, frames: Frames, refusals: Refusals) -> None:
+        self._robot, self._frames, self._refusals = robot, frames, refusals
+        self.targets = self._nothing()
+
+    def clear(self) -> None:
+        """Forget all targets."""
+        self.targets = self._nothing()
+
+    def take_all(self, topic: str, message: PoseArray, now: float, q: Array | None) -> None:
+        """One pose for every tip, in tip order; all or none are used. q (nq,) [rad]: measured joints, if any."""
+        try:
+            if len(message.poses) != self._robot.nt:
+                names = ", ".join(self._robot.tip_names)
+                raise InputError(f"{len(message.poses)} poses, must be {self._robot.nt}, one each for {names}")
+            positions = [position_of(pose) for pose in message.poses]
+            position = self._in_base(message.header.frame_id, np.array(positions), q)
+        except InputError as error:
+            self._refusals.refuse(topic, str(error))
+            return
+        self._refusals.accept(topic)
+        self.targets = Targets(position, np.full(self._robot.nt, now))
+
+    def take_one(self, topic: str, tip: int, message: PoseStamped, now: float, q: Array | None) -> None:
+        """The target of one tip; the others keep theirs."""
+        try:
+            point = np.array([position_of(message.pose)])
+            (position,) = self._in_base(message.header.frame_id, point, q)
+        except InputError as error:
+            self._refusals.refuse(topic, str(error))
+            return
+        self._refusals.accept(topic)
+        positions, stamps = self.targets.position.copy(), self.targets.stamp.copy()
+        positions[tip], stamps[tip] = position, now
+        self.targets = Targets(positions, stamps)
+
+    def _in_base(self, frame: str, position: Array, q: Array | None) -> Array:
+        T_base_frame = self._frames.pose(frame, q)
+        if T_base_frame is None:
+            return position
+        moved: Array = position @ T_base_frame[:3, :3].T + T_base_frame[:3, 3]
+        return moved
+
+    def _nothing(self) -> Targets:
+        nt = self._robot.nt
+        return Targets(np.full((nt, 3), np.nan), np.full(nt, -np.inf))

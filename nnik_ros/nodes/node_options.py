@@ -1,0 +1,46 @@
+"""Settings of the nodes themselves: what they load, whom they talk to, and how their loop runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nnik_ros.options import option
+
+AUTO_MODEL, NO_MODEL = "auto", "none"
+
+
+@dataclass(frozen=True)
+class NodeOptions:
+    """Settings of the controller node, beside those of the control tick."""
+
+    robot: str = option("allegro_right", "Robot: a shipped name or the path of a YAML file.", live=False)
+    model: str = option(
+        AUTO_MODEL, "Network: a shipped name or the path of an ONNX file; auto: the shipped one of the robot, if any; "
+        "none: damped least squares.",
+    )  # fmt: skip
+    driver: str = option("simulated", "Driver profile: a shipped name or the path of a YAML file.", live=False)
+    driver_namespace: str = option("", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False)
+    autostart: bool = option(True, "Configure and activate without a lifecycle manager.", live=False)
+    start_paused: bool = option(True, "Send nothing until ~/start is called.", live=False)
+    status_rate: float = option(15.0, "Rate of the status; a change is told at once.", unit="Hz", low=1.0, high=50.0, live=False)
+    tip_pose_rate: float = option(50.0, "Rate of the measured tip poses.", unit="Hz", low=1.0, high=200.0, live=False)
+    realtime_priority: int = option(0, "SCHED_FIFO priority of the loop; 0: ordinary scheduling.", low=0, high=98, live=False)
+    lock_memory: bool = option(False, "Lock the process's memory, so that no page fault delays the loop.", live=False)
+    cpu_affinity: str = option("", "Processors for the loop, for instance '2,3'; empty: any.", live=False)
+    spin: float = option(
+        0.0, "Last part of each wait spent in a busy loop: steadier period, more processor time.", unit="s",
+        low=0.0, high=0.001, live=False,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SimHandOptions:
+    """Settings of the simulated hand."""
+
+    robot: str = option("allegro_right", "Robot: a shipped name or the path of a YAML file.", live=False)
+    driver: str = option("simulated", "Driver profile that the hand speaks.", live=False)
+    driver_namespace: str = option("", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False)
+    physics: str = option(
+        "auto", "mujoco: the drive and weight of the real hand; stiff: joints that follow at once; auto: mujoco where the "
+        "robot has simulation data.", choices=("auto", "mujoco", "stiff"), live=False,
+    )  # fmt: skip

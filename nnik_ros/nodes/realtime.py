@@ -1,0 +1,94 @@
+"""What a process may do for a steady loop; every request reports what it got, and how to permit what was refused."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import resource
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nnik_ros.errors import InputError
+
+_SWITCH_INTERVAL = 1e-4  # s; other Python threads give way to the loop after at most this long
+_MCL_CURRENT_AND_FUTURE = 3
+_LIMITS = "add '@realtime - rtprio 98' and '@realtime - memlock unlimited' to /etc/security/limits.conf and join that group"
+
+
+@dataclass
+class RealtimeReport:
+    """`got` and `refused` in words, for the log and the diagnostics."""
+
+    got: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def parse_cpus(text: str) -> frozenset[int]:
+    """Processor numbers of a text such as "2" or "2,3"; empty: any.
+
+    Raises:
+        InputError: not such a list, or a processor that this machine does not have.
+    """
+    if not text.strip():
+        return frozenset()
+    try:
+        cpus = frozenset(int(word) for word in text.split(","))
+    except ValueError as error:
+        raise InputError(f"cpu_affinity: is '{text}', must be processor numbers separated by commas") from error
+    allowed = os.sched_getaffinity(0)
+    if not cpus <= allowed:
+        raise InputError(f"cpu_affinity: is '{text}', this process may use {', '.join(map(str, sorted(allowed)))}")
+    return cpus
+
+
+def prepare_interpreter() -> None:
+    """Collect once, keep what lives out of later collections, and let threads change places quickly."""
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+
+
+def apply_realtime(priority: int, lock_memory: bool, cpus: frozenset[int], report: RealtimeReport) -> None:
+    """Called in the control thread. priority: SCHED_FIFO for it and the middleware's threads, 0 leaves all as they are;
+    cpus: for the control thread alone. The main thread, which only serves requests, keeps its ordinary place."""
+    if lock_memory:
+        _lock_memory(report)
+    if cpus:
+        os.sched_setaffinity(threading.get_native_id(), cpus)
+        report.got.append(f"control thread on processor {', '.join(map(str, sorted(cpus)))}")
+    if priority > 0:
+        _set_priority(priority, report)
+
+
+def _set_priority(priority: int, report: RealtimeReport) -> None:
+    try:
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_FIFO, os.sched_param(priority))
+        for thread in Path("/proc/self/task").iterdir():
+            if int(thread.name) != os.getpid():
+                _raise_other(int(thread.name), priority)
+        report.got.append(f"SCHED_FIFO priority {priority}")
+    except PermissionError:
+        report.refused.append(f"SCHED_FIFO priority {priority} is not permitted; {_LIMITS}")
+
+
+def _raise_other(thread: int, priority: int) -> None:
+    try:
+        os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(priority))
+    except ProcessLookupError:
+        pass  # it ended meanwhile
+
+
+def _lock_memory(report: RealtimeReport) -> None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if soft != resource.RLIM_INFINITY and os.geteuid() != 0:
+        # locking would succeed now and let a later allocation fail
+        report.refused.append(f"memory locking: the limit is {soft} bytes; {_LIMITS}")
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mlockall(_MCL_CURRENT_AND_FUTURE) == 0:
+        report.got.append("memory locked")
+    else:
+        report.refused.append(f"memory locking: {os.strerror(ctypes.get_errno())}; {_LIMITS}")

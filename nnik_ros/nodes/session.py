@@ -1,0 +1,187 @@
+"""All that exists while the controller is configured: its topics, its loop, and what passes between them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+import rclpy
+from geometry_msgs.msg import PoseArray, PoseStamped
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+from nnik_ros.controller import Controller, ControllerOptions
+from nnik_ros.geometry import Array
+from nnik_ros.nodes.commands import CommandOutput
+from nnik_ros.nodes.control_loop import ControlLoop
+from nnik_ros.nodes.frames import Frames, TfLookup
+from nnik_ros.nodes.inbox import Inbox, newest
+from nnik_ros.nodes.intake import Refusals, StateIntake, TargetIntake
+from nnik_ros.nodes.loading import Loaded
+from nnik_ros.nodes.node_options import NodeOptions
+from nnik_ros.nodes.realtime import RealtimeReport, apply_realtime, prepare_interpreter
+from nnik_ros.policy import Policy
+from nnik_ros.states import TickResult
+
+_WARM_UP_TICKS = 50
+
+
+class Session:
+    """The control thread owns the controller, the inputs and the commands. Other threads ask through `request` and read
+    `result`, which is replaced as a whole."""
+
+    def __init__(self, node: Node, loaded: Loaded, options: NodeOptions, control: ControllerOptions) -> None:
+        self.robot = loaded.robot
+        self.result: TickResult | None = None
+        self.fault = ""
+        self.realtime = RealtimeReport()
+        self.refusals = Refusals(lambda text: self._log.warning(text, throttle_duration_sec=0.5))
+        self._node, self._log = node, node.get_logger()
+        self._options, self._cpus = options, loaded.cpus
+        self._warm_up(loaded, control)
+        self._controller = Controller(loaded.robot, loaded.policy, control, loaded.collision)
+        self._enabled = [True] * loaded.robot.nt
+        self._requests: deque[Callable[[], None]] = deque()
+        self._changed = node.create_guard_condition(self._tell_change)
+        self._on_change: Callable[[], None] = lambda: None
+        self._signature: tuple[bytes, int] = (b"", 0)
+        namespace = options.driver_namespace or None
+        driver = loaded.driver
+        depth = driver.state.depth if driver.other_joints else 1  # others' messages must not push ours out
+        self._states = Inbox(node, JointState, driver.topic(driver.state, namespace), newest(depth))
+        self._all_targets = Inbox(node, PoseArray, "target_poses", newest(1))
+        self._tip_targets = [Inbox(node, PoseStamped, f"{tip}/target_pose", newest(1)) for tip in loaded.robot.tip_names]
+        self._output = CommandOutput(node, driver, loaded.joints, driver.topic(driver.command, namespace), control.rate)
+        self._tf = TfLookup(node)
+        self._state = StateIntake(loaded.joints, self._states.topic, self.refusals)
+        self._targets = TargetIntake(loaded.robot, Frames(loaded.robot, self._tf), self.refusals)
+        self.loop = ControlLoop(1.0 / control.rate, self._tick, self._on_error, spin=options.spin, setup=self._set_up_thread)
+
+    # from the executor's thread
+
+    @property
+    def state_topic(self) -> str:
+        return self._states.topic
+
+    @property
+    def target_topic(self) -> str:
+        return self._all_targets.topic
+
+    @property
+    def command_topic(self) -> str:
+        return self._output.topic
+
+    @property
+    def command_receivers(self) -> int:
+        return self._output.receivers
+
+    @property
+    def measured(self) -> Array | None:
+        """Newest joint position (nq,) [rad]."""
+        measurement = self._state.measurement
+        return None if measurement is None else measurement.q
+
+    def start_loop(self, on_change: Callable[[], None]) -> None:
+        """Begin to tick; `on_change` is called by the executor after a change of any state."""
+        self._on_change = on_change
+        self.realtime = RealtimeReport()
+        prepare_interpreter()
+        self.loop.start()
+
+    def stop_loop(self) -> None:
+        """End after the running tick; the last command holds."""
+        self.loop.stop()
+        self._controller.reset()
+        self._targets.clear()
+        self.result = None
+
+    def destroy(self) -> None:
+        for inbox in (self._states, self._all_targets, *self._tip_targets):
+            inbox.destroy(self._node)
+        self._output.destroy(self._node)
+        self._node.destroy_guard_condition(self._changed)
+        self._tf.close()
+
+    def follow(self) -> None:
+        self._requests.append(self._controller.start)
+
+    def pause(self) -> None:
+        self._requests.append(self._controller.pause)
+
+    def home(self) -> None:
+        self._requests.append(self._controller.home)
+
+    def reset(self) -> None:
+        self._requests.extend((self._controller.reset, self._targets.clear))
+
+    def enable(self, tip: int, enabled: bool) -> None:
+        self._enabled[tip] = enabled
+        wanted = tuple(self._enabled)
+        self._requests.append(lambda: self._controller.set_enabled(wanted))
+
+    def change_options(self, options: ControllerOptions) -> None:
+        self._requests.append(lambda: self._controller.set_options(options))
+
+    def change_policy(self, policy: Policy | None) -> None:
+        self._requests.append(lambda: self._controller.set_policy(policy))
+
+    # in the control thread
+
+    def _set_up_thread(self) -> None:
+        options = self._options
+        apply_realtime(options.realtime_priority, options.lock_memory, self._cpus, self.realtime)
+        for text in self.realtime.got:
+            self._log.info(text)
+        for text in self.realtime.refused:
+            self._log.warning(text)
+        for inbox in (self._states, self._all_targets, *self._tip_targets):
+            inbox.take()  # what waited there may be of any age
+
+    def _tick(self, now: float) -> None:
+        while self._requests:
+            self._requests.popleft()()
+        self._take_inputs(now)
+        result = self._controller.tick(now, self._state.measurement, self._targets.targets)
+        self._output.put(result.command)
+        self.result = result
+        self.fault = ""
+        signature = (result.tip_state.tobytes(), len(self.refusals.reasons))
+        if signature != self._signature:
+            self._signature = signature
+            self._changed.trigger()
+
+    def _take_inputs(self, now: float) -> None:
+        for state in self._states.take():
+            self._state.take(state, now)
+        q = self.measured
+        for poses in self._all_targets.take():
+            self._targets.take_all(self._all_targets.topic, poses, now, q)
+        for tip, inbox in enumerate(self._tip_targets):  # after the array: of two targets at once the particular one counts
+            for pose in inbox.take():
+                self._targets.take_one(inbox.topic, tip, pose, now, q)
+
+    def _on_error(self, error: Exception) -> None:
+        if not rclpy.ok():
+            self.loop.request_stop()
+            return
+        fault = f"internal error, the last command holds: {type(error).__name__}: {error}"
+        if fault != self.fault:
+            self.fault = fault
+            self._log.error(fault)
+            self._changed.trigger()
+
+    def _tell_change(self) -> None:
+        self._on_change()
+
+    @staticmethod
+    def _warm_up(loaded: Loaded, control: ControllerOptions) -> None:
+        """First calls are slow; they are made on a controller that is thrown away."""
+        from nnik_ros.controller import Measurement, Targets
+
+        controller = Controller(loaded.robot, loaded.policy, control, loaded.collision)
+        controller.start()
+        home = loaded.robot.home
+        targets = Targets(loaded.robot.kinematics.tip_position(home) + 0.005, np.zeros(loaded.robot.nt))
+        for _ in range(_WARM_UP_TICKS):
+            controller.tick(0.0, Measurement(home, 0.0), targets)

@@ -1,0 +1,114 @@
+"""What the controller tells: status, diagnostics and the words in them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from nnik_ros.guard import Solver
+from nnik_ros.limits import Limit
+from nnik_ros.nodes.control_loop import LoopSummary
+from nnik_ros.nodes.intake import Refusals
+from nnik_ros.nodes.realtime import RealtimeReport
+from nnik_ros.states import TickResult, TipState
+
+_OK = (TipState.REACHED, TipState.IDLE, TipState.DISABLED, TipState.TRACKING, TipState.HOMING, TipState.LIMITED, TipState.PAUSED)
+_ERROR = (TipState.STALE_STATE, TipState.FAULT)
+INACTIVE = "INACTIVE"
+
+
+def level_of(state: TipState) -> bytes:
+    """OK, WARN or ERROR of a DiagnosticStatus."""
+    if state in _OK:
+        return DiagnosticStatus.OK
+    return DiagnosticStatus.ERROR if state in _ERROR else DiagnosticStatus.WARN
+
+
+def inactive_status(name: str, robot: str, why: str) -> DiagnosticStatus:
+    """The status of a controller whose loop does not run."""
+    return DiagnosticStatus(
+        level=DiagnosticStatus.STALE, name=name, hardware_id=robot, message=why, values=_pairs(("state", INACTIVE))
+    )
+
+
+def controller_status(
+    name: str, robot: str, tips: Sequence[str], result: TickResult, waits_for: str, refusals: Refusals, fault: str
+) -> DiagnosticStatus:
+    """state and code of the hand, then `<tip>.state`, `.code`, `.error` [m], `.measured_error` [m], `.solver`, `.limited`,
+    `.message` of each tip, then the refused inputs. waits_for: added to the message; fault: of the node itself, if any."""
+    state = result.hand_state
+    message = f"{result.hand_message()}{f' ({waits_for})' if waits_for else ''}"
+    pairs = [("state", state.name), ("code", str(int(state)))]
+    for i, (tip, sentence) in enumerate(zip(tips, result.messages(), strict=True)):
+        tip_state = TipState(int(result.tip_state[i]))
+        pairs += [
+            (f"{tip}.state", tip_state.name),
+            (f"{tip}.code", str(int(tip_state))),
+            (f"{tip}.error", f"{result.error[i]:.6f}"),
+            (f"{tip}.measured_error", f"{result.measured_error[i]:.6f}"),
+            (f"{tip}.solver", Solver(int(result.solver[i])).name),
+            (f"{tip}.limited", limit_names(int(result.limited[i]))),
+            (f"{tip}.message", sentence),
+        ]
+    level = level_of(state)
+    if refusals.reasons:
+        level = max(level, DiagnosticStatus.WARN)
+        message += "; refused: " + "; ".join(f"{topic}: {reason}" for topic, reason in dict(refusals.reasons).items())
+    if fault:
+        level, message = DiagnosticStatus.ERROR, f"{fault}; {message}"
+    return DiagnosticStatus(
+        level=level, name=name, hardware_id=robot, message=message, values=_pairs(*pairs, *_refusal_pairs(refusals))
+    )
+
+
+def loop_status(
+    name: str, robot: str, wanted: float, summary: LoopSummary, realtime: RealtimeReport, receivers: int
+) -> DiagnosticStatus:
+    """Statistics of the control loop; wanted: its period [s]."""
+    late = summary.missed > 0
+    message = f"{1.0 / summary.period:.1f} Hz" if math.isfinite(summary.period) else "not running"
+    message += f", {summary.missed} deadlines missed" if late else ""
+    level = DiagnosticStatus.ERROR if summary.errors else DiagnosticStatus.WARN if realtime.refused else DiagnosticStatus.OK
+    pairs = [("period_wanted_ms", _ms(wanted)), ("period_ms", _ms(summary.period))]
+    for what, spread in (("jitter", summary.period_error), ("compute", summary.compute)):
+        pairs += [(f"{what}_{key}_ms", _ms(value)) for key, value in zip(("p50", "p99", "max"), spread, strict=True)]
+    pairs += [
+        ("ticks", str(summary.ticks)),
+        ("missed", str(summary.missed)),
+        ("errors", str(summary.errors)),
+        ("command_receivers", str(receivers)),
+        ("realtime", "; ".join(realtime.got) or "not in use"),
+        ("realtime_refused", "; ".join(realtime.refused)),
+    ]
+    return DiagnosticStatus(level=level, name=f"{name}: loop", hardware_id=robot, message=message, values=_pairs(*pairs))
+
+
+def input_status(name: str, robot: str, refusals: Refusals) -> DiagnosticStatus:
+    """Refused inputs, by topic."""
+    reasons = dict(refusals.reasons)
+    message = "; ".join(f"{topic}: {reason}" for topic, reason in reasons.items()) or "all accepted"
+    level = DiagnosticStatus.WARN if reasons else DiagnosticStatus.OK
+    return DiagnosticStatus(
+        level=level, name=f"{name}: inputs", hardware_id=robot, message=message, values=_pairs(*_refusal_pairs(refusals))
+    )
+
+
+def limit_names(mask: int) -> str:
+    """The limits of a bit mask, separated by commas."""
+    return ",".join(limit.name for limit in Limit if limit.value and mask & limit.value and limit.name)
+
+
+def _refusal_pairs(refusals: Refusals) -> list[tuple[str, str]]:
+    counts = dict(refusals.counts)
+    pairs = [("refused", str(sum(counts.values())))]
+    return pairs + [(f"refused.{topic}", str(count)) for topic, count in sorted(counts.items())]
+
+
+def _pairs(*pairs: tuple[str, str]) -> list[KeyValue]:
+    return [KeyValue(key=key, value=value) for key, value in pairs]
+
+
+def _ms(seconds: float) -> str:
+    return f"{1e3 * seconds:.3f}"
