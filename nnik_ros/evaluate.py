@@ -1,0 +1,246 @@
+"""How well a network does on targets that it never saw: one table for each model, and its gate.
+
+`python -m nnik_ros.evaluate [MODEL...]` prints the tables (default: every model of the package) and ends with 1 when a
+model misses its gate. The gate is part of the training recipe and travels in the model's provenance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.errors import NnikError
+from nnik_ros.geometry import Array
+from nnik_ros.guard import GuardedPolicy
+from nnik_ros.onnx_policy import OnnxPolicy, read_contract
+from nnik_ros.policy import Policy
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.yaml_file import Section
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS = (1, 2, 3, 5, 10)
+SEED = 20_260_101  # of the held-out targets; training draws from the recipe's seed
+_CHUNK = 1000  # robots in one call
+_NEAR = 0.1  # rad
+_STAY_STEPS, _STAY_ROBOTS = 1000, 100
+_BEYOND_STEPS, _BEYOND_STARTS, _BEYOND_ROBOTS, _BEYOND = 60, 32, 200, 0.2
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a model must reach on held-out targets from random starts; lengths in metres, each for the worst tip.
+
+    coarse, fine: errors that count as near and as reached; median_1, median_2, median_3: largest median error after so many
+    steps; tips_coarse, tips_fine: least share of tips after 5 steps of the network alone; robots_fine_5, robots_fine_10:
+    least share of robots with all tips reached by the guarded network; stay: largest error in 1000 further steps at a
+    reached target; beyond: largest 99th percentile of the distance to an unreachable target over the closest possible one.
+    """
+
+    coarse: float
+    fine: float
+    median_1: float
+    median_2: float
+    median_3: float
+    tips_coarse: float
+    tips_fine: float
+    robots_fine_5: float
+    robots_fine_10: float
+    stay: float
+    beyond: float
+
+
+class Score(NamedTuple):
+    """Errors (n, nt) [m] after each of STEPS, and the largest excess over a joint limit [rad] in any step."""
+
+    errors: Mapping[int, Array]
+    violation: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """scores[start][solver]; stay [m]; beyond[solver]: excess distances (n,) [m] of tips with unreachable targets."""
+
+    robot: Robot
+    scores: Mapping[str, Mapping[str, Score]]
+    stay: float
+    beyond: Mapping[str, Array]
+
+
+def read_gate(section: Section) -> Gate:
+    """A gate from a recipe or from a model's provenance; unknown and missing keys are reported to the section."""
+    shares = {"tips_coarse", "tips_fine", "robots_fine_5", "robots_fine_10"}
+    values = {
+        field.name: section.number(field.name, low=0.0, high=1.0 if field.name in shares else np.inf) for field in fields(Gate)
+    }
+    section.finish()
+    return Gate(**values)
+
+
+def evaluate(robot: Robot, network: Policy, n: int = 20_000) -> Evaluation:
+    """Score `network`, alone and guarded, and damped least squares on n held-out targets (fewer from easy starts)."""
+    rng = np.random.default_rng(SEED)
+    damped = DampedLeastSquares(robot, network.kinematics)
+    solvers: dict[str, Policy] = {"network": network, "guarded": GuardedPolicy(network, damped), "damped": damped}
+    scores: dict[str, dict[str, Score]] = {}
+    for start, count in (("random", n), ("near", n // 5), ("home", n // 5)):
+        goal = robot.random_joint_position(rng, count)
+        q = {
+            "random": robot.random_joint_position(rng, count),
+            "near": np.clip(goal + rng.uniform(-_NEAR, _NEAR, goal.shape), robot.lower, robot.upper),
+            "home": np.broadcast_to(robot.home, goal.shape),
+        }[start]
+        target = network.kinematics.tip_position(goal)
+        scores[start] = {name: _score(policy, q, target) for name, policy in solvers.items()}
+    return Evaluation(robot, scores, _stay(network, rng), _beyond(solvers, damped, rng, max(n // 100, 20)))
+
+
+def measured(evaluation: Evaluation, gate: Gate) -> dict[str, float]:
+    """The value of every key of the gate but coarse and fine, in the gate's units."""
+    errors = {solver: score.errors for solver, score in evaluation.scores["random"].items()}
+    network, guarded = errors["network"], errors["guarded"]
+    return {
+        **{f"median_{k}": float(np.median(network[k], axis=0).max()) for k in (1, 2, 3)},
+        "tips_coarse": float((network[5] <= gate.coarse).mean(0).min()),
+        "tips_fine": float((network[5] <= gate.fine).mean(0).min()),
+        "robots_fine_5": float((guarded[5].max(1) <= gate.fine).mean()),
+        "robots_fine_10": float((guarded[10].max(1) <= gate.fine).mean()),
+        "stay": evaluation.stay,
+        "beyond": float(np.quantile(evaluation.beyond["network"], 0.99)),
+    }
+
+
+def passes(gate: Gate, values: Mapping[str, float]) -> dict[str, bool]:
+    """For every measured key whether the gate is passed: shares are least values, lengths are largest ones."""
+    return {
+        key: bool(value >= getattr(gate, key) if key.startswith(("tips", "robots")) else value <= getattr(gate, key))
+        for key, value in values.items()
+    }
+
+
+def table(evaluation: Evaluation, gate: Gate) -> str:
+    """The evaluation as text, lengths in millimetres."""
+    coarse, fine = f"{gate.coarse * 1e3:g} mm", f"{gate.fine * 1e3:g} mm"
+    lines = [
+        f"{'start':8}{'solver':9}{'step':>5}{'median mm':>12}{'p99 mm':>12}"
+        f"{'tips ' + coarse:>15}{'tips ' + fine:>15}{'all ' + coarse:>15}{'all ' + fine:>15}"
+    ]
+    for start, solvers in evaluation.scores.items():
+        for solver, score in solvers.items():
+            for k, error in score.errors.items():
+                shares = [(e <= limit).mean() * 100 for e in (error, error.max(1)) for limit in (gate.coarse, gate.fine)]
+                lines.append(
+                    f"{start:8}{solver:9}{k:5}{np.median(error) * 1e3:12.5f}{np.quantile(error, 0.99) * 1e3:12.5f}"
+                    + "".join(f"{share:13.3f} %" for share in shares)
+                )
+    violation = max(score.violation for solvers in evaluation.scores.values() for score in solvers.values())
+    lines.append(f"largest violation of a joint limit: {violation:.1e} rad")
+    for solver, excess in evaluation.beyond.items():
+        p50, p99 = np.quantile(excess, (0.5, 0.99)) * 1e3
+        lines.append(f"out of reach, {solver}: {p50:.4f} / {p99:.4f} mm beyond the closest point (median / p99 of {len(excess)})")
+    return "\n".join(lines)
+
+
+def gate_table(gate: Gate, values: Mapping[str, float]) -> str:
+    """Each key of the gate: required and measured, shares in percent and lengths in millimetres."""
+    lines = []
+    for key, good in passes(gate, values).items():
+        share = key.startswith(("tips", "robots"))
+        scale, unit, sign = (100.0, "%", ">=") if share else (1e3, "mm", "<=")
+        required, value = getattr(gate, key) * scale, values[key] * scale
+        lines.append(f"{'ok  ' if good else 'MISS'} {key:15} {value:12.5f} {unit:2} (required {sign} {required:g} {unit})")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="evaluate", description="Score networks on held-out targets.")
+    parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="network files (default: all of models/)")
+    parser.add_argument("--robots", type=Path, default=ROOT / "config" / "robots", help="folder of the robot files")
+    parser.add_argument("--targets", type=int, default=20_000, help="held-out targets from random starts")
+    options = parser.parse_args(arguments)
+    models = options.models or sorted((ROOT / "models").glob("*.onnx"))
+    try:
+        return 0 if all([_report(path, options.robots, options.targets) for path in models]) else 1
+    except NnikError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _report(path: Path, robots: Path, targets: int) -> bool:
+    """Print the tables of one model; True when it passes its gate."""
+    contract = read_contract(path)
+    robot = load_robot(robots / f"{contract.robot}.yaml")
+    gate = Gate(**contract.provenance["gate"])
+    evaluation = evaluate(robot, OnnxPolicy(path, robot), targets)
+    values = measured(evaluation, gate)
+    print(f"{path.name}: robot {robot.name}, recipe {contract.provenance.get('recipe')}, {targets} targets")
+    print(table(evaluation, gate))
+    print(gate_table(gate, values), flush=True)
+    print()
+    return all(passes(gate, values).values())
+
+
+def _score(policy: Policy, q: Array, target: Array) -> Score:
+    robot = policy.robot
+    errors: dict[int, list[Array]] = {k: [] for k in STEPS}
+    violation = 0.0
+    for first in range(0, len(q), _CHUNK):
+        here, goal = q[first : first + _CHUNK], target[first : first + _CHUNK]
+        for k in range(1, max(STEPS) + 1):
+            here = policy.step(here, goal)
+            violation = max(violation, float((robot.lower - here).max()), float((here - robot.upper).max()))
+            if k in errors:
+                errors[k].append(_distance(policy.kinematics.tip_position(here), goal))
+    return Score({k: np.concatenate(parts) for k, parts in errors.items()}, violation)
+
+
+def _stay(network: Policy, rng: np.random.Generator) -> float:
+    """Largest tip error [m] while the network goes on stepping at targets that it stands on."""
+    q = network.robot.random_joint_position(rng, _STAY_ROBOTS)
+    target = network.kinematics.tip_position(q)
+    largest = 0.0
+    for _ in range(_STAY_STEPS):
+        q = network.step(q, target)
+        largest = max(largest, float(_distance(network.kinematics.tip_position(q), target).max()))
+    return largest
+
+
+def _beyond(
+    solvers: Mapping[str, Policy], damped: DampedLeastSquares, rng: np.random.Generator, n: int
+) -> dict[str, Array]:
+    """Excess over the closest point [m] of each solver; the closest point is the best of many damped runs."""
+    robot = damped.robot
+    shift = rng.normal(size=(n, robot.nt, 3)) * _BEYOND * damped.kinematics.reach[:, None]
+    target = damped.kinematics.tip_position(robot.random_joint_position(rng, n)) + shift
+    starts = robot.random_joint_position(rng, n * _BEYOND_STARTS).reshape(_BEYOND_STARTS, n, robot.nq)
+    best = _final_distance(damped, starts, target).min(0)
+    first = robot.random_joint_position(rng, n)
+    unreachable = best > 1e-3 * damped.kinematics.reach
+    return {name: (_final_distance(policy, first, target) - best)[unreachable] for name, policy in solvers.items()}
+
+
+def _final_distance(policy: Policy, q: Array, target: Array) -> Array:
+    target = np.broadcast_to(target, (*q.shape[:-1], *target.shape[-2:]))
+    for _ in range(_BEYOND_STEPS):
+        q = policy.step(q, target)
+    return _distance(policy.kinematics.tip_position(q), target)
+
+
+def _distance(position: Array, target: Array) -> Array:
+    distance: Array = np.linalg.norm(position - target, axis=-1)
+    return distance
+
+
+def provenance_fields(values: Mapping[str, float]) -> dict[str, Any]:
+    """Measured values, rounded to what the sample supports, for a model's provenance."""
+    return {key: float(f"{value:.4g}") if value < 0.1 else round(value, 6) for key, value in values.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

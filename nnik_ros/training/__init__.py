@@ -1,0 +1,1 @@
+"""Training of the incremental network: the only folder that imports torch, onnx and matplotlib."""

@@ -1,0 +1,60 @@
+"""A network for a robot that is the mirror image of another one: signs of weights change, nothing is trained."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnik_ros.errors import FileError
+from nnik_ros.geometry import Array
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training.export import read_layers
+from nnik_ros.training.network import Layers
+from nnik_ros.training.recipe import Mirror, Recipe, load_recipe
+from nnik_ros.training.step import OTHER_FEATURES
+
+_TOLERANCE = 1e-6  # m and rad; published descriptions of both hands agree to 2e-7
+_SAMPLES = 500
+
+
+def mirrored(recipe: Recipe, robot: Robot) -> Layers:
+    """The weights for `robot` from the model of the recipe that `recipe.mirror` names.
+
+    Raises:
+        FileError: the robots are not mirror images of each other with these signs.
+        ContractError: no such model, or not one of this package.
+    """
+    assert recipe.mirror is not None, "only a mirrored recipe has another robot"
+    source = load_recipe(recipe.mirror.recipe)
+    original = load_robot(source.robot)
+    joints, axes = _signs(recipe, recipe.mirror, original, robot)
+    layers = read_layers(source.model)
+    chain = robot.kinematics.topology.chain
+    slots = np.where(chain >= 0, joints[chain], 1.0)  # (nt, depth)
+    others = np.broadcast_to(np.concatenate([axes, axes, axes, np.ones(OTHER_FEATURES)]), (robot.nt, 9 + OTHER_FEATURES))
+    features = np.concatenate([slots, others], 1).astype(np.float32)
+    outputs = np.concatenate([slots, np.ones((robot.nt, robot.kinematics.depth + 1))], 1).astype(np.float32)
+    first, last = layers.weights[0] * features[:, :, None], layers.weights[-1] * outputs[:, None]
+    return Layers(layers.bias, [first, *layers.weights[1:-1], last])
+
+
+def _signs(recipe: Recipe, mirror: Mirror, original: Robot, robot: Robot) -> tuple[Array, Array]:
+    """Signs of the joints (nq,) and of the axes (3,), after the proof that they carry one robot into the other."""
+    problems = []
+    unknown = sorted(set(mirror.joints) - set(robot.joint_names))
+    if unknown:
+        problems.append(f"mirror.joints: {', '.join(unknown)} unknown; allowed: {', '.join(robot.joint_names)}")
+    if (original.nq, original.nt) != (robot.nq, robot.nt):
+        problems.append(f"mirror.recipe: '{original.name}' has another number of joints or tips than '{robot.name}'")
+    if problems:
+        raise FileError(str(recipe.path), problems)
+    joints = np.array([-1.0 if name in mirror.joints else 1.0 for name in robot.joint_names])
+    axes = np.where(np.arange(3) == mirror.axis, -1.0, 1.0)
+    q = original.random_joint_position(np.random.default_rng(0), _SAMPLES)
+    tips = robot.kinematics.tip_position(q * joints) - original.kinematics.tip_position(q) * axes
+    bounds = np.sort([original.lower * joints, original.upper * joints], axis=0) - [robot.lower, robot.upper]
+    for what, unit, difference in (("tips", "m", tips), ("joint limits", "rad", bounds)):
+        if (largest := float(np.abs(difference).max())) > _TOLERANCE:
+            problems.append(f"mirror: the {what} of '{robot.name}' and the mirrored '{original.name}' differ by {largest:.2g} {unit}")
+    if problems:
+        raise FileError(str(recipe.path), problems)
+    return joints, axes

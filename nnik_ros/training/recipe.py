@@ -1,0 +1,107 @@
+"""A training recipe: everything that decides a network, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnik_ros.errors import Problems
+from nnik_ros.evaluate import Gate, read_gate
+from nnik_ros.yaml_file import Section, load_mapping
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """iterations of `batch` robots each, unrolled over `steps`; learning_rate: highest, after the warm-up;
+    near_share: of the starts near the target; beyond_share: of the targets displaced, most of them out of reach, by about
+    `beyond` reaches; posture: weight of the final joints' distance from home, in ranges."""
+
+    iterations: int
+    batch: int
+    steps: int
+    learning_rate: float
+    near_share: float
+    beyond_share: float
+    beyond: float
+    posture: float
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """recipe: of the network to be mirrored; axis: of the base frame that changes sign; joints: those that change sign."""
+
+    recipe: Path
+    axis: int
+    joints: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """hidden and training are of a network of its own; mirror, instead, of one taken from another robot's."""
+
+    path: Path
+    name: str
+    robot: Path
+    model: Path
+    seed: int
+    hidden: tuple[int, ...]
+    training: TrainingOptions | None
+    mirror: Mirror | None
+    gate: Gate
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe; the paths in it are relative to it.
+
+    Raises:
+        FileError: listing every missing, unknown or wrong key.
+    """
+    problems = Problems(str(path))
+    document = Section(load_mapping(path), "", problems)
+    document.integer("schema", low=SCHEMA, high=SCHEMA)
+    name = document.text("name")
+    robot = document.text("robot")
+    model = document.text("model", f"../../models/{name}.onnx")
+    gate = read_gate(document.section("gate"))
+    mirrored = document.has("mirror")
+    mirror = _mirror(document.section("mirror"), path.parent) if mirrored else None
+    seed, hidden, training = 0, (), None
+    if not mirrored:
+        seed = document.integer("seed", low=0, high=2**31 - 1)
+        hidden = _hidden(document.section("network"))
+        training = _training(document.section("training"))
+    document.finish()
+    problems.raise_if_any()
+    return Recipe(path, name, path.parent / robot, path.parent / model, seed, hidden, training, mirror, gate)
+
+
+def _hidden(section: Section) -> tuple[int, ...]:
+    sizes = section.items("hidden")
+    if not all(isinstance(size, int) and 1 <= size <= 4096 for size in sizes) or not sizes:
+        section.wrong("hidden", sizes, "a list of layer sizes within [1, 4096]")
+    section.finish()
+    return tuple(sizes)
+
+
+def _training(section: Section) -> TrainingOptions:
+    options = TrainingOptions(
+        iterations=section.integer("iterations", low=1, high=10_000_000),
+        batch=section.integer("batch", low=1, high=1_000_000),
+        steps=section.integer("steps", 5, low=1, high=50),
+        learning_rate=section.number("learning_rate", above=0.0, high=1.0),
+        near_share=section.number("near_share", 0.4, low=0.0, high=1.0),
+        beyond_share=section.number("beyond_share", 0.1, low=0.0, high=1.0),
+        beyond=section.number("beyond", 0.2, low=0.0, high=10.0),
+        posture=section.number("posture", 0.0, low=0.0, high=10.0),
+    )
+    section.finish()
+    return options
+
+
+def _mirror(section: Section, folder: Path) -> Mirror:
+    recipe, axis = section.text("recipe"), section.text("axis", choices=("x", "y", "z"))
+    joints = section.items("joints")
+    section.finish()
+    return Mirror(folder / recipe, "xyz".index(axis) if axis in "xyz" and axis else 0, tuple(map(str, joints)))

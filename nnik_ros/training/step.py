@@ -1,0 +1,130 @@
+"""The learned increment: a proposed jump, corrected by a Gauss-Newton step in a learned metric. Written once for torch
+(training) and `Graph` (the file).
+
+For each tip, with error e, Jacobian J, and u, w, l from the tip's own small perceptron:
+
+    jump        d0 = tanh(u) range |e| / (|e| + c)
+    correction  d  = d0 + W J^T (J W J^T + lambda I)^-1 (e - J d0),   W = diag(sigmoid(w)),   lambda ~ sigmoid(l) |e|^2
+
+Far from the target the network is free to damp the correction away and jump; near it the step is Gauss-Newton whatever the
+network says, so that it vanishes with the error and converges to the exact target. Joints at a limit that the error pushes
+further out are left out of W, so that out of reach the step rests at the closest point.
+Source of the damping: Sugihara, "Solvability-Unconcerned Inverse Kinematics by the Levenberg-Marquardt Method" (2011).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnik_ros.geometry import Array
+from nnik_ros.kinematics import Chains, forward_kinematics, jacobian
+from nnik_ros.robot import Robot
+
+OTHER_FEATURES = 2  # log and size of the error, behind the joints and three vectors: tip, target, direction
+_JUMP_SCALE = 0.1  # error, in reaches, at which the jump has half its full size
+_DIRECTION_SCALE = 0.02  # error, in reaches, below which the direction feature fades
+_LARGEST_DAMPING = 10.0  # of lambda over |e|^2, errors in reaches
+_SMALLEST_DAMPING = 1e-6  # keeps the determinant positive in float32 at a stretched finger
+_SMALLEST_SQUARE = 1e-12  # of an error in reaches, under the root and the logarithm
+_COFACTOR = np.array(
+    [[3 * ((i + a) % 3) + (j + b) % 3 for i in range(3) for j in range(3)]
+     for a, b in ((1, 1), (2, 2), (1, 2), (2, 1))]
+).ravel()  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StepShape:
+    """What of a robot stands in the step besides its kinematics: limits in chain layout, rows for row vectors.
+
+    lower, upper: (nt, 1, depth) [rad], rounded inwards to float32; real (nt, 1, depth): 0 where a chain is padded;
+    joint_slot (nq,): where joint i stands in the flattened (nt, depth) layout; reach [m]: unit of length inside the step.
+    """
+
+    lower: NDArray[np.float32]
+    upper: NDArray[np.float32]
+    real: NDArray[np.float32]
+    joint_slot: NDArray[np.int64]
+    reach: float
+
+    @property
+    def nt(self) -> int:
+        return len(self.lower)
+
+    @property
+    def depth(self) -> int:
+        return self.lower.shape[-1]
+
+    @property
+    def inputs(self) -> int:
+        return self.depth + 9 + OTHER_FEATURES
+
+    @property
+    def outputs(self) -> int:
+        return 2 * self.depth + 1
+
+
+def step_shape(robot: Robot) -> StepShape:
+    chain = robot.kinematics.topology.chain
+    real = (chain >= 0)[:, None]
+    slots = np.array([int(np.flatnonzero(chain.ravel() == i)[0]) for i in range(robot.nq)])
+    lower, upper = (_row(limit, chain) for limit in (robot.lower, robot.upper))
+    return StepShape(
+        np.where(real, _inwards(lower, 1.0), np.float32(0.0)), np.where(real, _inwards(upper, -1.0), np.float32(0.0)),
+        real.astype(np.float32), slots, float(robot.kinematics.reach.max()),
+    )  # fmt: skip
+
+
+def step(xp: Any, shape: StepShape, chains: Chains, layers: Any, q: Any, target: Any) -> tuple[Any, Any]:
+    """One increment. q (batch, nq) [rad], target (batch, nt, 3) [m]; returns the next q (batch, nq) and the tips at q
+    (batch, nt, 3). layers: a function of the features (batch, nt, 1, inputs) to (batch, nt, 1, outputs)."""
+    frames = forward_kinematics(xp, chains, q)
+    J = jacobian(xp, frames) * (1.0 / shape.reach)  # (batch, nt, 3, depth)
+    tip = frames.tip_position
+    goal, here = target[..., None, :], tip[..., None, :]
+    error = (goal - here) * (1.0 / shape.reach)
+    square = xp.sum(error * error, -1, keepdim=True) + _SMALLEST_SQUARE
+    size = xp.sqrt(square)  # (batch, nt, 1, 1)
+    joints = q[..., chains.index][..., None, :]  # (batch, nt, 1, depth)
+    features = [joints, here, goal, error / (size + _DIRECTION_SCALE), xp.log(square), size]
+    u, weights = xp.split(layers(xp.concatenate(features, -1)), [shape.depth, shape.depth + 1], -1)
+    w, damping = xp.split(xp.sigmoid(weights), [shape.depth, 1], -1)
+    lower, upper = xp.asarray(shape.lower), xp.asarray(shape.upper)
+    jump = xp.tanh(u) * (upper - lower) * (size / (size + _JUMP_SCALE))
+    pushed = joints + (error @ J) * 1e3
+    w = w * xp.abs(xp.sign(xp.minimum(xp.maximum(pushed, lower), upper) - joints))
+    J_w = J * w
+    A = J_w @ xp.swapaxes(J, -1, -2) + (square * damping * _LARGEST_DAMPING + _SMALLEST_DAMPING) * xp.asarray(np.eye(3, dtype=np.float32))
+    rest = error - jump @ xp.swapaxes(J, -1, -2)
+    moved = joints + jump + _solve(xp, A, rest) @ J_w
+    bounded = xp.minimum(xp.maximum(moved, lower), upper)
+    flat = xp.reshape(bounded, (-1, shape.nt * shape.depth))
+    return (flat if _identity(shape) else flat[..., shape.joint_slot]), tip
+
+
+def _solve(xp: Any, A: Any, b: Any) -> Any:
+    """b A^-1 for symmetric A (..., 3, 3) and rows b (..., 1, 3), by cofactors."""
+    flat = xp.reshape(A, (-1, *A.shape[1:-2], 1, 9))
+    p, q, r, s = xp.split(flat[..., _COFACTOR], [9, 9, 9, 9], -1)
+    cofactors = p * q - r * s
+    three_det = xp.sum(flat * cofactors, -1, keepdim=True)  # every row of A gives the determinant once
+    return (b @ xp.reshape(cofactors, (-1, *A.shape[1:]))) * 3.0 / three_det
+
+
+def _identity(shape: StepShape) -> bool:
+    return bool(np.array_equal(shape.joint_slot, np.arange(shape.nt * shape.depth)))
+
+
+def _row(limit: Array, chain: NDArray[np.int64]) -> Array:
+    row: Array = limit[np.maximum(chain, 0)][:, None]
+    return row
+
+
+def _inwards(limit: Array, direction: float) -> NDArray[np.float32]:
+    """Nearest float32 that is not outside of the limit."""
+    rounded = limit.astype(np.float32)
+    outside = (limit - rounded) * direction > 0
+    return np.where(outside, np.nextafter(rounded, np.float32(direction * np.inf)), rounded)

@@ -1,0 +1,177 @@
+"""Train a network from a recipe: `python -m nnik_ros.training.train RECIPE`.
+
+Writes the model with its contract, and a run folder with the resolved recipe, the metrics and the training curve.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from nnik_ros.errors import NnikError
+from nnik_ros.evaluate import ROOT, evaluate, gate_table, measured, passes, provenance_fields, table
+from nnik_ros.geometry import Array
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training.export import export, write
+from nnik_ros.training.mirror import mirrored
+from nnik_ros.training.network import Layers, StepNetwork
+from nnik_ros.training.recipe import Recipe, TrainingOptions, load_recipe
+
+_DISTANCE_WEIGHT, _LOG_WEIGHT = 4.0, 0.05
+_DISTANCE_FLOOR, _LOG_FLOOR = 1e-8, 1e-10  # squares of errors in reaches, where the loss goes flat
+_WARM_UP = 100  # iterations
+_REPORT_EVERY = 500  # iterations
+
+
+class Progress(NamedTuple):
+    iteration: int
+    loss: float
+    median: float  # m, after the last unrolled step
+
+
+def train(recipe: Recipe, robot: Robot) -> Iterator[tuple[Progress, StepNetwork]]:
+    """Train, handing out the network now and then and at the end; the same recipe gives the same weights."""
+    options = recipe.training
+    assert options is not None, "a mirrored recipe has nothing to train"
+    network = StepNetwork(robot, recipe.hidden, torch.Generator().manual_seed(recipe.seed))
+    rng = np.random.default_rng(recipe.seed)
+    optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
+    for i in range(options.iterations):
+        rate = min(1.0, (i + 1) / _WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * i / options.iterations))
+        optimizer.param_groups[0]["lr"] = options.learning_rate * rate
+        q, target = (torch.from_numpy(array.astype(np.float32)) for array in sample(robot, options, rng))
+        loss, error = unrolled_loss(network, robot, options, q, target)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        if (i + 1) % _REPORT_EVERY == 0 or i + 1 == options.iterations:
+            yield Progress(i + 1, float(loss), float(error.median())), network
+
+
+def sample(robot: Robot, options: TrainingOptions, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Starts (batch, nq) and targets (batch, nt, 3): a share of the starts near the goal, from 0.3 % of the way to all of
+    it, the others anywhere; a share of the targets moved off, mostly out of reach."""
+    goal, q = (robot.random_joint_position(rng, options.batch) for _ in range(2))
+    near = rng.random((options.batch, 1)) < options.near_share
+    q = np.where(near, goal + 10.0 ** rng.uniform(-2.5, 0.0, near.shape) * (q - goal), q)
+    beyond = rng.random((options.batch, 1, 1)) < options.beyond_share
+    shift = rng.normal(size=(options.batch, robot.nt, 3)) * options.beyond * robot.kinematics.reach[:, None]
+    return q, robot.kinematics.tip_position(goal) + beyond * shift
+
+
+def unrolled_loss(
+    network: StepNetwork, robot: Robot, options: TrainingOptions, q: torch.Tensor, target: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss over all steps, and the last step's errors (batch, nt) [m]. The distance pays for tips that are stuck, the
+    logarithm for the last micrometres."""
+    losses = []
+    error = torch.empty(0)
+    for k in range(options.steps + 1):
+        q_next, tip = network(q, target)
+        if k:
+            square = ((tip - target) ** 2).sum(-1)
+            relative = square / network.shape.reach**2
+            distance = torch.sqrt(relative + _DISTANCE_FLOOR)
+            losses.append(_DISTANCE_WEIGHT * distance.mean() + _LOG_WEIGHT * torch.log(relative + _LOG_FLOOR).mean())
+            error = square.detach().sqrt()
+        if k < options.steps:
+            q = q_next
+    loss = torch.stack(losses).mean()
+    if options.posture:
+        home, width = (torch.from_numpy(a.astype(np.float32)) for a in (robot.home, robot.upper - robot.lower))
+        loss = loss + options.posture * (((q - home) / width) ** 2).mean()
+    return loss, error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="train", description="Train a network from a recipe.")
+    parser.add_argument("recipe", type=Path, metavar="RECIPE")
+    parser.add_argument("--model", type=Path, help="file to write (default: the recipe's)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders")
+    parser.add_argument("--targets", type=int, default=20_000, help="held-out targets of the evaluation")
+    options = parser.parse_args(arguments)
+    try:
+        recipe = load_recipe(options.recipe)
+        return 0 if run(recipe, options.model or recipe.model, options.runs / recipe.name, options.targets) else 1
+    except NnikError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def run(recipe: Recipe, path: Path, folder: Path, targets: int) -> bool:
+    """Train or mirror, export, evaluate and write everything; True when the gate is passed."""
+    robot = load_robot(recipe.robot)
+    folder.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    progress: list[Progress] = []
+    layers = mirrored(recipe, robot) if recipe.mirror else _trained(recipe, robot, progress)
+    provenance = {
+        "recipe": recipe.name, "recipe_text": recipe.path.read_text(encoding="utf-8"), "seed": recipe.seed,
+        "commit": _commit(), "training_seconds": round(time.monotonic() - start), "gate": asdict(recipe.gate),
+    }  # fmt: skip
+    model = export(robot, layers)
+    write(model, robot, path, provenance)
+    evaluation = evaluate(robot, OnnxPolicy(path, robot), targets)
+    values = measured(evaluation, recipe.gate)
+    provenance["metrics"] = provenance_fields(values)
+    provenance["nodes"] = len(model.graph.node)
+    write(model, robot, path, provenance)
+    report = f"{table(evaluation, recipe.gate)}\n{gate_table(recipe.gate, values)}\n"
+    print(report)
+    np.savez(folder / "weights.npz", layers.bias, *layers.weights)
+    (folder / "recipe.yaml").write_text(recipe.path.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "evaluation.txt").write_text(report, encoding="utf-8")
+    (folder / "metrics.json").write_text(
+        json.dumps({**provenance, "progress": [p._asdict() for p in progress]}, indent=1), encoding="utf-8"
+    )
+    if progress:
+        _plot(progress, folder / "curve.png")
+    return all(passes(recipe.gate, values).values())
+
+
+def _trained(recipe: Recipe, robot: Robot, progress: list[Progress]) -> Layers:
+    for state, network in train(recipe, robot):
+        progress.append(state)
+        print(f"{state.iteration:7} loss {state.loss:8.4f} median {state.median * 1e3:.5f} mm", flush=True)
+    return network.layers()
+
+
+def _commit() -> str:
+    """The commit of the source that trained, with a mark when it had changes; empty outside of a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return result.stdout.strip()
+
+
+def _plot(progress: list[Progress], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.5), constrained_layout=True)
+    iterations = [p.iteration for p in progress]
+    left.plot(iterations, [p.loss for p in progress])
+    left.set(xlabel="iteration", ylabel="loss")
+    right.semilogy(iterations, [p.median * 1e3 for p in progress])
+    right.set(xlabel="iteration", ylabel="median error after the last step [mm]")
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    sys.exit(main())
