@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from nnik_ros.errors import FileError, InputError
+from nnik_ros.geometry import Array, rotation_about_axis, transform
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.sim.hand import SimHand
 from nnik_ros.sim.options import SimOptions, find_sim_file, load_sim_options
@@ -153,6 +154,29 @@ def test_left_and_right_hand_move_as_mirror_images() -> None:
     np.testing.assert_allclose(left.q, sign * right.q, atol=1e-6)
 
 
+def test_inertia_of_the_planar_arm_is_that_of_two_rods() -> None:
+    hand = simulated("planar_2r")
+    mass, length, radius, matrix = 1.0, 5.0, 0.2, np.zeros((2, 2))
+    about_middle = mass * (3 * radius**2 + length**2) / 12
+    for q in hand.robot.random_joint_position(np.random.default_rng(8), 20):
+        hand.reset(q)
+        mujoco.mj_fullM(hand.model, hand.data, matrix)
+        far = mass * (length**2 + length**2 / 4 + length**2 * np.cos(q[1])) + about_middle
+        near = mass * length**2 / 4 + about_middle
+        mixed = near + mass * length**2 / 2 * np.cos(q[1])
+        np.testing.assert_allclose(matrix, [[near + far, mixed], [mixed, near]], rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", HANDS)
+def test_at_rest_the_drives_carry_the_slope_of_the_potential_energy(name: str) -> None:
+    hand = simulated(name, friction=np.zeros(16))
+    run(hand, 4.0)
+    assert hand.data.ncon == 0
+    slope = [(_energy(hand.robot, hand.q + h) - _energy(hand.robot, hand.q - h)) / 2e-5 for h in 1e-5 * np.eye(16)]
+    assert np.abs(slope).max() > 0.02
+    np.testing.assert_allclose(hand.torque, slope, atol=1e-5)
+
+
 def test_time_that_is_no_whole_number_of_steps_is_not_lost() -> None:
     hand = simulated("planar_2r")
     for _ in range(333):
@@ -220,3 +244,19 @@ def _gap(hand: SimHand) -> float:
     """Smallest distance between two of the three fingertips [m]."""
     index, middle, ring = hand.tip_position()[:3]
     return float(min(np.linalg.norm(index - middle), np.linalg.norm(ring - middle)))
+
+
+def _energy(robot: Robot, q: Array) -> float:
+    """Potential energy [J] of the URDF's masses, from a walk down the tree of its own."""
+    angle = dict(zip(robot.joint_names, q, strict=True))
+    pose = {robot.urdf.root: np.eye(4)}
+    waiting = list(robot.urdf.joints.values())
+    while waiting:
+        joint = waiting.pop(0)
+        if joint.parent not in pose:
+            waiting.append(joint)
+            continue
+        turn = transform(rotation_about_axis(joint.axis, angle.get(joint.name, 0.0)), np.zeros(3))
+        pose[joint.child] = pose[joint.parent] @ joint.T_parent_joint @ turn
+    bodies = [(link.inertial, pose[name]) for name, link in robot.urdf.links.items()]
+    return sum(9.81 * body.mass * float((T @ body.T_link_inertial)[2, 3]) for body, T in bodies if body is not None)
