@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -9,18 +10,29 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnik_ros.geometry import Array
+
 _WINDOW = 5.0  # s; what the statistics look back on
 
 
+Spread = tuple[float, float, float]
+
+
 class LoopSummary(NamedTuple):
-    """A window of ticks; times in s. period_error: how far the time between two ticks was from the period."""
+    """A window of ticks. Times are in s, spreads are median, 99th percentile and largest; nan before there are any.
+
+    period: between the begins of two ticks; jitter: how far that was from the wanted one; latency: of a tick after its
+    deadline; compute: spent in a tick.
+    """
 
     ticks: int  # since the start
     missed: int  # deadlines passed over, since the start
     errors: int  # ticks that raised, since the start
-    period: float  # mean over the window, nan before the second tick
-    period_error: tuple[float, float, float]  # median, 99th percentile, largest
-    compute: tuple[float, float, float]
+    period_mean: float
+    period: Spread
+    jitter: Spread
+    latency: Spread
+    compute: Spread
 
 
 class LoopStatistics:
@@ -30,21 +42,33 @@ class LoopStatistics:
         self.ticks = self.missed = self.errors = 0
         self._period = period
         self._periods = np.full(max(2, round(_WINDOW / period)), np.nan)
+        self._latencies = np.full_like(self._periods, np.nan)
         self._computes = np.full_like(self._periods, np.nan)
 
-    def record(self, period: float, compute: float) -> None:
-        """One tick: time since the last one (nan at the first) and time that it took [s]."""
+    def record(self, period: float, latency: float, compute: float) -> None:
+        """One tick: time since the last one (nan at the first), after its deadline, and spent in it [s]."""
         place = self.ticks % len(self._periods)
         self._periods[place] = period
+        self._latencies[place] = latency
         self._computes[place] = compute
         self.ticks += 1
 
     def summary(self) -> LoopSummary:
-        periods = self._periods[np.isfinite(self._periods)]
-        computes = self._computes[np.isfinite(self._computes)]
-        mean = float(periods.mean()) if len(periods) else float("nan")
-        error = np.abs(periods - self._period)
-        return LoopSummary(self.ticks, self.missed, self.errors, mean, _spread(error), _spread(computes))
+        periods, latencies, computes = (
+            values[np.isfinite(values)] for values in (self._periods, self._latencies, self._computes)
+        )
+        mean = float(periods.mean()) if len(periods) else math.nan
+        jitter = np.abs(periods - self._period)
+        return LoopSummary(
+            self.ticks,
+            self.missed,
+            self.errors,
+            mean,
+            _spread(periods),
+            _spread(jitter),
+            _spread(latencies),
+            _spread(computes),
+        )
 
 
 class ControlLoop:
@@ -93,12 +117,12 @@ class ControlLoop:
         """The body of the thread."""
         self._guarded(self._setup)
         deadline = self._clock()
-        last = float("nan")
+        last = math.nan
         while not self._stop.is_set():
             begin = self._clock()
             self._guarded(self._tick, begin)
             end = self._clock()
-            self.statistics.record(begin - last, end - begin)
+            self.statistics.record(begin - last, begin - deadline, end - begin)
             last = begin
             deadline = self._next_deadline(deadline, end)
             self._wait_until(deadline)
@@ -126,8 +150,8 @@ class ControlLoop:
             pass
 
 
-def _spread(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[float, float, float]:
+def _spread(values: Array) -> Spread:
     if len(values) == 0:
-        return (float("nan"),) * 3
+        return (math.nan, math.nan, math.nan)
     median, high, largest = np.percentile(values, (50.0, 99.0, 100.0))
     return float(median), float(high), float(largest)

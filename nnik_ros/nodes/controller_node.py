@@ -25,10 +25,12 @@ from nnik_ros.states import TipState
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 _CLOSEST_STATUSES = 0.01  # s; a state that flickers must not flood the status
-_LOGGED = (TipState.WAITING_STATE, TipState.PAUSED, TipState.STALE_STATE, TipState.STALE_TARGET, TipState.FAULT, TipState.HOMING)
+_LOGGED = frozenset({
+    TipState.WAITING_STATE, TipState.PAUSED, TipState.STALE_STATE, TipState.STALE_TARGET, TipState.FAULT, TipState.HOMING
+})  # fmt: skip
 
 
-class ControllerNode(LifecycleNode):
+class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     """Topics, services and lifecycle; the work is done in a `Session` between configure and cleanup."""
 
     def __init__(self) -> None:
@@ -42,9 +44,7 @@ class ControllerNode(LifecycleNode):
             self, ControllerOptions, NodeOptions, fixed=lambda: self._session is not None, on_live=self._on_live
         )
         if self._settings.options(NodeOptions).autostart:
-            if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
-                self.destroy_node()
-                raise InputError("controller: not started, for the reason above")
+            self._start_by_itself()
 
     def close(self) -> None:
         """Deactivate and shut down; the last command holds."""
@@ -53,6 +53,11 @@ class ControllerNode(LifecycleNode):
         self.trigger_shutdown()
 
     # lifecycle
+
+    def _start_by_itself(self) -> None:
+        if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
+            self.destroy_node()
+            raise InputError("controller: not started, for the reason above")
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         options = self._settings.options(NodeOptions)
@@ -65,7 +70,9 @@ class ControllerNode(LifecycleNode):
         self._create_entities(options, self._session)
         solver = "damped least squares" if loaded.policy is None else f"network '{options.model}'"
         if loaded.policy is None and options.model == AUTO_MODEL:
-            self.get_logger().warning(f"no network is shipped for robot '{loaded.robot.name}': damped least squares moves it")
+            self.get_logger().warning(
+                f"no network is shipped for robot '{loaded.robot.name}': damped least squares moves it"
+            )
         self.get_logger().info(
             f"{loaded.robot.name} with {solver}; driver {loaded.driver.name}: "
             f"states from {self._session.state_topic}, commands to {self._session.command_topic}"
@@ -125,7 +132,8 @@ class ControllerNode(LifecycleNode):
         ):
             timer = self.create_timer(1.0 / rate, callback)
             self._entities.append(lambda timer=timer: self.destroy_timer(timer))  # type: ignore[misc]
-        for name, action in (("start", session.follow), ("pause", session.pause), ("reset", session.reset), ("home", session.home)):
+        actions = {"start": session.follow, "pause": session.pause, "reset": session.reset, "home": session.home}
+        for name, action in actions.items():
             self._add_service(Trigger, f"~/{name}", self._trigger(name, action))
         for tip, tip_name in enumerate(session.robot.tip_names):
             self._add_service(SetBool, f"{tip_name}/enable", self._enable(session, tip, tip_name))
@@ -175,10 +183,14 @@ class ControllerNode(LifecycleNode):
         self._last_status = time.monotonic()
         name, robot, result = self.get_fully_qualified_name(), session.robot, session.result
         if result is None:
-            self._status_publisher.publish(inactive_status(name, robot.name, "the loop does not run; activate the node"))
+            self._status_publisher.publish(
+                inactive_status(name, robot.name, "the loop does not run; activate the node")
+            )
             return
         waits_for = self._waits_for(session, result.hand_state)
-        status = controller_status(name, robot.name, robot.tip_names, result, waits_for, session.refusals, session.fault)
+        status = controller_status(
+            name, robot.name, robot.tip_names, result, waits_for, session.refusals, session.fault
+        )
         self._status_publisher.publish(status)
         logged = result.hand_state if result.hand_state in _LOGGED else TipState.TRACKING
         if logged is not self._last_logged:
@@ -209,7 +221,9 @@ class ControllerNode(LifecycleNode):
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
         message.status = [
-            loop_status(name, robot, loop.period, loop.statistics.summary(), session.realtime, session.command_receivers),
+            loop_status(
+                name, robot, loop.period, loop.statistics.summary(), session.realtime, session.command_receivers
+            ),
             input_status(name, robot, session.refusals),
         ]
         self._diagnostics_publisher.publish(message)

@@ -1,4 +1,4 @@
-"""From messages to measurements and targets; what cannot be used is refused, counted and explained, and changes nothing."""
+"""From messages to measurements and targets; what cannot be used is refused, counted, explained, and changes nothing."""
 
 from __future__ import annotations
 
@@ -20,17 +20,21 @@ from nnik_ros.robot import Robot
 
 
 class Refusals:
-    """Counts refused messages by topic, and tells when the reason of a topic changes."""
+    """Counts refused messages by topic and kind of fault, and tells when that of a topic changes.
+
+    Kinds: "names" and "values" of joint states, "count", "pose" and "frame" of targets, "command" of the simulated hand.
+    """
 
     def __init__(self, on_change: Callable[[str], None]) -> None:
-        self.counts: Counter[str] = Counter()
-        self.reasons: dict[str, str] = {}  # of the topics whose last message was refused
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.reasons: dict[str, tuple[str, str]] = {}  # (kind, words) of the topics whose last message was refused
         self._on_change = on_change
 
-    def refuse(self, topic: str, reason: str) -> None:
-        self.counts[topic] += 1
-        if self.reasons.get(topic) != reason:
-            self.reasons[topic] = reason
+    def refuse(self, topic: str, kind: str, reason: str) -> None:
+        self.counts[topic, kind] += 1
+        before = self.reasons.get(topic)
+        self.reasons[topic] = (kind, reason)
+        if before is None or before[0] != kind:
             self._on_change(f"{topic}: refused: {reason}")
 
     def accept(self, topic: str) -> None:
@@ -50,6 +54,7 @@ class StateIntake:
 
     def take(self, message: JointState, now: float) -> None:
         """now [s]: time of receipt."""
+        kind = "names"
         try:
             if message.name != self._names:  # the same list as last time in all but the first message
                 if not self._joints.concerns(message.name):
@@ -57,9 +62,10 @@ class StateIntake:
                 self._indices = self._joints.indices(message.name)
                 self._names = list(message.name)
             assert self._indices is not None
+            kind = "values"
             q = self._joints.pick(message.position, self._indices, len(self._names))
         except InputError as error:
-            self._refusals.refuse(self._topic, str(error))
+            self._refusals.refuse(self._topic, kind, str(error))
             return
         self._refusals.accept(self._topic)
         self.measurement = Measurement(q, now)
@@ -78,25 +84,30 @@ class TargetIntake:
 
     def take_all(self, topic: str, message: PoseArray, now: float, q: Array | None) -> None:
         """One pose for every tip, in tip order; all or none are used. q (nq,) [rad]: measured joints, if any."""
+        kind = "count"
         try:
             if len(message.poses) != self._robot.nt:
                 names = ", ".join(self._robot.tip_names)
                 raise InputError(f"{len(message.poses)} poses, must be {self._robot.nt}, one each for {names}")
+            kind = "pose"
             positions = [position_of(pose) for pose in message.poses]
+            kind = "frame"
             position = self._in_base(message.header.frame_id, np.array(positions), q)
         except InputError as error:
-            self._refusals.refuse(topic, str(error))
+            self._refusals.refuse(topic, kind, str(error))
             return
         self._refusals.accept(topic)
         self.targets = Targets(position, np.full(self._robot.nt, now))
 
     def take_one(self, topic: str, tip: int, message: PoseStamped, now: float, q: Array | None) -> None:
         """The target of one tip; the others keep theirs."""
+        kind = "pose"
         try:
             point = np.array([position_of(message.pose)])
+            kind = "frame"
             (position,) = self._in_base(message.header.frame_id, point, q)
         except InputError as error:
-            self._refusals.refuse(topic, str(error))
+            self._refusals.refuse(topic, kind, str(error))
             return
         self._refusals.accept(topic)
         positions, stamps = self.targets.position.copy(), self.targets.stamp.copy()

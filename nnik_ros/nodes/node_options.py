@@ -19,12 +19,18 @@ class NodeOptions:
         "none: damped least squares.",
     )  # fmt: skip
     driver: str = option("simulated", "Driver profile: a shipped name or the path of a YAML file.", live=False)
-    driver_namespace: str = option("", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False)
+    driver_namespace: str = option(
+        "", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False
+    )
     autostart: bool = option(True, "Configure and activate without a lifecycle manager.", live=False)
     start_paused: bool = option(True, "Send nothing until ~/start is called.", live=False)
-    status_rate: float = option(15.0, "Rate of the status; a change is told at once.", unit="Hz", low=1.0, high=50.0, live=False)
+    status_rate: float = option(
+        15.0, "Rate of the status; a change is told at once.", unit="Hz", low=1.0, high=50.0, live=False
+    )
     tip_pose_rate: float = option(50.0, "Rate of the measured tip poses.", unit="Hz", low=1.0, high=200.0, live=False)
-    realtime_priority: int = option(0, "SCHED_FIFO priority of the loop; 0: ordinary scheduling.", low=0, high=98, live=False)
+    realtime_priority: int = option(
+        0, "SCHED_FIFO priority of the loop; 0: ordinary scheduling.", low=0, high=98, live=False
+    )
     lock_memory: bool = option(False, "Lock the process's memory, so that no page fault delays the loop.", live=False)
     cpu_affinity: str = option("", "Processors for the loop, for instance '2,3'; empty: any.", live=False)
     spin: float = option(
@@ -39,7 +45,9 @@ class SimHandOptions:
 
     robot: str = option("allegro_right", "Robot: a shipped name or the path of a YAML file.", live=False)
     driver: str = option("simulated", "Driver profile that the hand speaks.", live=False)
-    driver_namespace: str = option("", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False)
+    driver_namespace: str = option(
+        "", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False
+    )
     physics: str = option(
         "auto", "mujoco: the drive and weight of the real hand; stiff: joints that follow at once; auto: mujoco where the "
         "robot has simulation data.", choices=("auto", "mujoco", "stiff"), live=False,

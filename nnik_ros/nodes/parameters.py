@@ -30,13 +30,19 @@ class Parameters:
     """
 
     def __init__(
-        self, node: Node, *kinds: type[Any], fixed: Callable[[], bool], on_live: Callable[[set[str]], None] = lambda names: None
+        self,
+        node: Node,
+        *kinds: type[Any],
+        fixed: Callable[[], bool],
+        on_live: Callable[[set[str]], None] = lambda names: None,
     ) -> None:
         self._infos = {info.name: info for kind in kinds for info in describe(kind)}
         self._owners = {info.name: kind for kind in kinds for info in describe(kind)}
         self._kinds, self._fixed, self._on_live = kinds, fixed, on_live
         given = {
-            name: parameter.value for name, parameter in node.get_parameters_by_prefix("").items() if not _is_ros_own(name)
+            name: parameter.value
+            for name, parameter in node.get_parameters_by_prefix("").items()
+            if not _is_ros_own(name)
         }
         self._values = self._checked(given, f"parameters of {node.get_fully_qualified_name()}")
         for name, info in self._infos.items():

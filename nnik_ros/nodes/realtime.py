@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -15,7 +16,9 @@ from nnik_ros.errors import InputError
 
 _SWITCH_INTERVAL = 1e-4  # s; other Python threads give way to the loop after at most this long
 _MCL_CURRENT_AND_FUTURE = 3
-_LIMITS = "add '@realtime - rtprio 98' and '@realtime - memlock unlimited' to /etc/security/limits.conf and join that group"
+_LIMITS = (
+    "add '@realtime - rtprio 98' and '@realtime - memlock unlimited' to /etc/security/limits.conf and join that group"
+)
 
 
 @dataclass
@@ -75,10 +78,8 @@ def _set_priority(priority: int, report: RealtimeReport) -> None:
 
 
 def _raise_other(thread: int, priority: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it may have ended meanwhile
         os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(priority))
-    except ProcessLookupError:
-        pass  # it ended meanwhile
 
 
 def _lock_memory(report: RealtimeReport) -> None:

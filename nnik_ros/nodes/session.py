@@ -51,12 +51,16 @@ class Session:
         depth = driver.state.depth if driver.other_joints else 1  # others' messages must not push ours out
         self._states = Inbox(node, JointState, driver.topic(driver.state, namespace), newest(depth))
         self._all_targets = Inbox(node, PoseArray, "target_poses", newest(1))
-        self._tip_targets = [Inbox(node, PoseStamped, f"{tip}/target_pose", newest(1)) for tip in loaded.robot.tip_names]
+        self._tip_targets = [
+            Inbox(node, PoseStamped, f"{tip}/target_pose", newest(1)) for tip in loaded.robot.tip_names
+        ]
         self._output = CommandOutput(node, driver, loaded.joints, driver.topic(driver.command, namespace), control.rate)
         self._tf = TfLookup(node)
         self._state = StateIntake(loaded.joints, self._states.topic, self.refusals)
         self._targets = TargetIntake(loaded.robot, Frames(loaded.robot, self._tf), self.refusals)
-        self.loop = ControlLoop(1.0 / control.rate, self._tick, self._on_error, spin=options.spin, setup=self._set_up_thread)
+        self.loop = ControlLoop(
+            1.0 / control.rate, self._tick, self._on_error, spin=options.spin, setup=self._set_up_thread
+        )
 
     # from the executor's thread
 
@@ -157,7 +161,9 @@ class Session:
         q = self.measured
         for poses in self._all_targets.take():
             self._targets.take_all(self._all_targets.topic, poses, now, q)
-        for tip, inbox in enumerate(self._tip_targets):  # after the array: of two targets at once the particular one counts
+        for tip, inbox in enumerate(
+            self._tip_targets
+        ):  # after the array: of two targets at once the particular one counts
             for pose in inbox.take():
                 self._targets.take_one(inbox.topic, tip, pose, now, q)
 

@@ -42,7 +42,7 @@ class Hand(Protocol):
     def step(self, dt: float) -> None: ...
 
 
-class SimHandNode(Node):
+class SimHandNode(Node):  # type: ignore[misc]  # rclpy has no types
     """Physics in a thread of its own at the driver's rate; the command topic is reliable as the drivers' are."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class SimHandNode(Node):
                 self._hand.command(read_command(self._driver, self._joints, message))
                 self._refusals.accept(self._commands.topic)
             except InputError as error:
-                self._refusals.refuse(self._commands.topic, str(error))
+                self._refusals.refuse(self._commands.topic, "command", str(error))
         self._hand.step(min(now - self._last, _LONGEST_STEP) if self._last is not None else 0.0)
         self._last = now
         self._position[:] = self._joints.to_array(self._hand.q)

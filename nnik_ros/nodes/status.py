@@ -14,16 +14,19 @@ from nnik_ros.nodes.intake import Refusals
 from nnik_ros.nodes.realtime import RealtimeReport
 from nnik_ros.states import TickResult, TipState
 
-_OK = (TipState.REACHED, TipState.IDLE, TipState.DISABLED, TipState.TRACKING, TipState.HOMING, TipState.LIMITED, TipState.PAUSED)
-_ERROR = (TipState.STALE_STATE, TipState.FAULT)
+_WARN = frozenset({
+    TipState.UNREACHABLE, TipState.COLLISION, TipState.STALE_TARGET, TipState.FALLBACK, TipState.WAITING_STATE
+})  # fmt: skip
+_ERROR = frozenset({TipState.STALE_STATE, TipState.FAULT})
 INACTIVE = "INACTIVE"
 
 
 def level_of(state: TipState) -> bytes:
     """OK, WARN or ERROR of a DiagnosticStatus."""
-    if state in _OK:
-        return DiagnosticStatus.OK
-    return DiagnosticStatus.ERROR if state in _ERROR else DiagnosticStatus.WARN
+    level: bytes = DiagnosticStatus.OK
+    if state in _WARN:
+        level = DiagnosticStatus.WARN
+    return DiagnosticStatus.ERROR if state in _ERROR else level
 
 
 def inactive_status(name: str, robot: str, why: str) -> DiagnosticStatus:
@@ -55,7 +58,7 @@ def controller_status(
     level = level_of(state)
     if refusals.reasons:
         level = max(level, DiagnosticStatus.WARN)
-        message += "; refused: " + "; ".join(f"{topic}: {reason}" for topic, reason in dict(refusals.reasons).items())
+        message += f"; refused: {_reasons(refusals)}"
     if fault:
         level, message = DiagnosticStatus.ERROR, f"{fault}; {message}"
     return DiagnosticStatus(
@@ -68,11 +71,15 @@ def loop_status(
 ) -> DiagnosticStatus:
     """Statistics of the control loop; wanted: its period [s]."""
     late = summary.missed > 0
-    message = f"{1.0 / summary.period:.1f} Hz" if math.isfinite(summary.period) else "not running"
+    message = f"{1.0 / summary.period_mean:.1f} Hz" if math.isfinite(summary.period_mean) else "not running"
     message += f", {summary.missed} deadlines missed" if late else ""
-    level = DiagnosticStatus.ERROR if summary.errors else DiagnosticStatus.WARN if realtime.refused else DiagnosticStatus.OK
-    pairs = [("period_wanted_ms", _ms(wanted)), ("period_ms", _ms(summary.period))]
-    for what, spread in (("jitter", summary.period_error), ("compute", summary.compute)):
+    level = (
+        DiagnosticStatus.ERROR if summary.errors else DiagnosticStatus.WARN if realtime.refused else DiagnosticStatus.OK
+    )
+    pairs = [("period_wanted_ms", _ms(wanted)), ("period_mean_ms", _ms(summary.period_mean))]
+    for what, spread in (
+        ("period", summary.period), ("jitter", summary.jitter), ("latency", summary.latency), ("compute", summary.compute)
+    ):  # fmt: skip
         pairs += [(f"{what}_{key}_ms", _ms(value)) for key, value in zip(("p50", "p99", "max"), spread, strict=True)]
     pairs += [
         ("ticks", str(summary.ticks)),
@@ -82,16 +89,21 @@ def loop_status(
         ("realtime", "; ".join(realtime.got) or "not in use"),
         ("realtime_refused", "; ".join(realtime.refused)),
     ]
-    return DiagnosticStatus(level=level, name=f"{name}: loop", hardware_id=robot, message=message, values=_pairs(*pairs))
+    return DiagnosticStatus(
+        level=level, name=f"{name}: loop", hardware_id=robot, message=message, values=_pairs(*pairs)
+    )
 
 
 def input_status(name: str, robot: str, refusals: Refusals) -> DiagnosticStatus:
-    """Refused inputs, by topic."""
-    reasons = dict(refusals.reasons)
-    message = "; ".join(f"{topic}: {reason}" for topic, reason in reasons.items()) or "all accepted"
-    level = DiagnosticStatus.WARN if reasons else DiagnosticStatus.OK
+    """Refused inputs, counted by topic and kind."""
+    message = _reasons(refusals) or "all accepted"
+    level = DiagnosticStatus.WARN if refusals.reasons else DiagnosticStatus.OK
     return DiagnosticStatus(
-        level=level, name=f"{name}: inputs", hardware_id=robot, message=message, values=_pairs(*_refusal_pairs(refusals))
+        level=level,
+        name=f"{name}: inputs",
+        hardware_id=robot,
+        message=message,
+        values=_pairs(*_refusal_pairs(refusals)),
     )
 
 
@@ -103,7 +115,11 @@ def limit_names(mask: int) -> str:
 def _refusal_pairs(refusals: Refusals) -> list[tuple[str, str]]:
     counts = dict(refusals.counts)
     pairs = [("refused", str(sum(counts.values())))]
-    return pairs + [(f"refused.{topic}", str(count)) for topic, count in sorted(counts.items())]
+    return pairs + [(f"refused.{topic}.{code}", str(count)) for (topic, code), count in sorted(counts.items())]
+
+
+def _reasons(refusals: Refusals) -> str:
+    return "; ".join(f"{topic}: {reason}" for topic, (_, reason) in dict(refusals.reasons).items())
 
 
 def _pairs(*pairs: tuple[str, str]) -> list[KeyValue]:
