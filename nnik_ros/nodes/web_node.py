@@ -1,0 +1,226 @@
+"""The node `web`: a page that shows the robot and its targets, and steers both."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import viser
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseArray, PoseStamped
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_srvs.srv import SetBool, Trigger
+
+from nnik_ros.errors import InputError
+from nnik_ros.nodes.commands import MESSAGE_OF, read_command
+from nnik_ros.nodes.inbox import Inbox, newest
+from nnik_ros.nodes.loading import load_named_driver, load_named_robot
+from nnik_ros.nodes.parameters import Parameters
+from nnik_ros.nodes.process import run_node
+from nnik_ros.nodes.web_options import WebOptions
+from nnik_ros.nodes.web_panel import Actions, Panel
+from nnik_ros.nodes.web_presets import load_presets
+from nnik_ros.nodes.web_scene import RobotScene, workspace_view
+from nnik_ros.nodes.web_status import NO_LOOP, no_status, read_loop, read_status, state_color
+from nnik_ros.nodes.web_steering import Steering
+from nnik_ros.nodes.web_targets import TargetHandles
+from nnik_ros.paths import share_dir
+
+_PANEL_PERIOD, _PLOT_PERIOD = 0.1, 0.15  # s
+_SERVICE_WAIT = 2.0  # s
+
+
+class WebNode(Node):
+    """Draws in a timer of its executor. What people do arrives in the page's threads and takes `_lock`."""
+
+    def __init__(self) -> None:
+        super().__init__("web", automatically_declare_parameters_from_overrides=True)
+        options = Parameters(self, WebOptions, fixed=lambda: True).options(WebOptions)
+        self._robot, _ = load_named_robot(options.robot)
+        self._presets = {preset.name: preset for preset in load_presets(share_dir() / "config" / "presets", self._robot)}
+        self._lock = threading.Lock()
+        self._note, self._note_until = "", 0.0
+        self._status, self._loop = no_status(self._robot.tip_names), NO_LOOP
+        self._next_panel = self._next_plot = 0.0
+        self._steering = Steering(self._robot.nt, self._send)
+        self._connect_topics(options)
+        self._build_page(options)
+        self.create_timer(1.0 / options.frame_rate, self._draw)
+        self.get_logger().info(f"page of {self._robot.name}: http://{options.host}:{self._server.get_port()}")
+
+    def close(self) -> None:
+        self._server.stop()
+
+    # construction
+
+    def _connect_topics(self, options: WebOptions) -> None:
+        robot = self._robot
+        self._driver, self._joints = load_named_driver(options.driver, robot)
+        namespace = options.driver_namespace or None
+        kind = MESSAGE_OF[self._driver.command_type]
+        depth = self._driver.state.depth if self._driver.other_joints else 1
+        self._states = Inbox(self, JointState, self._driver.topic(self._driver.state, namespace), newest(depth))
+        self._commands: Inbox[Any] = Inbox(self, kind, self._driver.topic(self._driver.command, namespace), newest(1))
+        self._target_publishers = [self.create_publisher(PoseStamped, f"{tip}/target_pose", 1) for tip in robot.tip_names]
+        for tip, name in enumerate(robot.tip_names):
+            self.create_subscription(PoseStamped, f"{name}/target_pose", functools.partial(self._heard_one, tip), newest(5))
+        self.create_subscription(PoseArray, "target_poses", self._heard_all, newest(5))
+        self.create_subscription(DiagnosticStatus, "status", self._take_status, newest(1))
+        self.create_subscription(DiagnosticArray, "diagnostics", self._take_diagnostics, newest(5))
+        self._triggers = {
+            name: self.create_client(Trigger, f"{options.controller}/{name.lower()}") for name in ("Start", "Pause", "Reset", "Home")
+        }
+        self._enablers = [self.create_client(SetBool, f"{tip}/enable") for tip in robot.tip_names]
+
+    def _build_page(self, options: WebOptions) -> None:
+        robot, view = self._robot, workspace_view(self._robot)
+        self._server = viser.ViserServer(options.host, options.port, label=robot.name, verbose=False)
+        self._scene = RobotScene(self._server, robot, view)
+        self._handles = TargetHandles(self._server, robot, view, self._on_drag)
+        actions = Actions(
+            self._call_service, self._enable, self._play, self._scene.set_ghost_visible, self._scene.set_trails_visible,
+            self._handles.set_visible,
+        )  # fmt: skip
+        self._panel = Panel(self._server, robot.name, robot.tip_names, tuple(self._presets), actions)
+        self._server.on_client_disconnect(self._on_leave)
+        home = robot.kinematics.tip_position(robot.home)
+        self._scene.show_measured(robot.home)
+        self._scene.show_commanded(robot.home)
+        for tip in range(robot.nt):
+            self._handles.place(tip, home[tip])
+
+    # what people do
+
+    def _on_drag(self, tip: int, position: Any) -> None:
+        with self._lock:
+            self._steering.drag(tip, position)
+
+    def _on_leave(self, client: viser.ClientHandle) -> None:
+        """Nobody looks any more: nobody means the targets any more."""
+        self._handles.release(client.client_id)
+        if not self._server.get_clients():
+            with self._lock:
+                self._steering.release()
+
+    def _play(self, name: str) -> None:
+        with self._lock:
+            self._steering.play(self._presets[name], time.monotonic())
+
+    def _call_service(self, name: str) -> None:
+        if name != "Start":
+            with self._lock:
+                self._steering.release()
+        self._call(self._triggers[name], Trigger.Request(), name.lower())
+
+    def _enable(self, enabled: Sequence[bool]) -> None:
+        for client, value in zip(self._enablers, enabled, strict=True):
+            self._call(client, SetBool.Request(data=bool(value)), "enable")
+
+    def _call(self, client: Any, request: Any, what: str) -> None:
+        """Called in a thread of the page; the answer is handled by the executor."""
+        if not client.service_is_ready():
+            self._tell(f"{what}: no controller answers at {client.srv_name}")
+            return
+        client.call_async(request).add_done_callback(lambda future: self._tell(future.result().message))
+
+    def _tell(self, note: str) -> None:
+        self._note, self._note_until = note, time.monotonic() + 3.0
+
+    # what arrives
+
+    def _heard_one(self, tip: int, message: PoseStamped) -> None:
+        p = message.pose.position
+        self._heard(tip, (p.x, p.y, p.z), message.header)
+
+    def _heard_all(self, message: PoseArray) -> None:
+        if len(message.poses) == self._robot.nt:
+            for tip, pose in enumerate(message.poses):
+                self._heard(tip, (pose.position.x, pose.position.y, pose.position.z), message.header)
+
+    def _heard(self, tip: int, position: tuple[float, float, float], header: Any) -> None:
+        if header.frame_id not in ("", self._robot.base_frame):
+            return  # shown where the tip is, since the page knows no other frames
+        with self._lock:
+            self._steering.heard(tip, np.array(position), _stamp(header), time.monotonic())
+
+    def _take_status(self, message: DiagnosticStatus) -> None:
+        self._status = read_status(message, self._robot.tip_names)
+
+    def _take_diagnostics(self, message: DiagnosticArray) -> None:
+        self._loop = read_loop(message) or self._loop
+
+    # what the page shows
+
+    def _send(self, tip: int, position: Any) -> int:
+        message = PoseStamped()
+        message.header.frame_id = self._robot.base_frame
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.pose.position.x, message.pose.position.y, message.pose.position.z = (float(v) for v in position)
+        self._target_publishers[tip].publish(message)
+        return _stamp(message.header)
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._steering.update(now)
+            goals = [self._steering.goal(tip, now) for tip in range(self._robot.nt)]
+        measured, commanded = self._measured(), self._commanded()
+        with self._server.atomic():
+            if measured is not None:
+                tips = self._robot.kinematics.tip_position(measured)
+                self._scene.show_measured(measured)
+                self._scene.extend_trails(tips)
+                for tip, goal in enumerate(goals):
+                    self._handles.place(tip, tips[tip] if goal is None else goal)
+            if commanded is not None:
+                self._scene.show_commanded(commanded)
+            self._show_status(now)
+
+    def _show_status(self, now: float) -> None:
+        if now >= self._next_panel:
+            self._next_panel = now + _PANEL_PERIOD
+            for tip, status in enumerate(self._status.tips):
+                self._handles.paint(tip, state_color(status.state))
+            self._panel.show_status(self._status, self._loop, self._note if now < self._note_until else "")
+        if now >= self._next_plot and self._status.state:
+            self._next_plot = now + _PLOT_PERIOD
+            self._panel.plot(now, self._status, self._loop)
+
+    def _measured(self) -> Any:
+        """Newest joint position (nq,) [rad], None when nothing usable came since the last call."""
+        newest_q = None
+        for message in self._states.take():
+            try:
+                if self._joints.concerns(message.name):
+                    indices = self._joints.indices(message.name)
+                    newest_q = self._joints.pick(message.position, indices, len(message.name))
+            except InputError as error:
+                self._tell(f"joint states: {error}")
+        return newest_q
+
+    def _commanded(self) -> Any:
+        newest_q = None
+        for message in self._commands.take():
+            try:
+                newest_q = read_command(self._driver, self._joints, message)
+            except InputError as error:
+                self._tell(f"commands: {error}")
+        return newest_q
+
+
+def _stamp(header: Any) -> int:
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+def main() -> int:
+    return run_node(WebNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

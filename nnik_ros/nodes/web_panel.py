@@ -1,0 +1,140 @@
+"""The panel of the page: state, buttons, finger table and switches, presets, plots."""
+
+from __future__ import annotations
+
+import html
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import viser
+from viser import uplot
+
+from nnik_ros.nodes.web_scene import Color, tip_color
+from nnik_ros.nodes.web_status import HandStatus, LoopStatus, state_color
+
+SERVICES = ("Start", "Pause", "Reset", "Home")
+_HISTORY = 150  # samples of a plot; at the page's plot rate about 20 s
+_LOG_FLOOR = 1e-3  # mm; a plot on a logarithmic axis needs something above zero
+
+
+class Actions(NamedTuple):
+    """What the panel asks for. service: one of SERVICES; enable: one switch per tip; preset: its name."""
+
+    service: Callable[[str], None]
+    enable: Callable[[Sequence[bool]], None]
+    preset: Callable[[str], None]
+    show_ghost: Callable[[bool], None]
+    show_trails: Callable[[bool], None]
+    show_targets: Callable[[bool], None]
+
+
+class Panel:
+    """Built once for all viewers; every setter is cheap when nothing has changed."""
+
+    def __init__(self, server: viser.ViserServer, title: str, tips: Sequence[str], presets: Sequence[str], actions: Actions) -> None:
+        self._tips = tuple(tips)
+        self._shown: dict[str, str] = {}
+        gui = server.gui
+        server.gui.configure_theme(control_layout="fixed", control_width="large", dark_mode=False, show_logo=False, show_share_button=False)
+        self._state = gui.add_html("")
+        self._title = title
+        services = gui.add_button_group("Control", SERVICES)
+        services.on_click(lambda event: actions.service(event.target.value))
+        if presets:
+            buttons = gui.add_button_group("Poses", tuple(presets))
+            buttons.on_click(lambda event: actions.preset(event.target.value))
+        self._table = gui.add_html("")
+        with gui.add_folder("Fingers", expand_by_default=False):
+            self._switches = [gui.add_checkbox(name, True) for name in tips]
+        for switch in self._switches:
+            switch.on_update(lambda event: actions.enable([s.value for s in self._switches]) if event.client else None)
+        with gui.add_folder("Plots"):
+            self._error = _Plot(gui, "tip error [mm], measured", tips, [tip_color(i) for i in range(len(tips))], logarithmic=True)
+            self._jitter = _Plot(
+                gui, "distance of the control period from its goal [ms]", ("p50", "p99", "max"), ((60, 130, 220), (240, 160, 40), (220, 70, 60)), logarithmic=False
+            )
+        with gui.add_folder("View", expand_by_default=False):
+            for label, show in (("commanded ghost", actions.show_ghost), ("trails", actions.show_trails), ("targets", actions.show_targets)):
+                _switch(gui, label, show)
+
+    def show_status(self, status: HandStatus, loop: LoopStatus, note: str) -> None:
+        """Replace the state line and the table."""
+        self._set("state", self._state, _state_html(self._title, status, loop, note))
+        self._set("table", self._table, _table_html(status))
+
+    def show_enabled(self, enabled: Sequence[bool]) -> None:
+        """Follow switches that somebody else turned."""
+        for switch, value in zip(self._switches, enabled, strict=True):
+            if switch.value != value:
+                switch.value = value
+
+    def plot(self, now: float, status: HandStatus, loop: LoopStatus) -> None:
+        """One more sample; now [s]."""
+        error = [1e3 * tip.measured_error for tip in status.tips]
+        self._error.extend(now, np.maximum(np.array(error), _LOG_FLOOR))
+        self._jitter.extend(now, 1e3 * np.array(loop.jitter))
+
+    def _set(self, key: str, handle: Any, content: str) -> None:
+        if self._shown.get(key) != content:
+            self._shown[key] = content
+            handle.content = content
+
+
+class _Plot:
+    def __init__(
+        self, gui: viser.GuiApi, title: str, labels: Sequence[str], colors: Sequence[Color], *, logarithmic: bool
+    ) -> None:
+        self._rows: deque[Any] = deque(maxlen=_HISTORY)
+        self._n = len(labels)
+        series = [uplot.Series(label="s")] + [
+            uplot.Series(label=label, stroke=f"rgb{color}", width=1.5) for label, color in zip(labels, colors, strict=True)
+        ]
+        scales = {"x": uplot.Scale(time=False), "y": uplot.Scale(distr=3, log=10) if logarithmic else uplot.Scale()}
+        empty = tuple(np.array([0.0, 1.0]) for _ in series)
+        self._handle = gui.add_uplot(empty, tuple(series), title=title, scales=scales, aspect=2.1)
+
+    def extend(self, now: float, values: Any) -> None:
+        self._rows.append([now, *values])
+        table = np.array(self._rows)
+        table[:, 0] -= now
+        self._handle.data = tuple(np.ascontiguousarray(column) for column in table.T)
+
+
+def _switch(gui: viser.GuiApi, label: str, show: Callable[[bool], None]) -> None:
+    box = gui.add_checkbox(label, True)
+    box.on_update(lambda _: show(box.value))
+
+
+def _state_html(title: str, status: HandStatus, loop: LoopStatus, note: str) -> str:
+    line = f"{loop.rate:.1f} Hz · jitter p99 {loop.jitter[1] * 1e3:.2f} ms · compute p99 {loop.compute[1] * 1e3:.2f} ms · missed {loop.missed}"
+    return (
+        '<div style="padding:0.4em 1em 0.2em 1em;font-size:0.9em">'
+        f'<div style="display:flex;justify-content:space-between"><b>{html.escape(title)}</b>{_badge(status.state)}</div>'
+        f'<div style="color:#666;font-size:0.85em">{html.escape(line)}</div>'
+        f'<div style="color:#666;font-size:0.85em;min-height:1.3em">{html.escape(note or status.message)}</div></div>'
+    )
+
+
+def _table_html(status: HandStatus) -> str:
+    cell = 'style="padding:0.15em 0.3em"'
+    right = 'style="padding:0.15em 0.3em;text-align:right;font-variant-numeric:tabular-nums"'
+    rows = [
+        f'<tr><td {cell}><span style="color:rgb{tip_color(i)}">&#9679;</span> {html.escape(tip.name)}</td>'
+        f"<td {cell}>{_badge(tip.state)}</td><td {right}>{_millimetres(tip.error)}</td><td {right}>{_millimetres(tip.measured_error)}</td></tr>"
+        for i, tip in enumerate(status.tips)
+    ]
+    head = f'<tr style="color:#888"><td {cell}>finger</td><td {cell}>state</td><td {right}>commanded</td><td {right}>measured</td></tr>'
+    return f'<div style="padding:0 0.7em;font-size:0.85em"><table style="width:100%;border-collapse:collapse">{head}{"".join(rows)}</table></div>'
+
+
+def _badge(state: str) -> str:
+    return (
+        f'<span style="background:rgb{state_color(state)};color:white;border-radius:0.6em;padding:0 0.55em;font-size:0.85em">'
+        f"{html.escape(state.lower().replace('_', ' ') or 'no controller')}</span>"
+    )
+
+
+def _millimetres(error: float) -> str:
+    return f"{1e3 * error:.2f} mm" if np.isfinite(error) else "–"

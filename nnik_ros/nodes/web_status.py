@@ -1,0 +1,96 @@
+"""The controller's status and diagnostics as values, for whoever shows them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+_GOOD, _MOVING, _CALM, _WARN, _BAD = (40, 160, 90), (45, 125, 220), (140, 146, 155), (225, 145, 20), (210, 60, 50)
+_COLORS = {
+    "REACHED": _GOOD, "TRACKING": _MOVING, "HOMING": _MOVING, "IDLE": _CALM, "DISABLED": _CALM, "PAUSED": _CALM,
+    "LIMITED": _WARN, "UNREACHABLE": _WARN, "COLLISION": _WARN, "STALE_TARGET": _WARN, "FALLBACK": _WARN,
+}  # fmt: skip
+
+
+class TipStatus(NamedTuple):
+    """Errors in m, nan where unknown."""
+
+    name: str
+    state: str
+    error: float
+    measured_error: float
+    solver: str
+
+
+class HandStatus(NamedTuple):
+    """state is '' until a controller was heard."""
+
+    state: str
+    message: str
+    tips: tuple[TipStatus, ...]
+
+
+class LoopStatus(NamedTuple):
+    """The control loop: rate [Hz], times [s]; jitter: distance of a period from the wanted one; compute: time of a tick.
+    Percentiles are (50, 99, largest)."""
+
+    rate: float
+    jitter: tuple[float, float, float]
+    compute: tuple[float, float, float]
+    ticks: int
+    missed: int
+
+
+def no_status(tips: Sequence[str]) -> HandStatus:
+    """What is known before the first message."""
+    return HandStatus("", "no controller was heard yet", tuple(TipStatus(name, "", math.nan, math.nan, "") for name in tips))
+
+
+NO_LOOP = LoopStatus(math.nan, (math.nan,) * 3, (math.nan,) * 3, 0, 0)
+
+
+def read_status(message: DiagnosticStatus, tips: Sequence[str]) -> HandStatus:
+    """What is missing from the message stays empty or nan."""
+    values = {pair.key: pair.value for pair in message.values}
+    rows = tuple(
+        TipStatus(
+            name, values.get(f"{name}.state", ""), _number(values, f"{name}.error"), _number(values, f"{name}.measured_error"),
+            values.get(f"{name}.solver", ""),
+        )
+        for name in tips
+    )  # fmt: skip
+    return HandStatus(values.get("state", ""), message.message, rows)
+
+
+def read_loop(message: DiagnosticArray) -> LoopStatus | None:
+    """The loop's statistics, None when this array has none."""
+    for status in message.status:
+        values = {pair.key: pair.value for pair in status.values}
+        if "period_ms" in values:
+            period = _number(values, "period_ms")
+            jitter, compute = (
+                tuple(1e-3 * _number(values, f"{what}_{key}_ms") for key in ("p50", "p99", "max")) for what in ("jitter", "compute")
+            )
+            rate = 1e3 / period if period > 0 else math.nan
+            return LoopStatus(rate, jitter, compute, int(_count(values, "ticks")), int(_count(values, "missed")))  # type: ignore[arg-type]
+    return None
+
+
+def state_color(state: str) -> tuple[int, int, int]:
+    """Green where it should be, blue on the way, grey at rest, amber hindered, red out of order."""
+    return _COLORS.get(state, _BAD if state else _CALM)
+
+
+def _number(values: dict[str, str], key: str) -> float:
+    try:
+        return float(values.get(key, "nan"))
+    except ValueError:
+        return math.nan
+
+
+def _count(values: dict[str, str], key: str) -> float:
+    number = _number(values, key)
+    return number if math.isfinite(number) else 0.0

@@ -1,0 +1,81 @@
+"""Targets that people set on the page: held for them, and given up as soon as anybody else sets one."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from nnik_ros.geometry import Array
+from nnik_ros.nodes.web_presets import Preset
+
+_REPEAT = 0.05  # s; keeps a held target from getting stale
+_FOREIGN_LIFE = 1.0  # s; how long a target of somebody else is shown after its last message
+
+
+class Steering:
+    """Silent until a person acts. `send(tip, position (3,) [m]) -> stamp` publishes and returns what identifies the message.
+
+    A tip's target is sent again and again while it is held. It is given up when a message of another publisher arrives for
+    that tip, on `release`, and never sent again before a person acts. Times are those of one monotonic clock [s].
+    """
+
+    def __init__(self, nt: int, send: Callable[[int, Array], int]) -> None:
+        self._send = send
+        self._goal = np.full((nt, 3), np.nan)
+        self._held = np.zeros(nt, dtype=bool)
+        self._foreign_until = np.full(nt, -np.inf)
+        self._next = 0.0
+        self._sent: deque[int] = deque(maxlen=64 * nt)
+        self._preset: Preset | None = None
+        self._preset_start = 0.0
+
+    @property
+    def held(self) -> list[bool]:
+        values: list[bool] = self._held.tolist()
+        return values
+
+    def drag(self, tip: int, position: Array) -> None:
+        """A person moved the target of a tip to (3,) [m]; it is sent at the next `update`."""
+        self._preset = None
+        self._goal[tip], self._held[tip] = position, True
+        self._next = 0.0
+
+    def play(self, preset: Preset, now: float) -> None:
+        """Send the places of a preset one after the other and hold the last."""
+        self._preset, self._preset_start = preset, now
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        self._preset = None
+        self._held[:] = False
+
+    def heard(self, tip: int, position: Array, stamp: int, now: float) -> None:
+        """A target message of any publisher, our own included."""
+        if stamp in self._sent:
+            return
+        self._preset = None
+        self._held[tip] = False
+        self._goal[tip], self._foreign_until[tip] = position, now + _FOREIGN_LIFE
+
+    def goal(self, tip: int, now: float) -> Array | None:
+        """The target to show (3,) [m]; None when nobody sets one."""
+        if self._held[tip] or now < self._foreign_until[tip]:
+            return np.array(self._goal[tip])
+        return None
+
+    def update(self, now: float) -> None:
+        """Call often; sends what is due."""
+        if self._preset is not None:
+            place = math.floor((now - self._preset_start) / self._preset.seconds)
+            last = len(self._preset.tip_position) - 1
+            self._goal[:], self._held[:] = self._preset.tip_position[min(place, last)], True
+            if place >= last:
+                self._preset = None
+        if now < self._next or not self._held.any():
+            return
+        self._next = now + _REPEAT
+        for tip in np.flatnonzero(self._held):
+            self._sent.append(self._send(int(tip), self._goal[tip]))
