@@ -34,14 +34,18 @@ class DampedLeastSquares:
         """See `Policy.step`."""
         return self.step_from(q, self.kinematics.frames(q), target)
 
-    def step_from(self, q: Array, frames: Frames, target: Array) -> Array:
-        """The step at q (..., nq) whose frames are already known."""
+    def step_from(self, q: Array, frames: Frames, target: Array, *, careful: bool = False) -> Array:
+        """The step at q (..., nq) whose frames are already known.
+
+        careful: damped by the error itself, which outweighs the curvature that the linearisation leaves out. Slow, but a
+        descent also at a stretched finger before a target out of reach, where the quick step overshoots.
+        """
         error = (target - frames.tip_position) * self._scale  # (..., nt, 3), lengths in units of the reach
         J = jacobian(np, frames) * self._scale[..., None]
         chain_q = q[..., self._index]
         low, high = self._lower - chain_q, self._upper - chain_q
         size = np.linalg.norm(error, axis=-1)[..., None, None]
-        damping = (_RELATIVE_DAMPING * size) ** 2 + _SMALLEST_DAMPING**2
+        damping = (size if careful else (_RELATIVE_DAMPING * size) ** 2) + _SMALLEST_DAMPING**2
         dq = _solve(J, error, damping)
         for _ in range(
             2

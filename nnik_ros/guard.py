@@ -35,7 +35,7 @@ class GuardedStep(NamedTuple):
 
 
 class GuardedPolicy:
-    """Per tip the first of: the policy's step, parts of it, the damped least-squares step and parts of it, that brings the
+    """Per tip the first of: the policy's step, parts of it, the quick and the careful damped least-squares step, that brings the
     tip closer to its target; else the tip's joints stay. The error of a tip therefore never increases."""
 
     name = "guarded"
@@ -72,9 +72,8 @@ class GuardedPolicy:
                 return self._choose(np.stack(candidates), np.array(solvers), errors)
             candidates += [q + f * (first - q) for f in self._fractions]
             solvers += [Solver.SHORTENED] * len(self._fractions)
-        damped = self._stand_in.step_from(q, frames, target)
-        candidates += [damped] + [q + f * (damped - q) for f in self._fractions]
-        solvers += [Solver.STAND_IN] * (1 + len(self._fractions))
+        candidates += [self._stand_in.step_from(q, frames, target, careful=careful) for careful in (False, True)]
+        solvers += [Solver.STAND_IN] * 2
         stacked = np.stack(candidates)
         return self._choose(stacked, np.array(solvers), _distance(self.kinematics.tip_position(stacked), target))
 

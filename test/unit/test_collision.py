@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from nnik_ros.collision import CollisionModel, segment_distance
+from nnik_ros.paths import share_dir
+from nnik_ros.robot import Robot
+
+point = st.tuples(*[st.floats(-1, 1).map(lambda x: round(x, 3)) for _ in range(3)])
+
+
+@settings(max_examples=80, deadline=None)
+@given(point, point, point, point)
+def test_segment_distance_agrees_with_a_numerical_minimum(p1, q1, p2, q2) -> None:
+    p1, q1, p2, q2 = map(np.array, (p1, q1, p2, q2))
+
+    def gap(x):
+        return float(np.sum((p1 + x[0] * (q1 - p1) - p2 - x[1] * (q2 - p2)) ** 2))
+
+    best = min(
+        minimize(gap, start, bounds=[(0, 1), (0, 1)], tol=1e-14).fun for start in ([0, 0], [1, 1], [0.5, 0.5], [0, 1])
+    )
+    assert abs(float(segment_distance(p1, q1, p2, q2)) - np.sqrt(best)) < 1e-4
+
+
+def test_the_home_position_is_clear_and_a_fist_through_the_thumb_is_not(hand: Robot) -> None:
+    model = CollisionModel(hand)
+    assert model.distances(hand.kinematics.frames(hand.home)).min() > 0.0
+    poses = hand.random_joint_position(np.random.default_rng(3), 500)
+    assert min(model.distances(hand.kinematics.frames(q)).min() for q in poses) < -0.005
+
+
+def test_clearance_agrees_with_the_simulator(hand: Robot) -> None:
+    """MuJoCo sees a contact between two fingers exactly where the capsules overlap."""
+    import mujoco
+
+    from nnik_ros.sim.hand import SimHand
+    from nnik_ros.sim.options import find_sim_file, load_sim_options
+
+    options = load_sim_options(find_sim_file(share_dir() / "config" / "robots" / "simulation", hand.name), hand)
+    model, sim = CollisionModel(hand), SimHand(hand, options)
+    agreed = total = 0
+    for q in hand.random_joint_position(np.random.default_rng(5), 150):
+        sim.reset(q)
+        mujoco.mj_forward(sim.model, sim.data)
+        touching = any(sim.data.contact[i].dist < -1e-3 for i in range(sim.data.ncon))
+        clear = model.distances(hand.kinematics.frames(q)).min()
+        if abs(clear) > 3e-3:  # the two shapes of an edge differ by this much
+            total += 1
+            agreed += touching == (clear < 0)
+    assert total > 100
+    assert agreed / total > 0.9

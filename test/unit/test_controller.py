@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nnik_ros.collision import CollisionModel
+from nnik_ros.controller import Controller, ControllerOptions, Measurement, Targets
+from nnik_ros.guard import Solver
+from nnik_ros.limits import Limit
+from nnik_ros.paths import robot_file
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.states import TipState
+
+T = 1 / 333.0
+NOTHING = Targets(np.full((4, 3), np.nan), np.full(4, -np.inf))
+
+
+class Rig:
+    """A controller on a hand that goes where it is told within the tick, and a clock."""
+
+    def __init__(self, robot: Robot, policy=None, collision=None, **options) -> None:
+        self.robot = robot
+        self.controller = Controller(robot, policy, ControllerOptions(**options), collision)
+        self.q, self.now, self.sent = robot.home.copy(), 100.0, []
+        self.targets = NOTHING
+
+    def aim(self, q: np.ndarray) -> None:
+        self.targets = Targets(self.robot.kinematics.tip_position(q), np.full(self.robot.nt, self.now))
+
+    def tick(self, *, measured: bool = True, moves: bool = True):
+        self.now += T
+        result = self.controller.tick(self.now, Measurement(self.q.copy(), self.now) if measured else None, self.targets)
+        self.sent.append(result.command)
+        if moves and result.command is not None:
+            self.q = result.command
+        return result
+
+    def run(self, ticks: int, **kwargs):
+        for _ in range(ticks):
+            result = self.tick(**kwargs)
+        return result
+
+
+def reachable(robot: Robot) -> np.ndarray:
+    return np.clip(robot.home + 0.2, robot.lower + 0.1, robot.upper - 0.1)
+
+
+def test_it_reaches_a_target_and_says_so(hand: Robot) -> None:
+    rig = Rig(hand, target_timeout=0.0)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    result = rig.run(500)
+    assert result.hand_state is TipState.REACHED
+    np.testing.assert_allclose(hand.kinematics.tip_position(rig.q), rig.targets.position, atol=1e-4)
+    assert all("at its target" in message for message in result.messages())
+
+
+def test_nothing_is_sent_before_start_nor_before_the_first_measurement(hand: Robot) -> None:
+    rig = Rig(hand)
+    rig.aim(reachable(hand))
+    assert rig.tick(measured=False).hand_state is TipState.WAITING_STATE
+    assert rig.tick().hand_state is TipState.PAUSED
+    rig.controller.reset()
+    rig.controller.start()
+    result = rig.tick(measured=False)
+    assert result.hand_state is TipState.WAITING_STATE
+    assert "first joint states" in result.hand_message()
+    assert rig.sent == [None] * 3
+
+
+def test_the_first_command_is_the_measured_position(hand: Robot) -> None:
+    rig = Rig(hand)
+    rig.controller.start()
+    rig.q = hand.random_joint_position(np.random.default_rng(1), 1)[0] * 0.9 + 0.1 * hand.home
+    before = rig.q.copy()
+    rig.aim(reachable(hand))
+    np.testing.assert_allclose(rig.tick().command, before, atol=hand.acceleration.max() * T * T * 1.01)
+
+
+def test_pause_comes_to_rest_in_time_then_goes_silent_and_resume_has_no_bump(hand: Robot) -> None:
+    rig = Rig(hand, target_timeout=0.0)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.run(30)
+    rig.controller.pause()
+    result = rig.run(100)
+    assert result.command is None
+    assert result.hand_state is TipState.PAUSED
+    sent = np.array([command for command in rig.sent if command is not None])
+    assert np.abs(np.diff(sent, 2, axis=0)).max() <= hand.acceleration.max() * T * T * 1.001
+    last = sent[-1]
+    rig.q = last + 0.02  # a weak drive sags
+    rig.controller.start()
+    np.testing.assert_allclose(rig.tick(moves=False).command, last, atol=hand.acceleration.max() * T * T * 1.01)
+
+
+def test_a_hand_moved_while_paused_is_taken_up_where_it_is(hand: Robot) -> None:
+    rig = Rig(hand, target_timeout=0.0)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.run(300)
+    rig.controller.pause()
+    rig.run(100)
+    rig.q = np.clip(rig.q + 0.8, hand.lower, hand.upper)
+    moved = rig.q.copy()
+    rig.controller.start()
+    command = rig.tick(moves=False).command
+    far = np.abs(rig.sent[299] - moved) > 0.5
+    assert far.any()
+    np.testing.assert_allclose(command, moved, atol=hand.acceleration.max() * T * T * 1.01)
+
+
+def test_stale_joint_states_bring_the_command_to_rest_and_recovery_goes_on_smoothly(hand: Robot) -> None:
+    rig = Rig(hand, target_timeout=0.0)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.run(30)
+    result = rig.run(200, measured=False)
+    assert result.hand_state is TipState.STALE_STATE
+    assert "waits for joint states" in result.hand_message()
+    held = result.command
+    np.testing.assert_array_equal(rig.run(20, measured=False).command, held)
+    np.testing.assert_allclose(rig.tick().command, held, atol=hand.acceleration.max() * T * T * 1.01)
+    assert rig.run(500).hand_state is TipState.REACHED
+    sent = np.array(rig.sent)
+    assert np.abs(np.diff(sent, 2, axis=0)).max() <= hand.acceleration.max() * T * T * 1.001
+
+
+def test_stale_joint_states_can_silence_the_command(hand: Robot) -> None:
+    rig = Rig(hand, target_timeout=0.0, on_stale_state="stop")
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.run(30)
+    assert rig.run(200, measured=False).command is None
+    assert rig.run(2).command is not None
+
+
+def test_a_stale_target_holds_the_finger_where_it_came_to_rest(hand: Robot) -> None:
+    rig = Rig(hand, target_timeout=0.1)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    result = rig.run(200)
+    assert result.hand_state is TipState.STALE_TARGET
+    held = result.command
+    np.testing.assert_allclose(rig.run(50).command, held, atol=1e-9)
+    rig.aim(reachable(hand))
+    assert rig.tick().hand_state is not TipState.STALE_TARGET
+
+
+def test_a_stale_target_can_send_the_finger_home(hand: Robot) -> None:
+    rig = Rig(hand, target_timeout=0.1, on_stale_target="home")
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.run(1200)
+    np.testing.assert_allclose(rig.q, hand.home, atol=1e-6)
+
+
+def test_a_clock_that_jumps_makes_data_stale_and_moves_nothing(hand: Robot) -> None:
+    for jump in (3600.0, -3600.0, np.nan):
+        rig = Rig(hand, target_timeout=0.5)
+        rig.controller.start()
+        rig.aim(reachable(hand))
+        rig.run(400)
+        result = rig.controller.tick(rig.now + jump, None, rig.targets)
+        assert result.hand_state is TipState.STALE_STATE
+        np.testing.assert_allclose(result.command, rig.q, atol=hand.acceleration.max() * T * T * 1.01)
+
+
+def test_home_moves_every_joint_home_under_the_limits_and_stays(hand: Robot) -> None:
+    rig = Rig(hand)
+    rig.q = hand.random_joint_position(np.random.default_rng(2), 1)[0]
+    rig.controller.home()
+    result = rig.run(1500)
+    assert result.hand_state is TipState.HOMING
+    np.testing.assert_allclose(rig.q, hand.home, atol=1e-9)
+
+
+def test_a_disabled_finger_holds_while_the_others_go_on(hand: Robot) -> None:
+    rig = Rig(hand, target_timeout=0.0)
+    rig.controller.start()
+    rig.controller.set_enabled([True, False, True, True])
+    rig.aim(reachable(hand))
+    result = rig.run(500)
+    assert [TipState(s).name for s in result.tip_state] == ["REACHED", "DISABLED", "REACHED", "REACHED"]
+    np.testing.assert_allclose(rig.q[4:8], hand.home[4:8], atol=1e-12)
+
+
+def test_any_subset_of_fingers_may_have_a_target(hand: Robot) -> None:
+    rig = Rig(hand, target_timeout=0.0)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    stamp = rig.targets.stamp.copy()
+    stamp[[0, 3]] = -np.inf
+    rig.targets = Targets(rig.targets.position, stamp)
+    result = rig.run(500)
+    assert [TipState(s).name for s in result.tip_state] == ["IDLE", "REACHED", "REACHED", "IDLE"]
+
+
+def test_an_unreachable_target_is_approached_to_the_closest_point_and_named(planar: Robot) -> None:
+    rig = Rig(planar, target_timeout=0.0)
+    rig.controller.start()
+    rig.targets = Targets(np.array([[9.0, 12.0, 0.0]]), np.array([rig.now]))
+    result = rig.run(4000)
+    assert result.hand_state is TipState.UNREACHABLE
+    assert abs(result.error[0] - 5.0) < 1e-3
+    assert "out of reach" in result.messages()[0]
+    rig.aim(np.array([0.5, 1.0]))
+    assert rig.run(4000).hand_state is TipState.REACHED
+
+
+def test_a_blocked_finger_winds_nothing_up(hand: Robot) -> None:
+    rig = Rig(hand, target_timeout=0.0, max_lead=0.2)
+    rig.controller.start()
+    rig.aim(reachable(hand) + 0.3)
+    result = rig.run(600, moves=False)
+    assert np.abs(result.command - rig.q).max() <= 0.2 + 1e-6
+    assert result.limited[0] & Limit.LEAD
+
+
+def test_the_closed_loop_removes_the_sag_of_the_drive_and_the_open_loop_does_not(hand: Robot) -> None:
+    errors = {}
+    for gain in (0.0, 5.0):
+        rig = Rig(hand, target_timeout=0.0, closed_loop_gain=gain)
+        rig.controller.start()
+        rig.aim(reachable(hand))
+        for _ in range(1500):
+            result = rig.tick(moves=False)
+            rig.q = result.command - 0.03
+        errors[gain] = np.linalg.norm(hand.kinematics.tip_position(rig.q) - rig.targets.position, axis=-1)
+    assert errors[0.0].min() > 1e-3
+    assert errors[5.0].max() < 1e-4
+
+
+def test_fingers_that_would_meet_stop_before_they_touch_and_can_part_again(hand: Robot) -> None:
+    collision = CollisionModel(hand)
+    free, kept = Rig(hand, target_timeout=0.0), Rig(hand, None, collision, target_timeout=0.0)
+    meeting = hand.kinematics.tip_position(hand.home)
+    meeting[:2] = meeting[:2].mean(axis=0)  # index and middle tip in one point
+    for rig in (free, kept):
+        rig.controller.start()
+        rig.targets = Targets(meeting, np.full(4, rig.now))
+        rig.result = rig.run(1500)
+    assert collision.distances(hand.kinematics.frames(free.q)).min() < -0.005
+    assert collision.distances(hand.kinematics.frames(kept.q)).min() > 0.0
+    assert TipState.COLLISION in kept.result.tip_state[:2]
+    kept.aim(hand.home)
+    assert kept.run(800).hand_state is TipState.REACHED
+
+
+class Nonsense:
+    name = "nonsense"
+
+    def __init__(self, robot: Robot, value: float) -> None:
+        self.robot, self.kinematics, self.value = robot, robot.kinematics, value
+
+    def step(self, q, target):
+        return q * self.value
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 1.0, 1e30])
+def test_a_network_gone_mad_is_replaced_step_by_step_and_benched_in_the_end(hand: Robot, value: float) -> None:
+    rig = Rig(hand, Nonsense(hand, value), target_timeout=0.0, bench_after=50)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    first = rig.run(3)
+    assert not rig.controller.benched
+    assert set(first.solver) <= {Solver.STAND_IN, Solver.SHORTENED, Solver.HOLD, Solver.NETWORK}
+    rig.run(500)
+    np.testing.assert_allclose(hand.kinematics.tip_position(rig.q), rig.targets.position, atol=1e-4)
+    assert all(np.isfinite(command).all() for command in rig.sent)
+
+
+def test_a_recorded_run_replays_bit_for_bit(hand: Robot) -> None:
+    runs = []
+    for _ in range(2):
+        rig, rng = Rig(hand, None, CollisionModel(hand), target_timeout=0.0), np.random.default_rng(4)
+        rig.controller.start()
+        for _ in range(20):
+            rig.aim(hand.random_joint_position(rng, 1)[0])
+            rig.run(15)
+        runs.append(np.array(rig.sent))
+    np.testing.assert_array_equal(*runs)
+
+
+weird = st.floats(allow_nan=True, allow_infinity=True, width=32)
+numbers = st.one_of(st.floats(-0.3, 0.3), weird)
+event = st.one_of(
+    st.tuples(st.just("tick"), st.integers(1, 40)),
+    st.tuples(st.just("target"), st.lists(numbers, min_size=12, max_size=12)),
+    st.tuples(st.just("measured"), st.lists(st.one_of(st.floats(-0.5, 2.0), weird), min_size=16, max_size=16)),
+    st.tuples(st.just("clock"), st.one_of(st.floats(-5, 5), weird)),
+    st.tuples(st.sampled_from(["start", "pause", "home"]), st.none()),
+    st.tuples(st.just("enable"), st.lists(st.booleans(), min_size=4, max_size=4)),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(event, min_size=3, max_size=25), st.sampled_from(["hold", "home", "stop"]), st.sampled_from(["hold", "stop"]))
+def test_no_sequence_of_events_moves_a_command_out_of_position_velocity_or_acceleration_limits(
+    events, on_target, on_state
+) -> None:
+    hand, collision = hand_and_collision()
+    rig = Rig(hand, None, collision, on_stale_target=on_target, on_stale_state=on_state, closed_loop_gain=3.0)
+    rig.controller.start()
+    q, v = None, np.zeros(hand.nq)
+    for kind, value in [("tick", 5), *events, ("tick", 40)]:
+        if kind == "tick":
+            for _ in range(value):
+                measured = rig.q
+                result = rig.tick()
+                if result.command is None:
+                    q, v = None, np.zeros(hand.nq)
+                    continue
+                command = result.command
+                assert np.isfinite(command).all()
+                assert np.all((command >= hand.lower) & (command <= hand.upper))
+                if q is not None:
+                    velocity = (command - q) / T
+                    continuous = np.all(np.abs(velocity) <= hand.velocity * (1 + 1e-6)) and np.all(
+                        np.abs(velocity - v) <= hand.acceleration * T * (1 + 1e-5) + 1e-6
+                    )
+                    # a restart begins at the measured joints, where the hand is
+                    assert continuous or np.allclose(command, np.clip(measured, hand.lower, hand.upper), atol=1e-3)
+                    v = velocity if continuous else np.zeros(hand.nq)
+                q = command
+        elif kind == "target":
+            rig.targets = Targets(np.array(value).reshape(4, 3), np.full(4, rig.now))
+        elif kind == "measured":
+            rig.q = np.array(value)
+        elif kind == "clock":
+            rig.now += value
+        elif kind == "enable":
+            rig.controller.set_enabled(value)
+        else:
+            getattr(rig.controller, kind)()
+
+
+@functools.cache
+def hand_and_collision() -> tuple[Robot, CollisionModel]:
+    hand = load_robot(robot_file("allegro_right"))
+    return hand, CollisionModel(hand)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.guard import GuardedPolicy, Solver
+from nnik_ros.robot import Robot
+
+
+class Proposal:
+    """A policy that returns what a test wants."""
+
+    name = "proposal"
+
+    def __init__(self, robot: Robot, proposal) -> None:
+        self.robot, self.kinematics, self._proposal = robot, robot.kinematics, proposal
+
+    def step(self, q, target):
+        return self._proposal(q, target)
+
+
+def guarded(robot: Robot, proposal) -> GuardedPolicy:
+    return GuardedPolicy(Proposal(robot, proposal), DampedLeastSquares(robot))
+
+
+def situation(robot: Robot, rng: np.random.Generator, n: int = 50):
+    return robot.random_joint_position(rng, n), robot.kinematics.tip_position(robot.random_joint_position(rng, n))
+
+
+@pytest.mark.parametrize(
+    "proposal",
+    [
+        lambda q, target: q * np.nan,
+        lambda q, target: q * 0.0 + np.inf,
+        lambda q, target: q,
+        lambda q, target: q + 0.5 * np.sin(50 * q),
+        lambda q, target: -q,
+    ],
+    ids=["nan", "inf", "nothing", "noise", "flip"],
+)
+def test_whatever_a_network_proposes_no_tip_gets_farther_from_its_target(hand, rng, proposal) -> None:
+    q, target = situation(hand, rng)
+    step = guarded(hand, proposal).checked_step(q, target)
+    reached = np.linalg.norm(hand.kinematics.tip_position(step.q) - target, axis=-1)
+    assert np.all(reached <= step.start_error)
+    np.testing.assert_allclose(reached, step.error, atol=1e-12)
+    assert np.isfinite(step.q).all()
+    assert np.all((step.q >= hand.lower - 1e-12) & (step.q <= hand.upper + 1e-12)) or np.isfinite(proposal(q, target)).all()
+
+
+def test_a_perfect_network_is_taken_as_it_is(hand, rng) -> None:
+    q, goal = hand.random_joint_position(rng, 2)
+    step = guarded(hand, lambda *_: goal).checked_step(q, hand.kinematics.tip_position(goal))
+    np.testing.assert_array_equal(step.q, goal)
+    assert np.all(step.solver == Solver.NETWORK)
+
+
+def test_an_overshooting_network_is_shortened(planar, rng) -> None:
+    q = np.array([0.2, 0.8])
+    target = planar.kinematics.tip_position(q + [0.05, 0.0])
+    step = guarded(planar, lambda q, _: q + [0.13, 0.0]).checked_step(q, target)
+    assert step.solver.tolist() == [Solver.SHORTENED]
+    np.testing.assert_allclose(step.q, q + [0.065, 0.0])
+
+
+def test_one_bad_finger_does_not_cost_the_others_their_step(hand, rng) -> None:
+    q, goal = hand.random_joint_position(rng, 2)
+    proposal = goal.copy()
+    proposal[4:8] = np.nan
+    step = guarded(hand, lambda *_: proposal).checked_step(q, hand.kinematics.tip_position(goal))
+    assert step.solver[[0, 2, 3]].tolist() == [Solver.NETWORK] * 3
+    assert step.solver[1] in (Solver.STAND_IN, Solver.HOLD)
+    np.testing.assert_array_equal(step.q[[*range(4), *range(8, 16)]], goal[[*range(4), *range(8, 16)]])
+
+
+def test_a_tip_at_its_target_holds_bit_for_bit(hand, rng) -> None:
+    q = hand.random_joint_position(rng, 1)[0]
+    step = guarded(hand, lambda q, _: q + 1e-3).checked_step(q, hand.kinematics.tip_position(q))
+    np.testing.assert_array_equal(step.q, q)
+
+
+def test_damped_least_squares_reaches_a_near_target_to_rounding(any_robot, rng) -> None:
+    solver = DampedLeastSquares(any_robot)
+    goal = 0.5 * any_robot.random_joint_position(rng, 200) + 0.25 * (any_robot.lower + any_robot.upper)
+    target = any_robot.kinematics.tip_position(goal)
+    q = goal + rng.uniform(-0.02, 0.02, goal.shape)
+    for _ in range(12):
+        q = solver.step(q, target)
+    error = np.linalg.norm(any_robot.kinematics.tip_position(q) - target, axis=-1) / any_robot.kinematics.reach
+    assert np.median(error) < 1e-9
+    assert np.mean(error < 1e-4) > 0.97
+
+
+def test_guarded_damped_least_squares_ends_at_the_closest_point_of_an_unreachable_target(planar) -> None:
+    solver, target = DampedLeastSquares(planar), np.array([[9.0, 12.0, 0.0]])
+    q = np.array([0.5, 0.6])
+    for _ in range(100):
+        q = GuardedPolicy(solver, solver).step(q, target)
+    np.testing.assert_allclose(planar.kinematics.tip_position(q)[0], [6.0, 8.0, 0.0], atol=1e-3)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from nnik_ros.errors import InputError
+from nnik_ros.robot import Robot
+
+
+def test_planar_arm_agrees_with_its_closed_form(planar: Robot, rng: np.random.Generator) -> None:
+    q = planar.random_joint_position(rng, 50)
+    x = 5 * np.cos(q[:, 0]) + 5 * np.cos(q[:, 0] + q[:, 1])
+    y = 5 * np.sin(q[:, 0]) + 5 * np.sin(q[:, 0] + q[:, 1])
+    np.testing.assert_allclose(planar.kinematics.tip_position(q)[:, 0], np.stack([x, y, 0 * x], -1), atol=1e-12)
+
+
+def test_jacobian_agrees_with_finite_differences(any_robot: Robot, rng: np.random.Generator) -> None:
+    kinematics, h = any_robot.kinematics, 1e-6
+    q = any_robot.random_joint_position(rng, 20)
+    J = kinematics.jacobian(q)
+    for tip, joints in enumerate(kinematics.topology.chain):
+        for column, joint in enumerate(joints):
+            dq = np.zeros(any_robot.nq)
+            dq[joint] = h
+            numeric = (kinematics.tip_position(q + dq) - kinematics.tip_position(q - dq)) / (2 * h)
+            np.testing.assert_allclose(J[:, tip, :, column], numeric[:, tip], atol=1e-7 * kinematics.reach[tip])
+
+
+def test_a_tip_moves_only_with_the_joints_of_its_own_chain(any_robot: Robot, rng: np.random.Generator) -> None:
+    q = any_robot.random_joint_position(rng, 1)[0]
+    for joint, own in enumerate(any_robot.kinematics.tip_of_joint):
+        moved = q.copy()
+        moved[joint] += 0.1
+        shift = np.abs(any_robot.kinematics.tip_position(moved) - any_robot.kinematics.tip_position(q)).max(axis=-1)
+        assert np.flatnonzero(shift > 1e-12).tolist() in ([int(own)], [])
+
+
+def test_every_batch_shape_gives_the_same_numbers(hand: Robot, rng: np.random.Generator) -> None:
+    q = hand.random_joint_position(rng, 6)
+    one_by_one = np.stack([hand.kinematics.tip_position(row) for row in q])
+    np.testing.assert_array_equal(hand.kinematics.tip_position(q.reshape(2, 3, -1)).reshape(6, -1, 3), one_by_one)
+
+
+def test_tip_frames_are_rotations_and_turn_with_their_joints(hand: Robot, rng: np.random.Generator) -> None:
+    R = hand.kinematics.tip_rotation(hand.random_joint_position(rng, 10))
+    np.testing.assert_allclose(R @ np.swapaxes(R, -1, -2), np.broadcast_to(np.eye(3), R.shape), atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(R), 1.0, atol=1e-12)
+    flexed = hand.kinematics.tip_rotation(np.array([0, 0.3, 0.4, 0.5] + [0] * 12, dtype=float))[0]
+    tilt, bend = math.radians(-5), 1.2  # the index finger stands 5 degrees off; flexion joints share one axis
+    expected = np.array([[1, 0, 0], [0, math.cos(tilt), -math.sin(tilt)], [0, math.sin(tilt), math.cos(tilt)]]) @ np.array(
+        [[math.cos(bend), 0, math.sin(bend)], [0, 1, 0], [-math.sin(bend), 0, math.cos(bend)]]
+    )
+    np.testing.assert_allclose(flexed, expected, atol=1e-9)
+
+
+def test_torch_computes_the_same_kinematics(any_robot: Robot, rng: np.random.Generator) -> None:
+    import torch
+
+    from nnik_ros.kinematics import KinematicParameters, build_chains, forward_kinematics, jacobian
+
+    q = any_robot.random_joint_position(rng, 5)
+    parameters = KinematicParameters(*(torch.tensor(np.array(p)) for p in any_robot.kinematics.parameters))
+    frames = forward_kinematics(
+        torch, build_chains(torch, any_robot.kinematics.topology, parameters), torch.tensor(q)
+    )
+    np.testing.assert_allclose(frames.tip_position.numpy(), any_robot.kinematics.tip_position(q), atol=1e-12)
+    np.testing.assert_allclose(jacobian(torch, frames).numpy(), any_robot.kinematics.jacobian(q), atol=1e-12)
+
+
+def test_calibration_moves_the_tips_as_its_numbers_say(planar: Robot) -> None:
+    kinematics = planar.kinematics
+    q = np.array([0.3, -0.4])
+    turned = kinematics.calibrated(kinematics.parameters._replace(joint_zero=np.array([0.1, 0.0])))
+    np.testing.assert_allclose(turned.tip_position(q), kinematics.tip_position(q + [0.1, 0.0]), atol=1e-12)
+    longer = kinematics.calibrated(kinematics.parameters._replace(tip_offset=kinematics.parameters.tip_offset * 1.2))
+    np.testing.assert_allclose(longer.tip_position(np.zeros(2))[0], [11.0, 0, 0], atol=1e-9)
+
+
+def test_calibration_of_another_shape_is_refused_by_name(planar: Robot) -> None:
+    with pytest.raises(InputError, match=r"joint_zero must be finite and of shape \(2,\), has shape \(3,\)"):
+        planar.kinematics.calibrated(planar.kinematics.parameters._replace(joint_zero=np.zeros(3)))
+
+
+def test_the_digest_tells_robots_apart_and_forgives_rounding(hand: Robot) -> None:
+    parameters = hand.kinematics.parameters
+    nudged = hand.kinematics.calibrated(parameters._replace(tip_offset=parameters.tip_offset + 1e-12))
+    moved = hand.kinematics.calibrated(parameters._replace(tip_offset=parameters.tip_offset + 1e-5))
+    assert nudged.digest() == hand.kinematics.digest() != moved.digest()
+
+
+def test_chains_of_different_length_live_in_one_robot(make_planar_hand) -> None:
+    robot = make_planar_hand({"short": 2, "long": 3})
+    q = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    short, long = robot.kinematics.tip_position(q)
+    np.testing.assert_allclose(short, _planar_chain(q[:2]), atol=1e-12)
+    np.testing.assert_allclose(long, _planar_chain(q[2:]), atol=1e-12)
+    assert np.all(robot.kinematics.jacobian(q)[0, :, 2] == 0.0)
+
+
+def _planar_chain(q: np.ndarray) -> list[float]:
+    angles = np.cumsum(q)
+    return [float(np.cos(angles).sum()), float(np.sin(angles).sum()), 0.0]

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nnik_ros.limits import JointLimits, Limit, stopping_speed
+
+T = 0.003
+LOWER, UPPER = np.array([-0.5, -1.0, 0.0]), np.array([0.5, 1.0, 2.0])
+VELOCITY, ACCELERATION = np.array([3.0, 3.0, 2.0]), np.array([80.0, 80.0, 60.0])
+GROUP = np.array([0, 0, 1])
+
+
+def limits() -> JointLimits:
+    return JointLimits(LOWER, UPPER, VELOCITY, ACCELERATION, GROUP, T)
+
+
+wishes = st.lists(st.tuples(*[st.floats(-10, 10) for _ in range(3)]), min_size=1, max_size=200)
+
+
+@settings(max_examples=60, deadline=None)
+@given(wishes, st.tuples(st.floats(-0.5, 0.5), st.floats(-1, 1), st.floats(0, 2)))
+def test_no_sequence_of_wishes_breaks_a_position_velocity_or_acceleration_limit(wanted, start) -> None:
+    q, v = np.array(start), np.zeros(3)
+    for wish in wanted:
+        step = limits().step(q, v, np.array(wish))
+        assert np.all(step.q >= LOWER)
+        assert np.all(step.q <= UPPER)
+        assert np.all(np.abs(step.v) <= VELOCITY * (1 + 1e-9))
+        assert np.all(np.abs(step.v - v) <= ACCELERATION * T * (1 + 1e-6) + 1e-9)
+        q, v = step.q, step.v
+
+
+def test_a_wish_far_beyond_a_limit_ends_exactly_on_it_and_can_leave_again() -> None:
+    q, v = np.zeros(3) + 0.1, np.zeros(3)
+    for _ in range(2000):
+        step = limits().step(q, v, np.array([9.0, 9.0, 9.0]))
+        q, v = step.q, step.v
+    np.testing.assert_allclose(q, UPPER, atol=1e-6)
+    back = limits().step(q, v, np.zeros(3))
+    assert np.all(back.q < q)
+
+
+def test_a_finger_is_slowed_as_a_whole_so_its_direction_is_kept() -> None:
+    q, v = np.zeros(3) + 0.1, np.zeros(3)
+    step = limits().step(q, v, q + [0.02, 0.01, 0.0])
+    change = step.q - q
+    assert change[0] / change[1] == np.float64(2.0).round(6) or np.isclose(change[0] / change[1], 2.0, atol=1e-6)
+    assert change[2] == 0.0
+    assert step.limited[0] & Limit.VELOCITY
+    assert not step.limited[2]
+
+
+def test_stopping_speed_is_the_fastest_that_really_stops_in_time() -> None:
+    for distance in np.linspace(1e-7, 0.3, 400):
+        for factor, fits in ((1.0, True), (1.001, False)):
+            v, travelled = float(stopping_speed(np.array(distance), 50.0, T)) * factor, 0.0
+            while v > 0:
+                travelled += v * T
+                v -= 50.0 * T
+            assert bool(travelled <= distance * (1 + 1e-9)) is fits
