@@ -45,7 +45,9 @@ def export(robot: Robot, layers: Layers) -> onnx.ModelProto:
 def write(model: onnx.ModelProto, robot: Robot, path: Path, provenance: Mapping[str, Any]) -> Contract:
     """Write `model` with its contract; the probe's results are onnxruntime's."""
     q, target = _probe_inputs(robot)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # it warns of the optional inputs, which are meant to be ones
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     q_next, tip = session.run([JOINT_POSITION_NEXT, TIP_POSITION], {JOINT_POSITION: q, TIP_TARGET: target})
     probe = Probe(*(_nested(array) for array in (q, target, q_next, tip)))
     tips = robot.kinematics.tip_position(robot.random_joint_position(np.random.default_rng(0), _RANGE_SAMPLES))

@@ -31,7 +31,7 @@ def mirrored(recipe: Recipe, robot: Robot) -> Layers:
     chain = robot.kinematics.topology.chain
     slots = np.where(chain >= 0, joints[chain], 1.0)  # (nt, depth)
     others = np.broadcast_to(np.concatenate([axes, axes, axes, np.ones(OTHER_FEATURES)]), (robot.nt, 9 + OTHER_FEATURES))
-    features = np.concatenate([slots, others], 1).astype(np.float32)
+    features = np.concatenate([slots, slots, others], 1).astype(np.float32)
     outputs = np.concatenate([slots, np.ones((robot.nt, robot.kinematics.depth + 1))], 1).astype(np.float32)
     first, last = layers.weights[0] * features[:, :, None], layers.weights[-1] * outputs[:, None]
     return Layers(layers.bias, [first, *layers.weights[1:-1], last])

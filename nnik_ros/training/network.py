@@ -82,7 +82,7 @@ def _feature_scaling(robot: Robot, shape: StepShape) -> tuple[torch.Tensor, torc
     place, spread = tips.mean(0)[:, None], tips.std(0).mean(-1)[:, None, None]
     ones = np.ones((shape.nt, 1, 3))
     middle, half = 0.5 * (shape.upper + shape.lower), 0.5 * (shape.upper - shape.lower)
-    center = np.concatenate([middle, place, place, 0.0 * ones, -3.0 * ones[..., :1], 0.0 * ones[..., :1]], -1)
+    center = np.concatenate([middle, 0.0 * middle, place, place, 0.0 * ones, -3.0 * ones[..., :1], 0.0 * ones[..., :1]], -1)
     half = np.where(shape.real > 0, 0.6 * half, 1.0)
-    scale = np.concatenate([half, spread * ones, spread * ones, ones, 3.0 * ones[..., :1], 0.25 * ones[..., :1]], -1)
+    scale = np.concatenate([half, 0.5 * np.ones_like(half), spread * ones, spread * ones, ones, 3.0 * ones[..., :1], 0.25 * ones[..., :1]], -1)
     return torch.from_numpy(center.astype(np.float32)), torch.from_numpy(scale.astype(np.float32))

@@ -16,7 +16,7 @@ SCHEMA = 1
 class TrainingOptions:
     """iterations of `batch` robots each, unrolled over `steps`; learning_rate: highest, after the warm-up;
     near_share: of the starts near the target; beyond_share: of the targets displaced, most of them out of reach, by about
-    `beyond` reaches; posture: weight of the final joints' distance from home, in ranges."""
+    `beyond` reaches; hard_share: of the batch, drawn from starts and targets that went badly before; posture: weight of the final joints' distance from home, in ranges."""
 
     iterations: int
     batch: int
@@ -25,6 +25,7 @@ class TrainingOptions:
     near_share: float
     beyond_share: float
     beyond: float
+    hard_share: float
     posture: float
 
 
@@ -92,8 +93,9 @@ def _training(section: Section) -> TrainingOptions:
         steps=section.integer("steps", 5, low=1, high=50),
         learning_rate=section.number("learning_rate", above=0.0, high=1.0),
         near_share=section.number("near_share", 0.4, low=0.0, high=1.0),
-        beyond_share=section.number("beyond_share", 0.1, low=0.0, high=1.0),
+        beyond_share=section.number("beyond_share", 0.2, low=0.0, high=1.0),
         beyond=section.number("beyond", 0.2, low=0.0, high=10.0),
+        hard_share=section.number("hard_share", 0.1, low=0.0, high=1.0),
         posture=section.number("posture", 0.0, low=0.0, high=10.0),
     )
     section.finish()

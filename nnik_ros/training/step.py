@@ -29,7 +29,9 @@ _JUMP_SCALE = 0.1  # error, in reaches, at which the jump has half its full size
 _DIRECTION_SCALE = 0.02  # error, in reaches, below which the direction feature fades
 _LARGEST_DAMPING = 10.0  # of lambda over |e|^2, errors in reaches
 _SMALLEST_DAMPING = 1e-6  # keeps the determinant positive in float32 at a stretched finger
-_SMALLEST_SQUARE = 1e-12  # of an error in reaches, under the root and the logarithm
+_SMALLEST_SQUARE = 1e-14  # of an error in reaches, under the root and the logarithm
+_PUSH = 1e3  # rad for a slope of 1: past any limit
+_REST = 1e-3  # square of the slope below which the jump fades: at the closest point of an unreachable target there is none
 _COFACTOR = np.array(
     [[3 * ((i + a) % 3) + (j + b) % 3 for i in range(3) for j in range(3)]
      for a, b in ((1, 1), (2, 2), (1, 2), (2, 1))]
@@ -60,7 +62,7 @@ class StepShape:
 
     @property
     def inputs(self) -> int:
-        return self.depth + 9 + OTHER_FEATURES
+        return 2 * self.depth + 9 + OTHER_FEATURES
 
     @property
     def outputs(self) -> int:
@@ -89,13 +91,17 @@ def step(xp: Any, shape: StepShape, chains: Chains, layers: Any, q: Any, target:
     square = xp.sum(error * error, -1, keepdim=True) + _SMALLEST_SQUARE
     size = xp.sqrt(square)  # (batch, nt, 1, 1)
     joints = q[..., chains.index][..., None, :]  # (batch, nt, 1, depth)
-    features = [joints, here, goal, error / (size + _DIRECTION_SCALE), xp.log(square), size]
+    lower, upper = xp.asarray(shape.lower), xp.asarray(shape.upper)
+    slope = (error / size) @ J  # (batch, nt, 1, depth)
+    pushed = xp.minimum(xp.maximum(joints + slope * _PUSH, lower), upper)
+    free = xp.abs(xp.sign(pushed - joints))
+    slope = slope * free
+    features = [joints, slope, here, goal, error / (size + _DIRECTION_SCALE), xp.log(square), size]
     u, weights = xp.split(layers(xp.concatenate(features, -1)), [shape.depth, shape.depth + 1], -1)
     w, damping = xp.split(xp.sigmoid(weights), [shape.depth, 1], -1)
-    lower, upper = xp.asarray(shape.lower), xp.asarray(shape.upper)
-    jump = xp.tanh(u) * (upper - lower) * (size / (size + _JUMP_SCALE))
-    pushed = joints + (error @ J) * 1e3
-    w = w * xp.abs(xp.sign(xp.minimum(xp.maximum(pushed, lower), upper) - joints))
+    steep = xp.sum(slope * slope, -1, keepdim=True)
+    w = w * free
+    jump = xp.tanh(u) * (upper - lower) * (size / (size + _JUMP_SCALE)) * (steep / (steep + _REST))
     J_w = J * w
     A = J_w @ xp.swapaxes(J, -1, -2) + (square * damping * _LARGEST_DAMPING + _SMALLEST_DAMPING) * xp.asarray(np.eye(3, dtype=np.float32))
     rest = error - jump @ xp.swapaxes(J, -1, -2)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nnik_ros.errors import NnikError
 from nnik_ros.evaluate import ROOT, evaluate, gate_table, measured, passes, provenance_fields, table
@@ -32,6 +33,7 @@ from nnik_ros.training.recipe import Recipe, TrainingOptions, load_recipe
 _DISTANCE_WEIGHT, _LOG_WEIGHT = 4.0, 0.05
 _DISTANCE_FLOOR, _LOG_FLOOR = 1e-8, 1e-10  # squares of errors in reaches, where the loss goes flat
 _WARM_UP = 100  # iterations
+_HARD_OF_BATCH, _HARD_POOL = 8, 1024  # robots kept of each batch, and of all
 _REPORT_EVERY = 500  # iterations
 
 
@@ -48,28 +50,38 @@ def train(recipe: Recipe, robot: Robot) -> Iterator[tuple[Progress, StepNetwork]
     network = StepNetwork(robot, recipe.hidden, torch.Generator().manual_seed(recipe.seed))
     rng = np.random.default_rng(recipe.seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
+    hard = np.empty((0, robot.nq)), np.empty((0, robot.nt, 3))
     for i in range(options.iterations):
         rate = min(1.0, (i + 1) / _WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * i / options.iterations))
         optimizer.param_groups[0]["lr"] = options.learning_rate * rate
-        q, target = (torch.from_numpy(array.astype(np.float32)) for array in sample(robot, options, rng))
-        loss, error = unrolled_loss(network, robot, options, q, target)
+        q, target, reachable = sample(robot, options, rng, hard)
+        loss, error = unrolled_loss(network, robot, options, _tensor(q), _tensor(target))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
+        worst = np.argsort(np.where(reachable, error.numpy().max(-1), 0.0))[-_HARD_OF_BATCH:]
+        hard = tuple(np.concatenate([kept, new[worst]])[-_HARD_POOL:] for kept, new in zip(hard, (q, target), strict=True))
         if (i + 1) % _REPORT_EVERY == 0 or i + 1 == options.iterations:
-            yield Progress(i + 1, float(loss), float(error.median())), network
+            yield Progress(i + 1, float(loss.detach()), float(error.median())), network
 
 
-def sample(robot: Robot, options: TrainingOptions, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Starts (batch, nq) and targets (batch, nt, 3): a share of the starts near the goal, from 0.3 % of the way to all of
-    it, the others anywhere; a share of the targets moved off, mostly out of reach."""
+def sample(
+    robot: Robot, options: TrainingOptions, rng: np.random.Generator, hard: tuple[Array, Array]
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Starts (batch, nq), targets (batch, nt, 3) and which are certainly reachable (batch,). A share of the starts is near
+    the goal, from 0.3 % of the way to all of it, the others anywhere; a share of the targets is moved off, mostly out of
+    reach; a share is drawn again from the `hard` starts and targets."""
     goal, q = (robot.random_joint_position(rng, options.batch) for _ in range(2))
     near = rng.random((options.batch, 1)) < options.near_share
     q = np.where(near, goal + 10.0 ** rng.uniform(-2.5, 0.0, near.shape) * (q - goal), q)
-    beyond = rng.random((options.batch, 1, 1)) < options.beyond_share
+    beyond = rng.random(options.batch) < options.beyond_share
     shift = rng.normal(size=(options.batch, robot.nt, 3)) * options.beyond * robot.kinematics.reach[:, None]
-    return q, robot.kinematics.tip_position(goal) + beyond * shift
+    target = robot.kinematics.tip_position(goal) + beyond[:, None, None] * shift
+    again = np.flatnonzero(rng.random(options.batch) < options.hard_share) if len(hard[0]) else np.arange(0)
+    drawn = rng.integers(0, max(len(hard[0]), 1), len(again))
+    q[again], target[again], beyond[again] = hard[0][drawn], hard[1][drawn], False
+    return q, target, ~beyond
 
 
 def unrolled_loss(
@@ -91,9 +103,13 @@ def unrolled_loss(
             q = q_next
     loss = torch.stack(losses).mean()
     if options.posture:
-        home, width = (torch.from_numpy(a.astype(np.float32)) for a in (robot.home, robot.upper - robot.lower))
+        home, width = _tensor(robot.home), _tensor(robot.upper - robot.lower)
         loss = loss + options.posture * (((q - home) / width) ** 2).mean()
     return loss, error
+
+
+def _tensor(array: Array) -> torch.Tensor:
+    return torch.from_numpy(array.astype(np.float32))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
