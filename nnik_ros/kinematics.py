@@ -22,6 +22,9 @@ from nnik_ros.geometry import Array, frozen, skew, transform
 from nnik_ros.urdf import FIXED, Joint
 
 
+_NEXT = np.array([1, 2, 0])  # the axis after x, y, z
+
+
 class KinematicParameters(NamedTuple):
     """What calibration may change: the geometry of one robot, in joint and tip order.
 
@@ -46,28 +49,36 @@ class Topology(NamedTuple):
 
 
 class Chains(NamedTuple):
-    """Constants of the forward kinematics: the transform over joint d of a chain is `a + sin(q) b + cos(q) c`.
+    """Constants of the forward kinematics. The rotation of joint d in the frame of the joint before it is
+    `a + sin(q) b + cos(q) c`; from there the vector `link` leads on to the next joint or to the tip.
 
-    a, b, c: (nt, depth, 4, 4); axis: (nt, depth, 3, 1), zero where padded; zero: (nt, depth) [rad]; tip: (nt, 4, 1).
+    a, b, c: (nt, depth, 3, 3); columns: (nt, depth, 3, 2), link and axis side by side; from_here:
+    (depth, depth), sums the links from each joint to the tip; zero: (nt, depth) [rad]; start: (nt, 3), the first joint.
     """
 
     index: Any  # (nt, depth), padding points to joint 0
     a: Any
     b: Any
     c: Any
-    axis: Any
+    columns: Any
+    from_here: Any
     zero: Any
-    tip: Any
+    start: Any
 
 
 class Frames(NamedTuple):
-    """tip_position (..., nt, 3) [m]; joint_rotation (..., nt, depth, 3, 3), joint_position [m] and joint_axis
-    (..., nt, depth, 3): frame and unit axis of every joint, moved by that joint; all in the base frame."""
+    """tip_position (..., nt, 3) [m]; joint_rotation (..., nt, depth, 3, 3), arm [m] and joint_axis (..., nt, depth, 3):
+    rotation of every joint, moved by that joint, way from there to the tip, and unit axis; all in the base frame."""
 
     tip_position: Any
     joint_rotation: Any
-    joint_position: Any
+    arm: Any
     joint_axis: Any
+
+    @property
+    def joint_position(self) -> Any:
+        """Origin of every joint in the base frame: (..., nt, depth, 3) [m]."""
+        return self.tip_position[..., None, :] - self.arm
 
     def at(self, index: Any) -> Frames:
         """The frames of one entry of the batch."""
@@ -83,47 +94,46 @@ def build_chains(xp: Any, topology: Topology, parameters: KinematicParameters) -
     def constant(value: Any) -> Any:
         return xp.asarray(np.ascontiguousarray(value), dtype=dtype)
 
-    outer = topology.axis[:, :, None] * topology.axis[:, None, :]
-    origin = xp.concatenate([parameters.joint_origin_rotation, parameters.joint_origin_position[:, :, None]], axis=2)
-    origin = xp.concatenate([origin, constant(np.broadcast_to([[[0.0, 0.0, 0.0, 1.0]]], (len(outer), 1, 4)))], axis=1)
-    # Rodrigues: R = outer + sin K + (I - outer) cos, as 4x4 blocks behind each joint's origin
-    a, b, c = (
-        (origin @ constant(_homogeneous(block, corner)))[index]
-        for block, corner in ((outer, 1.0), (skew(topology.axis), 0.0), (np.eye(3) - outer, 0.0))
-    )
-    axis = constant(np.where(real[..., None], topology.axis[index], 0.0)[..., None])
+    nt, depth = index.shape
+    last = real.sum(1)[:, None] - 1
+    following = np.where(np.arange(depth) < last, np.roll(index, -1, 1), len(topology.axis) + np.arange(nt)[:, None])
+    axis = np.where(real[..., None], topology.axis[index], 0.0)
+    outer = axis[..., :, None] * axis[..., None, :]
+    across = np.eye(3) * real[..., None, None] - outer  # a padded joint turns nothing
+    outer = outer + np.eye(3) * ~real[..., None, None]
+    rotation = parameters.joint_origin_rotation[index]
+    link = xp.concatenate([parameters.joint_origin_position, parameters.tip_offset], axis=0)[following][..., None]
     if not real.all():
-        mask = constant(real[..., None, None].astype(np.float64))
-        a = a * mask + constant(np.eye(4)) * (1.0 - mask)
-        b, c = b * mask, c * mask
-    tip = parameters.tip_offset[:, :, None]
-    tip = xp.concatenate([tip, tip[:, :1] * 0.0 + 1.0], axis=1)
-    return Chains(index, a, b, c, axis, parameters.joint_zero[index], tip)
+        mask = real[..., None, None].astype(np.float64)
+        rotation = rotation * constant(mask) + constant(np.eye(3) * (1.0 - mask))
+        link = link * constant(mask)
+    blocks = rotation @ constant(np.concatenate([outer, skew(axis), across], axis=-1))  # Rodrigues
+    return Chains(
+        index, blocks[..., :3], blocks[..., 3:6], blocks[..., 6:],
+        xp.concatenate([link, constant(axis[..., None])], axis=3), constant(np.triu(np.ones((depth, depth)))),
+        parameters.joint_zero[index], parameters.joint_origin_position[index[:, 0]],
+    )  # fmt: skip
 
 
 def forward_kinematics(xp: Any, chains: Chains, q: Any) -> Frames:
     """All frames of the robot at q (..., nq) [rad]; q and chains in the same library and precision."""
-    angle = q[..., chains.index] + chains.zero  # (..., nt, depth)
-    sin, cos = xp.sin(angle)[..., None, None], xp.cos(angle)[..., None, None]
-    local = chains.a + sin * chains.b + cos * chains.c  # (..., nt, depth, 4, 4)
-    here = local[..., 0, :, :]
-    frames = [here]
+    angle = (q[..., chains.index] + chains.zero)[..., None, None]  # (..., nt, depth, 1, 1)
+    local = chains.a + xp.sin(angle) * chains.b + xp.cos(angle) * chains.c  # (..., nt, depth, 3, 3)
+    rotations = [local[..., :1, :, :]]
     for d in range(1, local.shape[-3]):
-        here = here @ local[..., d, :, :]
-        frames.append(here)
-    stacked = xp.stack(frames, -3)  # (..., nt, depth, 4, 4)
-    tip_position = (here @ chains.tip)[..., :3, 0]
-    rotation = stacked[..., :3, :3]
-    return Frames(tip_position, rotation, stacked[..., :3, 3], (rotation @ chains.axis)[..., 0])
+        rotations.append(rotations[-1] @ local[..., d : d + 1, :, :])
+    rotation = xp.concatenate(rotations, -3)  # (..., nt, depth, 3, 3)
+    columns = rotation @ chains.columns
+    arm = chains.from_here @ columns[..., 0]  # (..., nt, depth, 3), from each joint to the tip
+    tip = arm[..., 0, :] + chains.start
+    return Frames(tip, rotation, arm, columns[..., 1])
 
 
 def jacobian(xp: Any, frames: Frames) -> Any:
     """Position Jacobian of every tip by the joints of its own chain: (..., nt, 3, depth) [m/rad], zero where padded."""
-    arm = frames.tip_position[..., None, :] - frames.joint_position
-    axis = frames.joint_axis
-    x, y, z = axis[..., 0], axis[..., 1], axis[..., 2]
-    u, v, w = arm[..., 0], arm[..., 1], arm[..., 2]
-    return xp.stack([y * w - z * v, z * u - x * w, x * v - y * u], -2)
+    axis, arm = frames.joint_axis, frames.arm
+    moment = axis * arm[..., _NEXT] - axis[..., _NEXT] * arm  # the cross product, its rows out of turn
+    return xp.swapaxes(moment[..., _NEXT], -1, -2)
 
 
 @dataclass(frozen=True)
