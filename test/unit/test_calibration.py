@@ -1,0 +1,177 @@
+"""A calibration is written, read and applied exactly, and never to another robot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from nnik_ros.calibration import (
+    Calibration,
+    calibration_of,
+    load_calibration,
+    rotation_from_vector,
+    vector_from_rotation,
+)
+from nnik_ros.errors import FileError, InputError
+from nnik_ros.geometry import rotation_from_rpy
+from nnik_ros.robot import Robot
+
+
+def random_calibration(robot: Robot, rng: np.random.Generator) -> Calibration:
+    """Differences of up to 5 cm and 0.2 rad in every number."""
+    return Calibration(
+        robot.name, robot.kinematics.digest(), robot.joint_names, robot.tip_names,
+        rng.uniform(-0.2, 0.2, robot.nq), rng.uniform(-0.05, 0.05, (robot.nq, 3)),
+        rng.uniform(-0.1, 0.1, (robot.nq, 3)), rng.uniform(-0.05, 0.05, (robot.nt, 3)), "a recording",
+    )  # fmt: skip
+
+
+def edited(path: Path, change: Callable[[dict], None]) -> Path:  # type: ignore[type-arg]
+    document = yaml.safe_load(path.read_text())
+    change(document)
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+@pytest.fixture
+def written(hand: Robot, rng: np.random.Generator, tmp_path: Path) -> Path:
+    path = tmp_path / "hand.yaml"
+    random_calibration(hand, rng).write(path)
+    return path
+
+
+def test_a_written_calibration_reads_back_to_the_nanometre(
+    any_robot: Robot, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    calibration = random_calibration(any_robot, rng)
+    calibration.write(tmp_path / "file.yaml")
+    again = load_calibration(tmp_path / "file.yaml", any_robot)
+    for name in ("joint_zero", "joint_origin_shift", "joint_origin_turn", "tip_shift"):
+        np.testing.assert_allclose(getattr(again, name), getattr(calibration, name), rtol=0, atol=6e-10)
+    assert (again.robot, again.source) == (any_robot.name, "a recording")
+
+
+def test_the_planar_arm_moves_as_trigonometry_says_with_other_links_and_zeros(planar: Robot) -> None:
+    nominal = planar.kinematics.parameters
+    first, second = 0.013, -0.007  # m, longer links
+    zeros = np.array([0.05, -0.03])
+    along = [np.array([1.0, 0.0, 0.0]) * value for value in (0.0, first)]
+    calibration = Calibration(
+        planar.name, planar.kinematics.digest(), planar.joint_names, planar.tip_names, zeros, np.array(along),
+        np.zeros((2, 3)), np.array([[second, 0.0, 0.0]]),
+    )  # fmt: skip
+    q = np.array([0.4, -0.9])
+    a, b = q[0] + zeros[0], q.sum() + zeros.sum()
+    l1, l2 = nominal.joint_origin_position[1, 0] + first, nominal.tip_offset[0, 0] + second
+    expected = [l1 * np.cos(a) + l2 * np.cos(b), l1 * np.sin(a) + l2 * np.sin(b)]
+    np.testing.assert_allclose(calibration.apply(planar).tip_position(q)[0, :2], expected, rtol=0, atol=1e-12)
+
+
+def test_the_differences_of_an_applied_calibration_are_its_own(hand: Robot, rng: np.random.Generator) -> None:
+    calibration = random_calibration(hand, rng)
+    again = calibration_of(hand, calibration.apply(hand).parameters)
+    for name in ("joint_zero", "joint_origin_shift", "joint_origin_turn", "tip_shift"):
+        np.testing.assert_allclose(getattr(again, name), getattr(calibration, name), rtol=0, atol=1e-12)
+
+
+def test_no_difference_leaves_every_tip_where_it_was(any_robot: Robot, rng: np.random.Generator) -> None:
+    calibration = calibration_of(any_robot, any_robot.kinematics.parameters)
+    q = any_robot.random_joint_position(rng, 20)
+    np.testing.assert_allclose(
+        calibration.apply(any_robot).tip_position(q), any_robot.kinematics.tip_position(q), rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("vector", [(0.0, 0.0, 0.0), (1e-14, 0.0, 0.0), (0.3, -0.2, 0.1), (0.0, 3.0, 0.0)])
+def test_rotation_vectors_survive_the_way_through_a_matrix(vector: tuple[float, float, float]) -> None:
+    np.testing.assert_allclose(vector_from_rotation(rotation_from_vector(vector)), vector, rtol=0, atol=1e-12)
+
+
+def test_a_rotation_vector_along_x_is_a_roll() -> None:
+    np.testing.assert_allclose(rotation_from_vector((0.7, 0.0, 0.0)), rotation_from_rpy((0.7, 0.0, 0.0)), atol=1e-15)
+
+
+def test_a_file_for_another_robot_is_refused_with_both_names(written: Path, planar: Robot) -> None:
+    with pytest.raises(FileError) as error:
+        load_calibration(written, planar)
+    assert "'joint_0.0' is unknown; the robot has" in str(error.value)
+
+
+def test_a_file_for_the_other_hand_is_refused_with_both_names(hand: Robot, written: Path) -> None:
+    with pytest.raises(FileError, match="robot: is allegro_right, the robot has allegro_left"):
+        load_calibration(written, replace(hand, name="allegro_left"))
+
+
+def test_a_file_for_a_changed_description_is_refused(hand: Robot, written: Path) -> None:
+    changed = hand.kinematics.parameters._replace(tip_offset=hand.kinematics.parameters.tip_offset + 0.001)
+    with pytest.raises(FileError, match="kinematics_digest"):
+        load_calibration(written, replace(hand, kinematics=hand.kinematics.calibrated(changed)))
+
+
+def test_a_calibration_is_not_applied_to_another_robot(hand: Robot, planar: Robot, rng: np.random.Generator) -> None:
+    with pytest.raises(InputError, match="robot: is planar_2r, the robot has allegro_right"):
+        random_calibration(planar, rng).apply(hand)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(schema=2), "schema: is 2"),
+        (lambda d: d.update(extra=1), "extra: unknown key"),
+        (lambda d: d["joints"][3].update(zero=3.0), r"joints\[3\].zero: is 3.0, must be within"),
+        (lambda d: d["joints"][3].pop("zero"), r"joints\[3\].zero: missing"),
+        (lambda d: d["joints"][2].update(origin_shift=[1.0, 2.0, 3.0]), r"joints\[2\].origin_shift: is \[1.0"),
+        (lambda d: d["joints"][2].update(origin_turn=[0.0, float("nan"), 0.0]), r"joints\[2\].origin_turn"),
+        (lambda d: d["joints"].pop(5), "joints: 'joint_5.0' is missing"),
+        (lambda d: d["joints"].append(d["joints"][1]), "joints: 'joint_1.0' is given twice"),
+        (lambda d: d["tips"][0].update(name="pinky"), "tips: 'pinky' is unknown; the robot has index, middle"),
+        (lambda d: d["tips"][0].update(shift=[0.0, 0.0]), r"tips\[0\].shift"),
+        (lambda d: d["tips"][0].update(zero=0.0), r"tips\[0\].zero: unknown key"),
+    ],
+)
+def test_a_wrong_file_is_refused_and_the_place_is_named(
+    hand: Robot,
+    written: Path,
+    change: Callable[[dict], None],
+    message: str,  # type: ignore[type-arg]
+) -> None:
+    with pytest.raises(FileError, match=message):
+        load_calibration(edited(written, change), hand)
+
+
+def test_all_faults_of_a_file_are_told_at_once(hand: Robot, written: Path) -> None:
+    def spoil(document: dict) -> None:  # type: ignore[type-arg]
+        document["joints"][0]["zero"] = "much"
+        document["tips"][1]["shift"] = 7
+        del document["kinematics_digest"]
+
+    with pytest.raises(FileError) as error:
+        load_calibration(edited(written, spoil), hand)
+    assert len(error.value.problems) == 3
+
+
+def test_joints_and_tips_may_stand_in_any_order_and_zero_vectors_may_be_left_out(hand: Robot, written: Path) -> None:
+    before = load_calibration(written, hand)
+
+    def shuffle(document: dict) -> None:  # type: ignore[type-arg]
+        document["joints"].reverse()
+        document["tips"].reverse()
+        del document["joints"][0]["origin_turn"]
+
+    after = load_calibration(edited(written, shuffle), hand)
+    np.testing.assert_array_equal(after.joint_zero, before.joint_zero)
+    np.testing.assert_array_equal(after.tip_shift, before.tip_shift)
+    np.testing.assert_array_equal(after.joint_origin_turn[-1], 0.0)
+    np.testing.assert_array_equal(after.joint_origin_turn[:-1], before.joint_origin_turn[:-1])
+
+
+def test_a_file_that_cannot_be_written_is_an_error_of_the_package(
+    hand: Robot, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    with pytest.raises(FileError, match="cannot be written"):
+        random_calibration(hand, rng).write(tmp_path / "absent" / "file.yaml")
