@@ -17,6 +17,7 @@ from nnik_ros.robot import Robot
 from nnik_ros.urdf import FIXED, Shape
 
 _BASE = -1  # tip number of what is fixed to the base
+_TINY = 1e-15  # m^2 and m^4; below, a segment is a point and two segments are parallel
 _SAMPLES = 1000
 _NEVER_CLOSER = 0.01  # m; a pair whose clearance was larger in all samples is dropped
 _CAPSULES_ACROSS = 5  # at most, along the middle side of a box
@@ -49,10 +50,8 @@ class CollisionModel:
 
     def distances(self, frames: Frames) -> Array:
         """frames of one joint position; returns the clearance of every pair (pairs,) [m], negative where they overlap."""
-        first, second = self._pairs.T
-        ends = self._ends_in_base(frames)
-        between = segment_distance(ends[first, 0], ends[first, 1], ends[second, 0], ends[second, 1])
-        clearance: Array = between - self._radius[first] - self._radius[second]
+        ends = self._ends_in_base(frames)[self._pairs]  # (pairs, 2, 2, 3)
+        clearance: Array = segment_distance(ends[:, 0], ends[:, 1]) - self._radius[self._pairs].sum(axis=-1)
         return clearance
 
     def _ends_in_base(self, frames: Frames) -> Array:
@@ -61,27 +60,27 @@ class CollisionModel:
         return np.where(self._on_base[:, None, None], self._ends, ends)
 
 
-def segment_distance(p1: Array, q1: Array, p2: Array, q2: Array) -> Array:
-    """Smallest distance between segments p1-q1 and p2-q2: (..., 3) [m] each, returns (...) [m]."""
-    d1, d2, r = q1 - p1, q2 - p2, p1 - p2
-    a, e, f = _dot(d1, d1), _dot(d2, d2), _dot(d2, r)
-    c, b = _dot(d1, r), _dot(d1, d2)
-    tiny = 1e-15
+def segment_distance(first: Array, second: Array) -> Array:
+    """Smallest distance between segments given by their two ends: (..., 2, 3) [m] each, returns (...) [m]."""
+    start = first[..., 0, :] - second[..., 0, :]
+    vectors = np.stack([first[..., 1, :] - first[..., 0, :], second[..., 1, :] - second[..., 0, :], start], axis=-2)
+    products = vectors @ np.swapaxes(vectors, -1, -2)  # all dot products of d1, d2, r at once
+    a, b, c = products[..., 0, 0], products[..., 0, 1], products[..., 0, 2]
+    e, f = products[..., 1, 1], products[..., 1, 2]
     denominator = a * e - b * b
-    s = np.where(denominator > tiny, np.clip((b * f - c * e) / np.maximum(denominator, tiny), 0.0, 1.0), 0.0)
-    t = np.where(e > tiny, (b * s + f) / np.maximum(e, tiny), 0.0)
-    t_clipped = np.clip(t, 0.0, 1.0)
-    s = np.where(
-        (t != t_clipped) | (denominator <= tiny), np.clip((b * t_clipped - c) / np.maximum(a, tiny), 0.0, 1.0), s
-    )
-    gap = r + s[..., None] * d1 - t_clipped[..., None] * d2
-    distance: Array = np.sqrt(_dot(gap, gap))
+    crossing = denominator > _TINY
+    s = np.where(crossing, _unit(b * f - c * e, denominator), 0.0)
+    t = b * s + f
+    t_unit = _unit(t, e)
+    s = np.where(crossing & (t >= 0.0) & (t <= e), s, _unit(b * t_unit - c, a))
+    gap = start + s[..., None] * vectors[..., 0, :] - t_unit[..., None] * vectors[..., 1, :]
+    distance: Array = np.sqrt((gap * gap).sum(axis=-1))
     return distance
 
 
-def _dot(u: Array, v: Array) -> Array:
-    product: Array = (u * v).sum(axis=-1)
-    return product
+def _unit(numerator: Array, denominator: Array) -> Array:
+    """The quotient, kept within [0, 1]; 0 for a segment without length."""
+    return np.minimum(np.maximum(numerator / np.maximum(denominator, _TINY), 0.0), 1.0)
 
 
 def _neighbours(first: tuple[int, int], second: tuple[int, int]) -> bool:

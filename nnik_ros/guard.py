@@ -66,9 +66,10 @@ class GuardedPolicy:
         candidates, solvers = [q], [Solver.HOLD]
         if use_policy:
             first = self.policy.step(q, target)
+            first = np.where(np.isfinite(first), first, q)
             candidates, solvers = [q, first], [Solver.HOLD, Solver.NETWORK]
             errors = np.stack([start, _distance(self.kinematics.tip_position(first), target)])
-            if ((errors[1] < start) | arrived).all():  # the usual case: done after one check (NaN compares false)
+            if ((errors[1] < start) | arrived).all():  # the usual case: done after one check
                 return self._choose(np.stack(candidates), np.array(solvers), errors)
             candidates += [q + f * (first - q) for f in self._fractions]
             solvers += [Solver.SHORTENED] * len(self._fractions)

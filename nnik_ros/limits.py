@@ -52,25 +52,28 @@ class JointLimits:
     def step(self, q: Array, v: Array, wanted: Array) -> LimitedStep:
         """q (nq,) last command [rad], v (nq,) its velocity [rad/s], wanted (nq,) next position [rad]."""
         T = self._period
-        slowest, fastest = self._braking_velocity(q)
+        slowest, fastest = self._braking_velocity(q)  # (nq,) each
         wanted_v = (wanted - q) / T
         limited = np.zeros(len(q), dtype=np.int64)
-        v_next, held = self._scaled(wanted_v, -self._velocity, self._velocity)
+        v_next, held = self._scaled(wanted_v, self._velocity)
         limited[held] |= Limit.VELOCITY
         v_next, held = self._braked(v_next, slowest, fastest)
         limited[held] |= Limit.POSITION
-        change, held = self._scaled(v_next - v, -self._change, self._change)
+        change, held = self._scaled(v_next - v, self._change)
         limited[held] |= Limit.ACCELERATION
         v_next = _clip(v + change, np.maximum(slowest, -self._velocity), np.minimum(fastest, self._velocity))
         q_next = _clip(q + v_next * T, self._lower, self._upper)
         return LimitedStep(q_next, (q_next - q) / T, limited)
 
-    def _scaled(self, v: Array, low: Array, high: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """v with the joints of each group slowed by the group's worst ratio, so that low <= v <= high."""
-        excess = np.maximum(1.0, np.maximum(v / high, v / low))
+    def _scaled(self, v: Array, largest: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """v with the joints of each group slowed by the group's worst ratio, so that |v| <= largest."""
+        excess = np.abs(v) / largest
+        held = excess > 1.0 + 1e-9
+        if not held.any():
+            return _clip(v, -largest, largest), held
         worst = np.ones(self._groups)
         np.maximum.at(worst, self._group, excess)
-        return v / worst[self._group], excess > 1.0 + 1e-9
+        return v / worst[self._group], held
 
     def _braked(self, v: Array, slowest: Array, fastest: Array) -> tuple[Array, NDArray[np.bool_]]:
         """A joint near its limit slows down alone: its finger goes on with the joints that are free."""
@@ -78,10 +81,9 @@ class JointLimits:
 
     def _braking_velocity(self, q: Array) -> tuple[Array, Array]:
         """Lowest and highest velocity from which a joint still stops at its limits (<= 0, >= 0)."""
-        return (
-            -stopping_speed(np.maximum(q - self._lower, 0.0), self._acceleration, self._period),
-            stopping_speed(np.maximum(self._upper - q, 0.0), self._acceleration, self._period),
-        )
+        room = np.maximum(np.stack([q - self._lower, self._upper - q]), 0.0)
+        below, above = stopping_speed(room, self._acceleration, self._period)
+        return -below, above
 
 
 def stopping_speed(distance: Array, acceleration: Array, period: float) -> Array:

@@ -23,7 +23,7 @@ def test_segment_distance_agrees_with_a_numerical_minimum(p1, q1, p2, q2) -> Non
     best = min(
         minimize(gap, start, bounds=[(0, 1), (0, 1)], tol=1e-14).fun for start in ([0, 0], [1, 1], [0.5, 0.5], [0, 1])
     )
-    assert abs(float(segment_distance(p1, q1, p2, q2)) - np.sqrt(best)) < 1e-4
+    assert abs(float(segment_distance(np.array([p1, q1]), np.array([p2, q2]))) - np.sqrt(best)) < 1e-4
 
 
 def test_the_home_position_is_clear_and_a_fist_through_the_thumb_is_not(hand: Robot) -> None:

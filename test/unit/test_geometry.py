@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from nnik_ros.geometry import (
+    frozen,
+    quat_wxyz_from_rotation,
+    rotation_about_axis,
+    rotation_from_quat_wxyz,
+    rotation_from_rpy,
+    skew,
+)
+
+
+def test_rotations_agree_with_scipy(rng: np.random.Generator) -> None:
+    for _ in range(50):
+        rpy, axis, angle = rng.uniform(-3, 3, 3), rng.normal(size=3), rng.uniform(-3, 3)
+        axis /= np.linalg.norm(axis)
+        np.testing.assert_allclose(rotation_from_rpy(rpy), Rotation.from_euler("xyz", rpy).as_matrix(), atol=1e-12)
+        np.testing.assert_allclose(
+            rotation_about_axis(axis, angle), Rotation.from_rotvec(angle * axis).as_matrix(), atol=1e-12
+        )
+        quat_xyzw = Rotation.random(random_state=int(rng.integers(1 << 30))).as_quat()
+        matrix = Rotation.from_quat(quat_xyzw).as_matrix()
+        np.testing.assert_allclose(rotation_from_quat_wxyz(3 * np.roll(quat_xyzw, 1)), matrix, atol=1e-12)
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-7, 0.5, np.pi / 2, 2.5, np.pi - 1e-9, np.pi])
+@pytest.mark.parametrize("axis", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.6, 0, 0.8), (-0.6, 0.8, 0)])
+def test_a_rotation_survives_the_way_through_its_quaternion(axis: tuple[float, ...], angle: float) -> None:
+    R = rotation_about_axis(axis, angle)
+    quat = quat_wxyz_from_rotation(R)
+    np.testing.assert_allclose(rotation_from_quat_wxyz(quat), R, atol=1e-12)
+    assert quat[0] >= 0.0
+
+
+def test_skew_is_the_cross_product(rng: np.random.Generator) -> None:
+    u, v = rng.normal(size=(2, 20, 3))
+    np.testing.assert_allclose((skew(u) @ v[..., None])[..., 0], np.cross(u, v))
+
+
+def test_a_frozen_array_is_a_read_only_copy() -> None:
+    source = np.zeros(3)
+    copy = frozen(source)
+    source[0] = 1.0
+    assert copy[0] == 0.0
+    with pytest.raises(ValueError, match="read-only"):
+        copy[0] = 1.0

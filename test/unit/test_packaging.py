@@ -1,0 +1,70 @@
+"""What is installed is what the package needs, and one fact stands in one place."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA_FOLDERS = ("config", "urdf", "models", "launch")
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package installed by pip under a prefix of its own, from a copy of the sources."""
+    folder = tmp_path_factory.mktemp("install")
+    source = folder / "source"
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name in filter(None, tracked):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--prefix"]
+    subprocess.run([*command, str(folder / "prefix"), str(source)], check=True, capture_output=True)
+    return folder / "prefix"
+
+
+def test_an_installation_finds_every_data_file_of_the_sources(installation: Path) -> None:
+    share = installation / "share" / "nnik_ros"
+    wanted = {path.relative_to(ROOT) for folder in DATA_FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()}
+    wanted = {path for path in wanted if path.name != "README.md" and "__pycache__" not in path.parts}
+    assert {path.relative_to(share) for path in share.rglob("*") if path.is_file()} >= wanted
+
+
+def test_an_installed_package_loads_its_shipped_robots_from_anywhere(installation: Path, tmp_path: Path) -> None:
+    (site,) = installation.glob("lib/python3.*/site-packages")
+    code = (
+        "from nnik_ros.paths import robot_file; from nnik_ros.robot import load_robot;"
+        "robot = load_robot(robot_file('allegro_right')); print(robot.nq, robot.urdf_path.resolve())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(site)!r}); {code}"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert result.stdout.startswith("16 ")
+    assert str(installation) in result.stdout
+
+
+def test_the_version_of_the_manifest_heads_the_change_log() -> None:
+    version = ElementTree.parse(ROOT / "package.xml").getroot().findtext("version")
+    newest = re.search(r"^(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.rst").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest.group(1) == version
+
+
+def test_every_ros_package_that_a_node_imports_is_a_dependency_of_the_manifest() -> None:
+    named = {element.text for element in ElementTree.parse(ROOT / "package.xml").getroot().iter("exec_depend")}
+    sources = [*(ROOT / "nnik_ros" / "nodes").glob("*.py"), *(ROOT / "launch").glob("*.py")]
+    imported = {
+        match
+        for path in sources
+        for match in re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+        if match.endswith("_msgs") or match in {"rclpy", "std_srvs", "builtin_interfaces", "tf2_ros", "launch", "launch_ros"}
+        or match in {"interactive_markers", "rcl_interfaces"}
+    }  # fmt: skip
+    assert imported <= named

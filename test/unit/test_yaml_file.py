@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nnik_ros.errors import FileError, Problems
+from nnik_ros.yaml_file import Section, load_mapping
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "file.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "key 'a' is given twice"),
+        ("a: {b: 1, b: 2}", "key 'b' is given twice"),
+        ("a: [1", "is not valid YAML"),
+        ("- 1\n- 2", "must be a mapping"),
+        ("a: !!python/object/apply:os.system ['true']", "is not valid YAML"),
+    ],
+)
+def test_a_bad_document_is_refused_with_its_reason(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(FileError, match=complaint):
+        load_mapping(write(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"nowhere\.yaml: 1 problem\n  - cannot be read: No such file"):
+        load_mapping(tmp_path / "nowhere.yaml")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "binary.yaml"
+    path.write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(FileError, match="not UTF-8 text"):
+        load_mapping(path)
+
+
+def test_all_faults_of_a_section_are_collected_with_their_place() -> None:
+    problems = Problems("f")
+    section = Section({"a": "x", "b": -1, "c": [1, 2], "surplus": 0, "deep": {"k": 0}}, "top", problems)
+    section.number("a")
+    section.number("b", low=0.0, high=1.0)
+    section.items("c", length=3)
+    section.text("d")
+    section.section("deep").number("k", above=0.0)
+    section.finish()
+    assert list(problems) == [
+        "top.a: is 'x', must be a finite number",
+        "top.b: is -1, must be within [0, 1]",
+        "top.c: is [1, 2], must be a list of 3",
+        "top.d: missing",
+        "top.deep.k: is 0, must be above 0",
+        "top.surplus: unknown key; allowed: a, b, c, d, deep",
+    ]
