@@ -1,0 +1,49 @@
+"""Fixtures of the node tests: a context in a domain of its own, and labs that end what they started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("ROS_DOMAIN_ID", "43")  # before rclpy reads them
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+import pytest
+import rclpy
+from node_bench import Lab
+
+from nnik_ros.paths import robot_file
+from nnik_ros.robot import Robot, load_robot
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ros() -> Iterator[None]:
+    rclpy.init()
+    yield
+    rclpy.shutdown()
+
+
+@pytest.fixture(scope="session")
+def robot() -> Robot:
+    return load_robot(robot_file("allegro_right"))
+
+
+@pytest.fixture(scope="session")
+def log_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("log")
+
+
+@pytest.fixture
+def lab(robot: Robot, log_dir: Path) -> Iterator[Lab]:
+    lab = Lab(robot, log_dir)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture(scope="module")
+def module_lab(robot: Robot, log_dir: Path) -> Iterator[Lab]:
+    """A lab whose nodes serve all tests of a module."""
+    lab = Lab(robot, log_dir)
+    yield lab
+    lab.close()

@@ -1,0 +1,107 @@
+"""The hand follows targets over DDS, whatever dialect its driver speaks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseArray
+from node_bench import Bench, diagnostics_of, pose_array, pose_stamped, wait_for
+from sensor_msgs.msg import JointState
+
+from nnik_ros.driver import load_driver
+from nnik_ros.paths import driver_file
+
+
+def goal_of(robot, seed: int = 0, size: float = 0.15):
+    """Tips of a joint position near home: reachable by construction."""
+    rng = np.random.default_rng(seed)
+    q = np.clip(robot.home + rng.uniform(-size, size, robot.nq), robot.lower, robot.upper)
+    return robot.kinematics.tip_position(q)
+
+
+def test_the_simulated_hand_brings_its_tips_to_the_targets(lab, robot):
+    station = lab.station()
+    states = station.listen(JointState, "joint_states")
+    commands = station.listen(JointState, "joint_cmd")
+    poses = station.listen(PoseArray, "tip_poses")
+    lab.start("sim_hand_node", station.namespace)
+    controller = lab.start("controller_node", station.namespace, model="none", start_paused=False)
+    bench = Bench(station, robot, None, controller)
+    goal = goal_of(robot)
+    bench.until("REACHED", meanwhile=lambda: bench.send(goal))
+    sent = robot.kinematics.tip_position(np.array(commands[-1].position))
+    assert np.linalg.norm(sent - goal, axis=-1).max() < 0.0006
+
+    def settled() -> bool:
+        station.publish("target_poses", pose_array(robot.base_frame, goal))
+        tips = robot.kinematics.tip_position(np.array(states[-1].position))
+        return bool(np.linalg.norm(tips - goal, axis=-1).max() < 0.015)  # the weak drive sags by some mm under gravity
+
+    wait_for(settled, "the simulated hand to arrive", controller)
+    told = np.array([[p.position.x, p.position.y, p.position.z] for p in poses[-1].poses])
+    assert np.linalg.norm(told - goal, axis=-1).max() < 0.015
+    assert poses[-1].header.frame_id == robot.base_frame
+
+
+@pytest.mark.parametrize("order", ["reversed", "shuffled"])
+def test_joint_states_are_read_by_name_in_any_order(lab, robot, order):
+    names = list(reversed(robot.joint_names))
+    if order == "shuffled":
+        names = list(np.random.default_rng(1).permutation(robot.joint_names))
+    bench = lab.bench(names=names)
+    goal = goal_of(robot, 1)
+    bench.reach(goal)
+    assert np.linalg.norm(bench.tips() - goal, axis=-1).max() < 0.0006
+
+
+@pytest.mark.parametrize("name", ["allegro_v5", "wonik_ros2_control", "joint_trajectory_controller"])
+def test_each_dialect_of_a_driver_moves_the_hand(lab, robot, name):
+    bench = lab.bench(driver=name)
+    goal = goal_of(robot, 2)
+    bench.reach(goal)
+    assert np.linalg.norm(bench.tips() - goal, axis=-1).max() < 0.0006
+    driver, message = load_driver(driver_file(name)), bench.hand.messages[-1]
+    if driver.command_type == "joint_state":
+        assert message.name == list(driver.driver_joints)
+    elif driver.command_type == "float64_multi_array":
+        thumb = bench.robot.joint_names.index("joint_12.0")
+        assert message.data[:4].tolist() == bench.hand.commands[-1][thumb : thumb + 4].tolist()
+    else:
+        assert message.joint_names == list(robot.joint_names)
+        assert message.points[0].time_from_start.nanosec == 20_000_000
+
+
+def test_a_target_for_one_tip_leaves_the_other_fingers_alone(lab, robot):
+    bench = lab.bench()
+    bench.until("IDLE")
+    goal = goal_of(robot, 3)
+    target = pose_stamped(robot.base_frame, goal[2])
+    bench.until("REACHED", "ring.state", lambda: bench.station.publish("ring/target_pose", target))
+    assert np.linalg.norm(bench.tips()[2] - goal[2]) < 0.0006
+    ring = robot.kinematics.topology.chain[2]
+    others = np.setdiff1d(np.arange(robot.nq), ring)
+    assert np.abs(bench.hand.q[others] - robot.home[others]).max() < 1e-9
+    assert bench.state("thumb.state") == "IDLE"
+
+
+def test_a_target_in_the_frame_of_a_moved_link_is_taken_to_the_base_frame(lab, robot):
+    bench = lab.bench()
+    goal = goal_of(robot, 4, 0.05)[0]
+    thumb = 3  # rests at home, and its link with it
+    R, p = robot.kinematics.tip_rotation(robot.home)[thumb], robot.kinematics.tip_position(robot.home)[thumb]
+    target = pose_stamped(robot.tip_links[thumb], R.T @ (goal - p))
+    bench.until("REACHED", "index.state", lambda: bench.station.publish("index/target_pose", target))
+    assert np.linalg.norm(bench.tips()[0] - goal) < 0.0006
+
+
+def test_diagnostics_tell_period_and_receivers(lab):
+    bench = lab.bench()
+    arrays = bench.station.listen(DiagnosticArray, "diagnostics")
+    wait_for(lambda: len(arrays) >= 2, "two diagnostics", bench.process)
+    loop = diagnostics_of(arrays, "loop")
+    assert float(loop["period_wanted_ms"]) == pytest.approx(1e3 / 333.0, abs=1e-3)
+    assert float(loop["period_p50_ms"]) > 2.0
+    assert int(loop["ticks"]) > 0
+    assert loop["command_receivers"] == "1"
+    assert loop["errors"] == "0"

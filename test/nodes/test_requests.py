@@ -1,0 +1,136 @@
+"""Services and live parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from node_bench import Bench, Lab, wait_for
+from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParametersAtomically
+from rclpy.parameter import Parameter
+
+from nnik_ros.controller import ControllerOptions
+from nnik_ros.nodes.node_options import NodeOptions
+from nnik_ros.options import describe
+
+
+@pytest.fixture(scope="module")
+def bench(module_lab: Lab) -> Bench:
+    bench = module_lab.bench(target_timeout=0.0)
+    bench.until("IDLE")
+    return bench
+
+
+@pytest.fixture
+def at_rest(bench: Bench) -> Bench:
+    """Started, all tips enabled, at a target."""
+    for tip in bench.robot.tip_names:
+        bench.enable(tip, True)
+    bench.trigger("start")
+    bench.reach(bench.robot.kinematics.tip_position(bench.robot.home))
+    return bench
+
+
+def set_parameters(bench: Bench, **values: object) -> tuple[bool, str]:
+    request = SetParametersAtomically.Request(
+        parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+    )
+    result = bench.station.call(SetParametersAtomically, "controller/set_parameters_atomically", request).result
+    return result.successful, result.reason
+
+
+def value_of(bench: Bench, name: str) -> object:
+    (value,) = bench.station.call(
+        GetParameters, "controller/get_parameters", GetParameters.Request(names=[name])
+    ).values
+    return Parameter.from_parameter_msg(_named(name, value)).value
+
+
+def _named(name: str, value: object) -> object:
+    from rcl_interfaces.msg import Parameter as Message
+
+    return Message(name=name, value=value)
+
+
+def moved_goal(bench: Bench) -> np.ndarray:
+    return bench.robot.kinematics.tip_position(bench.robot.home + 0.1)
+
+
+def test_a_disabled_finger_holds_while_the_others_follow(at_rest: Bench) -> None:
+    bench, goal = at_rest, moved_goal(at_rest)
+    assert bench.enable("middle", False).success
+    bench.until("DISABLED", "middle.state")
+    rest = bench.hand.q[4:8].copy()
+    bench.until("REACHED", "thumb.state", lambda: bench.send(goal))
+    wait_for(
+        lambda: np.linalg.norm(bench.tips() - goal, axis=-1)[[0, 2, 3]].max() < 0.0006, "three tips", bench.process
+    )
+    assert np.abs(bench.hand.q[4:8] - rest).max() < 1e-9
+    bench.enable("middle", True)
+    bench.reach(goal)
+
+
+def test_home_brings_every_joint_to_the_home_position(at_rest: Bench) -> None:
+    bench = at_rest
+    bench.reach(moved_goal(bench))
+    assert bench.trigger("home").success
+    bench.until("HOMING")
+    wait_for(lambda: np.abs(bench.hand.q - bench.robot.home).max() < 1e-3, "the home position", bench.process)
+
+
+def test_reset_pauses_and_forgets_the_targets(at_rest: Bench) -> None:
+    bench = at_rest
+    assert bench.trigger("reset").success
+    bench.until("PAUSED")
+    bench.fall_silent()
+    rest = bench.hand.q.copy()
+    bench.trigger("start")
+    bench.until("IDLE")
+    assert np.abs(bench.hand.q - rest).max() < 1e-6
+
+
+def test_a_live_parameter_changes_the_running_controller(at_rest: Bench) -> None:
+    bench = at_rest
+    assert set_parameters(bench, speed=0.0)[0]
+    rest = bench.hand.q.copy()
+    bench.send(moved_goal(bench))
+    bench.count_statuses(8)
+    assert np.abs(bench.hand.q - rest).max() < 1e-4
+    assert set_parameters(bench, speed=1.0)[0]
+    bench.reach(moved_goal(bench))
+
+
+def test_several_bad_values_are_refused_together_and_nothing_changes(at_rest: Bench) -> None:
+    bench = at_rest
+    before = value_of(bench, "tolerance")
+    ok, reason = set_parameters(bench, on_stale_state="panic", on_stale_target="shout", tolerance=0.002)
+    assert not ok
+    assert "on_stale_state: is 'panic', must be one of 'hold', 'stop'" in reason
+    assert "on_stale_target: is 'shout'" in reason
+    assert value_of(bench, "tolerance") == before
+
+
+@pytest.mark.parametrize(("name", "value"), [("rate", 200.0), ("robot", "allegro_left"), ("driver", "allegro_v5")])
+def test_what_is_not_live_is_read_only_while_configured(at_rest: Bench, name: str, value: object) -> None:
+    before = value_of(at_rest, name)
+    ok, reason = set_parameters(at_rest, **{name: value})
+    assert not ok
+    assert f"{name}: read-only" in reason
+    assert value_of(at_rest, name) == before
+
+
+def test_a_wrong_network_is_refused_while_running_and_the_hand_goes_on(at_rest: Bench) -> None:
+    ok, reason = set_parameters(at_rest, model="no_such_network")
+    assert not ok
+    assert "no_such_network" in reason
+    at_rest.reach(moved_goal(at_rest))
+
+
+def test_every_option_is_a_described_parameter(at_rest: Bench) -> None:
+    infos = [*describe(ControllerOptions), *describe(NodeOptions)]
+    request = DescribeParameters.Request(names=[info.name for info in infos])
+    found = at_rest.station.call(DescribeParameters, "controller/describe_parameters", request).descriptors
+    for info, descriptor in zip(infos, found, strict=True):
+        assert info.doc in descriptor.description
+        ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
+        assert all(r.to_value == info.high or not np.isfinite(info.high) for r in ranges)
+        assert len(ranges) == (1 if info.type in (int, float) and np.isfinite(info.high) else 0)

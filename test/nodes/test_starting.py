@@ -1,0 +1,104 @@
+"""A controller that cannot work says why, naming what was given and what is allowed, and does not start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from node_bench import Lab
+
+from nnik_ros.paths import driver_file, robot_file
+
+
+def refusal(lab: Lab, **parameters: object) -> str:
+    process = lab.start("controller_node", "/refused", **{"model": "none", **parameters})
+    assert process.exit_code() == 1, process.output
+    assert "Traceback" not in process.output
+    return process.output
+
+
+def test_an_unknown_robot_is_refused_with_the_shipped_ones(lab: Lab) -> None:
+    output = refusal(lab, robot="shadow")
+    assert "'shadow'" in output
+    assert "allegro_right" in output
+
+
+def test_an_unknown_driver_is_refused_with_the_shipped_ones(lab: Lab) -> None:
+    output = refusal(lab, driver="v9")
+    assert "'v9'" in output
+    assert "allegro_v4" in output
+    assert "wonik_ros2_control" in output
+
+
+def test_a_missing_network_is_refused_with_its_path(lab: Lab) -> None:
+    assert "/nowhere/net.onnx" in refusal(lab, model="/nowhere/net.onnx")
+
+
+def test_a_file_that_is_no_network_is_refused(lab: Lab, tmp_path: Path) -> None:
+    path = tmp_path / "text.onnx"
+    path.write_text("not a network")
+    output = refusal(lab, model=path)
+    assert str(path) in output
+    assert "not a usable ONNX file" in output
+
+
+def test_a_network_of_somebody_else_is_refused(lab: Lab, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["x"], ["y"])],
+        "foreign",
+        [value("x", 1, ["n", 2])],
+        [value("y", 1, ["n", 2])],
+    )
+    path = tmp_path / "foreign.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+    assert "not a network of this package" in refusal(lab, model=path)
+
+
+def test_a_broken_robot_file_is_refused_with_every_problem(lab: Lab, tmp_path: Path) -> None:
+    document = yaml.safe_load(robot_file("allegro_right").read_text())
+    document["urdf"] = str(robot_file("allegro_right").parent / document["urdf"])
+    document["colour"] = "black"
+    document["joints"][3]["velocity"] = "fast"
+    document["tips"][0]["link"] = "no_such_link"
+    path = tmp_path / "broken.yaml"
+    path.write_text(yaml.safe_dump(document))
+    output = refusal(lab, robot=path)
+    assert str(path) in output
+    for problem in ("colour", "'fast'", "no_such_link"):
+        assert problem in output
+
+
+def test_a_driver_that_lacks_a_joint_of_the_robot_is_refused(lab: Lab, tmp_path: Path) -> None:
+    document = yaml.safe_load(driver_file("allegro_v5").read_text())
+    document["joints"][15]["robot"] = "joint_16.0"
+    path = tmp_path / "short.yaml"
+    path.write_text(yaml.safe_dump(document))
+    output = refusal(lab, driver=path)
+    assert "'joint_15.0'" in output
+    assert "'joint_16.0'" in output
+
+
+def test_all_bad_parameters_are_reported_together(lab: Lab) -> None:
+    output = refusal(lab, rate=5000.0, tolerance="small", on_stale_state="panic", spin=1, speeed=0.5)
+    assert "rate: is 5000.0, must be a finite number within [10, 1000] Hz" in output
+    assert "tolerance: is 'small'" in output
+    assert "on_stale_state: is 'panic', must be one of 'hold', 'stop'" in output
+    assert "spin: is 1" in output
+    assert "speeed: unknown parameter; allowed: rate" in output
+
+
+def test_whole_numbers_are_taken_where_numbers_are_asked_for(lab: Lab) -> None:
+    bench = lab.bench(rate=200, speed=1)
+    bench.until("IDLE")
+    bench.reach(bench.robot.kinematics.tip_position(bench.robot.home + 0.02))
+    assert np.isfinite(bench.hand.q).all()
+
+
+def test_a_simulated_hand_of_an_unknown_robot_is_refused(lab: Lab) -> None:
+    process = lab.start("sim_hand_node", "/refused", robot="shadow")
+    assert process.exit_code() == 1
+    assert "allegro_right" in process.output

@@ -1,0 +1,150 @@
+"""Pausing, staleness, signals and lifecycle: the hand comes to rest, and what ends, ends cleanly."""
+
+from __future__ import annotations
+
+import signal
+
+import numpy as np
+import pytest
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from node_bench import Bench, Lab, wait_for
+from sensor_msgs.msg import JointState
+
+
+def far_goal(bench: Bench) -> np.ndarray:
+    """A second or so away."""
+    q = bench.robot.home.copy()
+    q[1::4] += 0.6
+    return bench.robot.kinematics.tip_position(np.clip(q, bench.robot.lower, bench.robot.upper))
+
+
+def largest_jump(bench: Bench, first: int = 0) -> float:
+    """Largest change of a joint between two commands in a row [rad]."""
+    return float(np.abs(np.diff(np.array(bench.hand.commands[first:]), axis=0)).max())
+
+
+def test_started_paused_it_sends_nothing_until_start_is_called(lab: Lab) -> None:
+    bench = lab.bench(start_paused=True)
+    bench.until("PAUSED")
+    bench.send(far_goal(bench))
+    bench.count_statuses(10)
+    assert bench.hand.commands == []
+    assert f"call {bench.station.namespace}/controller/start" in bench.message
+    assert bench.trigger("start").success
+    wait_for(lambda: bench.hand.commands, "a command", bench.process)
+    assert np.abs(bench.hand.commands[0] - bench.robot.home).max() < 0.01
+
+
+def test_pause_and_resume_in_the_middle_of_a_motion_have_no_bump(lab: Lab) -> None:
+    bench = lab.bench(speed=0.2, target_timeout=0.0)
+    bench.until("IDLE")
+    bench.set_out(far_goal(bench), 0.1)
+    bench.trigger("pause")
+    bench.until("PAUSED")
+    count, rest = bench.fall_silent(), bench.hand.q.copy()
+    bench.trigger("start")
+    wait_for(lambda: len(bench.hand.commands) > count, "commands after the pause", bench.process)
+    assert np.abs(bench.hand.commands[count] - rest).max() < 0.005
+    bench.reach(far_goal(bench))
+    fastest = bench.robot.velocity.max() / 333.0
+    assert largest_jump(bench) < 10 * fastest  # messages may be lost; a bump from the far goal would be 0.6 rad
+
+
+def test_a_hand_that_was_moved_while_paused_is_not_pulled_back(lab: Lab) -> None:
+    bench = lab.bench()
+    bench.reach(bench.robot.kinematics.tip_position(bench.robot.home))
+    bench.trigger("pause")
+    bench.until("PAUSED")
+    count = bench.fall_silent()
+    bench.hand.q = bench.robot.home.copy()
+    bench.hand.q[1::4] += 0.7
+    moved = bench.hand.q.copy()
+    bench.count_statuses(5)
+    bench.trigger("start")
+    wait_for(lambda: len(bench.hand.commands) > count, "commands after the pause", bench.process)
+    assert np.abs(bench.hand.commands[count] - moved).max() < 0.02
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_controller_cleanly_and_its_last_command_holds(lab: Lab, number: signal.Signals) -> None:
+    bench = lab.bench(speed=0.2, target_timeout=0.0)
+    bench.until("IDLE")
+    bench.set_out(far_goal(bench), 0.05)
+    bench.process.send(number)
+    bench.process.send(number)  # launch sends a second one
+    assert bench.process.exit_code() == 0, bench.process.output
+    assert "Traceback" not in bench.process.output
+    assert "rror" not in bench.process.output
+    assert largest_jump(bench) < 0.2
+    assert bench.state() == "INACTIVE"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_simulated_hand_cleanly(lab: Lab, number: signal.Signals) -> None:
+    station = lab.station()
+    states = station.listen(JointState, "joint_states")
+    process = lab.start("sim_hand_node", station.namespace)
+    wait_for(lambda: states, "joint states", process)
+    process.send(number)
+    assert process.exit_code() == 0, process.output
+    assert "Traceback" not in process.output
+
+
+def test_without_joint_states_it_waits_and_names_the_topic(lab: Lab) -> None:
+    station = lab.station()
+    bench = Bench(station, lab.robot, None, lab.start("controller_node", station.namespace, model="none"))
+    bench.until("WAITING_STATE")
+    assert f"{station.namespace}/joint_states has 0 publishers" in bench.message
+
+
+def test_stale_joint_states_hold_the_hand_and_fresh_ones_let_it_go_on(lab: Lab) -> None:
+    bench = lab.bench(speed=0.2, target_timeout=0.0)
+    bench.until("IDLE")
+    bench.set_out(far_goal(bench), 0.05)
+    bench.hand.silent = True
+    bench.until("STALE_STATE")
+    bench.come_to_rest()
+    assert np.linalg.norm(bench.tips() - far_goal(bench), axis=-1).max() > 0.005
+    bench.hand.silent = False
+    bench.reach(far_goal(bench))
+    assert largest_jump(bench) < 0.2
+
+
+def test_a_stale_target_stops_the_hand_on_its_way(lab: Lab) -> None:
+    bench = lab.bench(speed=0.1, target_timeout=0.2)
+    bench.until("IDLE")
+    bench.set_out(far_goal(bench), 0.02)
+    bench.until("STALE_TARGET")
+    bench.come_to_rest()
+    assert np.linalg.norm(bench.tips() - far_goal(bench), axis=-1).max() > 0.005
+    bench.reach(far_goal(bench))
+
+
+def change(bench: Bench, transition: int) -> bool:
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return bool(bench.station.call(ChangeState, "controller/change_state", request).success)
+
+
+def test_a_lifecycle_manager_can_run_it_twice(lab: Lab) -> None:
+    bench = lab.bench(autostart=False)
+    assert bench.station.call(GetState, "controller/get_state").current_state.id == State.PRIMARY_STATE_UNCONFIGURED
+    for _ in range(2):
+        assert change(bench, Transition.TRANSITION_CONFIGURE)
+        bench.until("INACTIVE")
+        count = len(bench.hand.commands)
+        assert change(bench, Transition.TRANSITION_ACTIVATE)
+        bench.until("IDLE")
+        wait_for(lambda count=count: len(bench.hand.commands) > count, "commands", bench.process)
+        assert change(bench, Transition.TRANSITION_DEACTIVATE)
+        bench.until("INACTIVE")
+        assert change(bench, Transition.TRANSITION_CLEANUP)
+    bench.process.send(signal.SIGTERM)
+    assert bench.process.exit_code() == 0, bench.process.output
+
+
+def test_a_managed_controller_that_cannot_be_configured_stays_alive_unconfigured(lab: Lab) -> None:
+    bench = lab.bench(autostart=False, robot="shadow")
+    assert not change(bench, Transition.TRANSITION_CONFIGURE)
+    assert bench.station.call(GetState, "controller/get_state").current_state.id == State.PRIMARY_STATE_UNCONFIGURED
+    assert "'shadow'" in bench.process.output
