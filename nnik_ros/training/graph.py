@@ -46,9 +46,8 @@ class Graph:
 
     def model(self, outputs: dict[str, Value], name: str) -> onnx.ModelProto:
         """The recorded arithmetic with `outputs` (first axis: batch), without what they do not need."""
-        for key, value in outputs.items():
-            self._nodes.append(helper.make_node("Identity", [value.name], [key]))
-        nodes = _needed(self._nodes, set(outputs))
+        names = {value.name: key for key, value in outputs.items()}
+        nodes = [_renamed(node, names) for node in _needed(self._nodes, set(names))]
         used = {name for node in nodes for name in node.input}
         initializers = [
             numpy_helper.from_array(array, key)
@@ -98,6 +97,13 @@ class Graph:
     def maximum(self, x: Value, y: Any) -> Value:
         y = self.asarray(y)
         return self.record("Max", np.maximum(x.example, y.example), x, y)
+
+    def eq(self, x: Value, y: Value) -> Value:
+        return self.record("Equal", x.example == y.example, x, y)
+
+    def where(self, mask: Value, x: Any, y: Any) -> Value:
+        x, y = self.asarray(x), self.asarray(y)
+        return self.record("Where", np.where(mask.example, x.example, y.example), mask, x, y)
 
     def sum(self, x: Value, axis: int, keepdim: bool = False) -> Value:
         axes = self.integers([_from_end(axis, x.example.ndim)])
@@ -156,7 +162,7 @@ class Value:
 
     def __init__(self, graph: Graph, example: NDArray[Any], name: str | None = None) -> None:
         self.graph = graph
-        self.example = example if example.dtype == np.int64 else np.asarray(example, dtype=np.float32)
+        self.example = example if example.dtype in (np.int64, np.bool_) else np.asarray(example, dtype=np.float32)
         self.constant = name is None
         self._name = name
 
@@ -243,6 +249,14 @@ def _needed(nodes: list[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProt
             wanted |= set(node.input)
             kept.append(node)
     return kept[::-1]
+
+
+def _renamed(node: onnx.NodeProto, names: dict[str, str]) -> onnx.NodeProto:
+    renamed = onnx.NodeProto()
+    renamed.CopyFrom(node)
+    renamed.input[:] = [names.get(name, name) for name in node.input]
+    renamed.output[:] = [names.get(name, name) for name in node.output]
+    return renamed
 
 
 def _info(name: str, shape: tuple[int | str, ...]) -> onnx.ValueInfoProto:

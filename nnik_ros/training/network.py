@@ -14,6 +14,7 @@ from nnik_ros.kinematics import Chains, KinematicParameters, build_chains
 from nnik_ros.robot import Robot
 from nnik_ros.training.step import StepShape, step, step_shape
 
+_JUMP_SCALE = 3.0  # ranges of a joint in a jump for an error of one reach, for an output of 1
 _FIRST_DAMPING = -4.0  # of the damping's logit: the untrained step is Gauss-Newton with light damping
 
 
@@ -32,6 +33,8 @@ class StepNetwork(torch.nn.Module):
         super().__init__()
         self.shape: StepShape = step_shape(robot)
         self.chains = torch_chains(robot)
+        jump = np.where(self.shape.real > 0, _JUMP_SCALE * (self.shape.upper - self.shape.lower) / self.shape.reach, 0.0)
+        self.out_scale = torch.from_numpy(np.concatenate([jump, np.ones_like(jump), np.ones_like(jump[..., :1])], -1))
         self.center, self.scale = _feature_scaling(robot, self.shape)
         sizes = [self.shape.inputs, *hidden, self.shape.outputs]
         self.weights, self.biases = torch.nn.ParameterList(), torch.nn.ParameterList()
@@ -52,6 +55,8 @@ class StepNetwork(torch.nn.Module):
         weights = [np.array(w.detach().numpy(), dtype=np.float64) for w in self.weights]
         biases = [np.array(b.detach().numpy(), dtype=np.float64) for b in self.biases]
         center, scale = self.center.numpy().astype(np.float64), self.scale.numpy().astype(np.float64)
+        out_scale = self.out_scale.numpy().astype(np.float64)
+        weights[-1], biases[-1] = weights[-1] * out_scale, biases[-1] * out_scale
         weights[0] = weights[0] / np.swapaxes(scale, -1, -2)
         first_bias = np.concatenate([biases[0] - center @ weights[0], np.ones((len(scale), 1, 1))], -1)
         rows = [weights[0]] + [np.concatenate([w, b], 1) for w, b in zip(weights[1:], biases[1:], strict=True)]
@@ -67,7 +72,7 @@ class StepNetwork(torch.nn.Module):
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = torch.baddbmm(bias, x, weight)
             x = x if i == last else torch.relu(x)
-        return x.transpose(0, 1)[..., None, :]
+        return (x * self.out_scale).transpose(0, 1)[..., None, :]
 
 
 def torch_chains(robot: Robot) -> Chains:
@@ -82,7 +87,9 @@ def _feature_scaling(robot: Robot, shape: StepShape) -> tuple[torch.Tensor, torc
     place, spread = tips.mean(0)[:, None], tips.std(0).mean(-1)[:, None, None]
     ones = np.ones((shape.nt, 1, 3))
     middle, half = 0.5 * (shape.upper + shape.lower), 0.5 * (shape.upper - shape.lower)
-    center = np.concatenate([middle, 0.0 * middle, place, place, 0.0 * ones, -3.0 * ones[..., :1], 0.0 * ones[..., :1]], -1)
-    half = np.where(shape.real > 0, 0.6 * half, 1.0)
-    scale = np.concatenate([half, 0.5 * np.ones_like(half), spread * ones, spread * ones, ones, 3.0 * ones[..., :1], 0.25 * ones[..., :1]], -1)
+    one, half = ones[..., :1], np.where(shape.real > 0, 0.6 * half, 1.0)
+    level = 2.0 * math.log(shape.reach) - 3.0
+    center = np.concatenate([middle, 0.0 * middle, place, place, 0.0 * ones, 0.0 * one, level * one], -1)
+    steepness, length = 0.5 * shape.reach * np.ones_like(half), 0.25 * shape.reach
+    scale = np.concatenate([half, steepness, spread * ones, spread * ones, ones, length * one, 3.0 * one], -1)
     return torch.from_numpy(center.astype(np.float32)), torch.from_numpy(scale.astype(np.float32))

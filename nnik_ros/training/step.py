@@ -3,12 +3,13 @@
 
 For each tip, with error e, Jacobian J, and u, w, l from the tip's own small perceptron:
 
-    jump        d0 = tanh(u) range |e| / (|e| + c)
+    jump        d0 = u |e| s / (s + c),   s = |J^T e|^2 / |e|^2 over the joints that are free to move
     correction  d  = d0 + W J^T (J W J^T + lambda I)^-1 (e - J d0),   W = diag(sigmoid(w)),   lambda ~ sigmoid(l) |e|^2
 
 Far from the target the network is free to damp the correction away and jump; near it the step is Gauss-Newton whatever the
 network says, so that it vanishes with the error and converges to the exact target. Joints at a limit that the error pushes
-further out are left out of W, so that out of reach the step rests at the closest point.
+further out are left out, and the jump fades where no joint can help (s = 0), so that out of reach the step rests at the
+closest point.
 Source of the damping: Sugihara, "Solvability-Unconcerned Inverse Kinematics by the Levenberg-Marquardt Method" (2011).
 """
 
@@ -25,13 +26,11 @@ from nnik_ros.kinematics import Chains, forward_kinematics, jacobian
 from nnik_ros.robot import Robot
 
 OTHER_FEATURES = 2  # log and size of the error, behind the joints and three vectors: tip, target, direction
-_JUMP_SCALE = 0.1  # error, in reaches, at which the jump has half its full size
-_DIRECTION_SCALE = 0.02  # error, in reaches, below which the direction feature fades
 _LARGEST_DAMPING = 10.0  # of lambda over |e|^2, errors in reaches
 _SMALLEST_DAMPING = 1e-6  # keeps the determinant positive in float32 at a stretched finger
 _SMALLEST_SQUARE = 1e-14  # of an error in reaches, under the root and the logarithm
-_PUSH = 1e3  # rad for a slope of 1: past any limit
 _REST = 1e-3  # square of the slope below which the jump fades: at the closest point of an unreachable target there is none
+_THIRDS = np.full((9, 1), 1.0 / 3.0, dtype=np.float32)
 _COFACTOR = np.array(
     [[3 * ((i + a) % 3) + (j + b) % 3 for i in range(3) for j in range(3)]
      for a, b in ((1, 1), (2, 2), (1, 2), (2, 1))]
@@ -84,31 +83,30 @@ def step(xp: Any, shape: StepShape, chains: Chains, layers: Any, q: Any, target:
     """One increment. q (batch, nq) [rad], target (batch, nt, 3) [m]; returns the next q (batch, nq) and the tips at q
     (batch, nt, 3). layers: a function of the features (batch, nt, 1, inputs) to (batch, nt, 1, outputs)."""
     frames = forward_kinematics(xp, chains, q)
-    J = jacobian(xp, frames) * (1.0 / shape.reach)  # (batch, nt, 3, depth)
-    tip = frames.tip_position
-    goal, here = target[..., None, :], tip[..., None, :]
-    error = (goal - here) * (1.0 / shape.reach)
-    square = xp.sum(error * error, -1, keepdim=True) + _SMALLEST_SQUARE
-    size = xp.sqrt(square)  # (batch, nt, 1, 1)
-    joints = q[..., chains.index][..., None, :]  # (batch, nt, 1, depth)
+    J = jacobian(xp, frames)  # (batch, nt, 3, depth)
+    J_t = xp.swapaxes(J, -1, -2)
     lower, upper = xp.asarray(shape.lower), xp.asarray(shape.upper)
-    slope = (error / size) @ J  # (batch, nt, 1, depth)
-    pushed = xp.minimum(xp.maximum(joints + slope * _PUSH, lower), upper)
-    free = xp.abs(xp.sign(pushed - joints))
-    slope = slope * free
-    features = [joints, slope, here, goal, error / (size + _DIRECTION_SCALE), xp.log(square), size]
-    u, weights = xp.split(layers(xp.concatenate(features, -1)), [shape.depth, shape.depth + 1], -1)
+    joints = q[..., chains.index[:, None]]  # (batch, nt, 1, depth), as all rows below
+    here, goal = frames.tip_position[..., None, :], target[..., None, :]
+    error = goal - here
+    square = xp.sum(error * error, -1, keepdim=True) + _SMALLEST_SQUARE * shape.reach**2
+    size = xp.sqrt(square)
+    direction = error / size
+    slope = direction @ J
+    stuck = xp.eq(xp.minimum(xp.maximum(joints + slope, lower), upper), joints)
+    slope = xp.where(stuck, 0.0, slope)
+    features = xp.concatenate([joints, slope, here, goal, direction, size, xp.log(square)], -1)
+    jump, weights = xp.split(layers(features), [shape.depth, shape.depth + 1], -1)
     w, damping = xp.split(xp.sigmoid(weights), [shape.depth, 1], -1)
     steep = xp.sum(slope * slope, -1, keepdim=True)
-    w = w * free
-    jump = xp.tanh(u) * (upper - lower) * (size / (size + _JUMP_SCALE)) * (steep / (steep + _REST))
-    J_w = J * w
-    A = J_w @ xp.swapaxes(J, -1, -2) + (square * damping * _LARGEST_DAMPING + _SMALLEST_DAMPING) * xp.asarray(np.eye(3, dtype=np.float32))
-    rest = error - jump @ xp.swapaxes(J, -1, -2)
-    moved = joints + jump + _solve(xp, A, rest) @ J_w
+    jump = jump * (size * (steep / (steep + _REST * shape.reach**2)))
+    J_w = J * xp.where(stuck, 0.0, w)
+    eye = np.eye(3, dtype=np.float32)
+    A = J_w @ J_t + (square * damping * xp.asarray(_LARGEST_DAMPING * eye) + xp.asarray(_SMALLEST_DAMPING * shape.reach**2 * eye))
+    moved = joints + jump + _solve(xp, A, error - jump @ J_t) @ J_w
     bounded = xp.minimum(xp.maximum(moved, lower), upper)
     flat = xp.reshape(bounded, (-1, shape.nt * shape.depth))
-    return (flat if _identity(shape) else flat[..., shape.joint_slot]), tip
+    return (flat if _identity(shape) else flat[..., shape.joint_slot]), frames.tip_position
 
 
 def _solve(xp: Any, A: Any, b: Any) -> Any:
@@ -116,8 +114,8 @@ def _solve(xp: Any, A: Any, b: Any) -> Any:
     flat = xp.reshape(A, (-1, *A.shape[1:-2], 1, 9))
     p, q, r, s = xp.split(flat[..., _COFACTOR], [9, 9, 9, 9], -1)
     cofactors = p * q - r * s
-    three_det = xp.sum(flat * cofactors, -1, keepdim=True)  # every row of A gives the determinant once
-    return (b @ xp.reshape(cofactors, (-1, *A.shape[1:]))) * 3.0 / three_det
+    determinant = (flat * cofactors) @ xp.asarray(_THIRDS)  # every row of A gives it once
+    return b @ xp.reshape(cofactors, (-1, *A.shape[1:])) / determinant
 
 
 def _identity(shape: StepShape) -> bool:

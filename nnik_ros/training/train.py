@@ -34,6 +34,7 @@ _DISTANCE_WEIGHT, _LOG_WEIGHT = 4.0, 0.05
 _DISTANCE_FLOOR, _LOG_FLOOR = 1e-8, 1e-10  # squares of errors in reaches, where the loss goes flat
 _WARM_UP = 100  # iterations
 _HARD_OF_BATCH, _HARD_POOL = 8, 1024  # robots kept of each batch, and of all
+_DECISIVE = ("nnik_ros/training", "nnik_ros/kinematics.py", "config/robots", "config/training", "urdf")
 _REPORT_EVERY = 500  # iterations
 
 
@@ -131,13 +132,14 @@ def run(recipe: Recipe, path: Path, folder: Path, targets: int) -> bool:
     """Train or mirror, export, evaluate and write everything; True when the gate is passed."""
     robot = load_robot(recipe.robot)
     folder.mkdir(parents=True, exist_ok=True)
+    recipe_text = recipe.path.read_text(encoding="utf-8")
+    provenance = {
+        "recipe": recipe.name, "recipe_text": recipe_text, "seed": recipe.seed, "commit": _commit(), "gate": asdict(recipe.gate)
+    }  # fmt: skip
     start = time.monotonic()
     progress: list[Progress] = []
     layers = mirrored(recipe, robot) if recipe.mirror else _trained(recipe, robot, progress)
-    provenance = {
-        "recipe": recipe.name, "recipe_text": recipe.path.read_text(encoding="utf-8"), "seed": recipe.seed,
-        "commit": _commit(), "training_seconds": round(time.monotonic() - start), "gate": asdict(recipe.gate),
-    }  # fmt: skip
+    provenance["training_seconds"] = round(time.monotonic() - start)
     model = export(robot, layers)
     write(model, robot, path, provenance)
     evaluation = evaluate(robot, OnnxPolicy(path, robot), targets)
@@ -148,7 +150,7 @@ def run(recipe: Recipe, path: Path, folder: Path, targets: int) -> bool:
     report = f"{table(evaluation, recipe.gate)}\n{gate_table(recipe.gate, values)}\n"
     print(report)
     np.savez(folder / "weights.npz", layers.bias, *layers.weights)
-    (folder / "recipe.yaml").write_text(recipe.path.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
     (folder / "evaluation.txt").write_text(report, encoding="utf-8")
     (folder / "metrics.json").write_text(
         json.dumps({**provenance, "progress": [p._asdict() for p in progress]}, indent=1), encoding="utf-8"
@@ -166,10 +168,14 @@ def _trained(recipe: Recipe, robot: Robot, progress: list[Progress]) -> Layers:
 
 
 def _commit() -> str:
-    """The commit of the source that trained, with a mark when it had changes; empty outside of a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return result.stdout.strip()
+    """The commit of the source that trains, marked when what decides the result was changed since; empty outside of git."""
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    changed = commit and _git("status", "--porcelain", "--", *_DECISIVE)
+    return f"{commit} with changes" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _plot(progress: list[Progress], path: Path) -> None:
