@@ -1,0 +1,146 @@
+"""A network proves that it belongs to the robot before it moves anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnik_ros.errors import ContractError
+from nnik_ros.kinematics import Kinematics
+from nnik_ros.onnx_policy import OnnxPolicy, read_contract
+from nnik_ros.paths import model_file, robot_file, share_dir, shipped
+from nnik_ros.robot import Robot, load_robot
+
+MODELS = shipped(share_dir() / "models", ".onnx")
+
+
+@pytest.fixture
+def altered(tmp_path: Path) -> Callable[[bytes, bytes], Path]:
+    """The right hand's network with some bytes replaced by as many others."""
+
+    def alter(old: bytes, new: bytes) -> Path:
+        data = model_file("allegro_right").read_bytes()
+        assert old in data
+        assert len(old) == len(new)
+        path = tmp_path / "altered.onnx"
+        path.write_bytes(data.replace(old, new))
+        return path
+
+    return alter
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_shipped_network_belongs_to_its_robot_and_carries_its_origin(name: str) -> None:
+    contract = read_contract(model_file(name))
+    policy = OnnxPolicy(model_file(name), load_robot(robot_file(contract.robot)))
+    assert {"recipe", "seed", "commit", "metrics"} <= set(policy.contract.provenance)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_steps_stay_in_the_limits_and_end_at_the_target(name: str, rng: np.random.Generator) -> None:
+    robot = load_robot(robot_file(read_contract(model_file(name)).robot))
+    policy = OnnxPolicy(model_file(name), robot)
+    q, goal = robot.random_joint_position(rng, 200), robot.random_joint_position(rng, 200)
+    target = robot.kinematics.tip_position(goal)
+    for _ in range(6):
+        q = policy.step(q, target)
+        assert np.all((q >= robot.lower) & (q <= robot.upper))
+    error = np.linalg.norm(robot.kinematics.tip_position(q) - target, axis=-1) / robot.kinematics.reach
+    assert np.quantile(error, 0.9) < 1e-3
+
+
+def test_a_batch_of_any_shape_gives_the_same_steps(hand: Robot, rng: np.random.Generator) -> None:
+    policy = OnnxPolicy(model_file("allegro_right"), hand)
+    q = hand.random_joint_position(rng, 6)
+    target = hand.kinematics.tip_position(hand.random_joint_position(rng, 6))
+    batched = policy.step(q.reshape(2, 3, -1), target.reshape(2, 3, hand.nt, 3)).reshape(6, -1)
+    single = np.stack([policy.step(q[i], target[i]) for i in range(6)])
+    np.testing.assert_allclose(batched, single, atol=1e-5)
+
+
+def test_calibrated_constants_bring_the_tips_of_the_calibrated_hand_to_the_target(hand: Robot, rng) -> None:
+    parameters = hand.kinematics.parameters
+    calibrated: Kinematics = hand.kinematics.calibrated(
+        parameters._replace(
+            joint_zero=rng.uniform(-0.05, 0.05, hand.nq),
+            joint_origin_position=parameters.joint_origin_position + rng.uniform(-0.002, 0.002, (hand.nq, 3)),
+        )
+    )
+    target = calibrated.tip_position(0.5 * hand.random_joint_position(rng, 300) + 0.25 * (hand.lower + hand.upper))
+    medians = []
+    for kinematics in (None, calibrated):
+        policy, q = OnnxPolicy(model_file("allegro_right"), hand, kinematics), np.tile(hand.home, (300, 1))
+        for _ in range(8):
+            q = policy.step(q, target)
+        medians.append(np.median(np.linalg.norm(calibrated.tip_position(q) - target, axis=-1)))
+    assert medians[0] > 1e-3
+    assert medians[1] < 1e-5
+
+
+def test_a_network_of_another_robot_is_refused_with_both_values_of_every_field() -> None:
+    with pytest.raises(ContractError) as caught:
+        OnnxPolicy(model_file("allegro_right"), load_robot(robot_file("allegro_left")))
+    text = str(caught.value)
+    assert "robot: the network has 'allegro_right', the robot has 'allegro_left'" in text
+    assert "kinematics_digest: the network has" in text
+
+
+def test_a_network_of_a_robot_with_other_joints_is_refused_before_it_runs(planar: Robot) -> None:
+    with pytest.raises(ContractError, match=r"inputs: has .*16.* must have .*\[2\]"):
+        OnnxPolicy(model_file("allegro_right"), planar)
+
+
+def test_a_missing_file_is_named(hand: Robot, tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"nowhere\.onnx: 1 problem\n  - there is no such file"):
+        OnnxPolicy(tmp_path / "nowhere.onnx", hand)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a network", b"\x00" * 1000])
+def test_a_file_that_is_no_network_is_refused(hand: Robot, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ContractError, match=r"x\.onnx: 1 problem"):
+        OnnxPolicy(path, hand)
+
+
+def test_a_truncated_network_is_refused(hand: Robot, tmp_path: Path) -> None:
+    data = model_file("allegro_right").read_bytes()
+    for share in (0.3, 0.9, 0.999):
+        path = tmp_path / "x.onnx"
+        path.write_bytes(data[: int(share * len(data))])
+        with pytest.raises(ContractError):
+            OnnxPolicy(path, hand)
+
+
+def test_a_network_without_a_contract_is_refused(hand: Robot, altered) -> None:
+    with pytest.raises(ContractError, match="has no metadata 'nnik_contract'"):
+        OnnxPolicy(altered(b"nnik_contract", b"nnik_contrast"), hand)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (b'"schema": 1', b'"schema": 7', "schema: is 7, this version reads 1"),
+        (b'"robot": "allegro_right"', b'"robot": "allegro_wrong"', "robot: the network has 'allegro_wrong'"),
+        (b'"tip_names": ["index"', b'"tip_names": ["pinky"', r"tip_names: the network has \(pinky, .* has \(index"),
+        (b'"base_frame"', b'"case_frame"', "base_frame: missing"),
+        (b'"joint_names": [', b'"joint_names": ;', "is not JSON"),
+        (b'"lower": [-0.47', b'"lower": [-0.46', r"lower: the network has \[-0.46"),
+    ],
+)
+def test_every_field_of_the_contract_is_compared(hand: Robot, altered, old: bytes, new: bytes, complaint: str) -> None:
+    with pytest.raises(ContractError, match=complaint):
+        OnnxPolicy(altered(old, new), hand)
+
+
+def test_a_network_with_damaged_weights_fails_its_probe(hand: Robot, tmp_path: Path) -> None:
+    data = bytearray(model_file("allegro_right").read_bytes())
+    middle = len(data) // 3
+    data[middle : middle + 4000] = np.full(1000, 0.5, dtype=np.float32).tobytes()
+    path = tmp_path / "x.onnx"
+    path.write_bytes(data)
+    with pytest.raises(ContractError):
+        OnnxPolicy(path, hand)
