@@ -167,7 +167,9 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         if self._session is None:
             return
         if "model" in names:
-            self._session.change_policy(load_policy(self._settings.options(NodeOptions).model, self._session.robot))
+            loaded = self._session.loaded
+            model = self._settings.options(NodeOptions).model
+            self._session.change_policy(load_policy(model, loaded.described, loaded.robot.kinematics))
         self._session.change_options(self._settings.options(ControllerOptions))
 
     # what it tells

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from nnik_ros.calibration import load_calibration
 from nnik_ros.collision import CollisionModel
 from nnik_ros.driver import Driver, JointMap, joint_map, load_driver
 from nnik_ros.errors import InputError, NnikError
+from nnik_ros.kinematics import Kinematics
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions
 from nnik_ros.nodes.realtime import parse_cpus
 from nnik_ros.onnx_policy import OnnxPolicy
-from nnik_ros.paths import driver_file, model_file, robot_file
+from nnik_ros.paths import driver_file, model_file, robot_file, share_dir, shipped
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 
 
 class Loaded(NamedTuple):
-    """What a controller works with."""
+    """What a controller works with: `robot` is calibrated, `described` is as its files tell."""
 
     robot: Robot
+    described: Robot
     driver: Driver
     joints: JointMap
     policy: Policy | None
@@ -48,8 +54,19 @@ def load_named_driver(name: str, robot: Robot) -> tuple[Driver, JointMap]:
     return driver, joint_map(driver, robot)
 
 
-def load_policy(name: str, robot: Robot) -> Policy | None:
-    """The network of that name, None for damped least squares.
+def load_kinematics(calibration: str, robot: Robot) -> Kinematics:
+    """The robot's kinematics with a calibration file, its own where no file is given.
+
+    Raises:
+        NnikError: missing or broken file, or a calibration of another robot.
+    """
+    if not calibration:
+        return robot.kinematics
+    return load_calibration(Path(calibration).expanduser(), robot).apply(robot)
+
+
+def load_policy(name: str, robot: Robot, kinematics: Kinematics) -> Policy | None:
+    """The network of that name, None for damped least squares. robot: as described; kinematics: as calibrated.
 
     Raises:
         NnikError: unknown name, or a network that does not belong to the robot.
@@ -57,30 +74,35 @@ def load_policy(name: str, robot: Robot) -> Policy | None:
     if name == NO_MODEL:
         return None
     if name == AUTO_MODEL:
-        try:
-            path = model_file(robot.name)
-        except InputError:
+        if robot.name not in shipped(share_dir() / "models", ".onnx"):
             return None
-        return OnnxPolicy(path, robot)
-    return OnnxPolicy(model_file(name), robot)
+        name = robot.name
+    path = model_file(name)
+    return OnnxPolicy(path, robot, None if kinematics is robot.kinematics else kinematics)
 
 
 def load(options: NodeOptions) -> Loaded:
-    """Raises NnikError for whatever cannot be used; messages of independent parts come together."""
-    robot, _ = load_named_robot(options.robot)
+    """Raises NnikError for whatever cannot be used; the messages of independent parts come together."""
+    described, _ = load_named_robot(options.robot)
+    kinematics = described.kinematics
     problems: list[NnikError] = []
-    try:
-        driver, joints = load_named_driver(options.driver, robot)
-    except NnikError as error:
-        problems.append(error)
-    try:
-        policy = load_policy(options.model, robot)
-    except NnikError as error:
-        problems.append(error)
-    try:
+    with _collected(problems):
+        kinematics = load_kinematics(options.calibration, described)
+    with _collected(problems):
+        driver, joints = load_named_driver(options.driver, described)
+    with _collected(problems):
+        policy = load_policy(options.model, described, kinematics)
+    with _collected(problems):
         cpus = parse_cpus(options.cpu_affinity)
-    except NnikError as error:
-        problems.append(error)
     if problems:
         raise problems[0] if len(problems) == 1 else InputError("\n".join(map(str, problems)))
-    return Loaded(robot, driver, joints, policy, CollisionModel(robot), cpus)
+    robot = replace(described, kinematics=kinematics)
+    return Loaded(robot, described, driver, joints, policy, CollisionModel(robot), cpus)
+
+
+@contextmanager
+def _collected(problems: list[NnikError]) -> Iterator[None]:
+    try:
+        yield
+    except NnikError as error:
+        problems.append(error)

@@ -18,6 +18,7 @@ class NodeOptions:
         AUTO_MODEL, "Network: a shipped name or the path of an ONNX file; auto: the shipped one of the robot, if any; "
         "none: damped least squares.",
     )  # fmt: skip
+    calibration: str = option("", "Calibration of this one robot: the path of a YAML file; empty: none.", live=False)
     driver: str = option("simulated", "Driver profile: a shipped name or the path of a YAML file.", live=False)
     driver_namespace: str = option(
         "", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False

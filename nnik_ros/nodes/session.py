@@ -33,6 +33,7 @@ class Session:
 
     def __init__(self, node: Node, loaded: Loaded, options: NodeOptions, control: ControllerOptions) -> None:
         self.robot = loaded.robot
+        self.loaded = loaded
         self.result: TickResult | None = None
         self.fault = ""
         self.realtime = RealtimeReport()
