@@ -52,8 +52,8 @@ class Panel:
             switch.on_update(lambda event: actions.enable([s.value for s in self._switches]) if event.client else None)
         with gui.add_folder("Plots"):
             self._error = _Plot(gui, "tip error [mm], measured", tips, [tip_color(i) for i in range(len(tips))], logarithmic=True)
-            self._jitter = _Plot(
-                gui, "distance of the control period from its goal [ms]", ("p50", "p99", "max"), ((60, 130, 220), (240, 160, 40), (220, 70, 60)), logarithmic=False
+            self._period = _Plot(
+                gui, "control period [ms]", ("p50", "p99", "max"), ((60, 130, 220), (240, 160, 40), (220, 70, 60)), logarithmic=False
             )
         with gui.add_folder("View", expand_by_default=False):
             for label, show in (("commanded ghost", actions.show_ghost), ("trails", actions.show_trails), ("targets", actions.show_targets)):
@@ -74,7 +74,7 @@ class Panel:
         """One more sample; now [s]."""
         error = [1e3 * tip.measured_error for tip in status.tips]
         self._error.extend(now, np.maximum(np.array(error), _LOG_FLOOR))
-        self._jitter.extend(now, 1e3 * np.array(loop.jitter))
+        self._period.extend(now, 1e3 * np.array(loop.period))
 
     def _set(self, key: str, handle: Any, content: str) -> None:
         if self._shown.get(key) != content:
@@ -108,7 +108,11 @@ def _switch(gui: viser.GuiApi, label: str, show: Callable[[bool], None]) -> None
 
 
 def _state_html(title: str, status: HandStatus, loop: LoopStatus, note: str) -> str:
-    line = f"{loop.rate:.1f} Hz · jitter p99 {loop.jitter[1] * 1e3:.2f} ms · compute p99 {loop.compute[1] * 1e3:.2f} ms · missed {loop.missed}"
+    times = " · ".join(
+        f"{what} {_milliseconds(spread.p50)} / {_milliseconds(spread.p99)}"
+        for what, spread in (("period", loop.period), ("latency", loop.latency), ("compute", loop.compute))
+    )
+    line = f"{loop.rate:.1f} Hz · {times} ms (p50 / p99) · missed {loop.missed}" if loop.ticks else ""
     return (
         '<div style="padding:0.4em 1em 0.2em 1em;font-size:0.9em">'
         f'<div style="display:flex;justify-content:space-between"><b>{html.escape(title)}</b>{_badge(status.state)}</div>'
@@ -138,3 +142,7 @@ def _badge(state: str) -> str:
 
 def _millimetres(error: float) -> str:
     return f"{1e3 * error:.2f} mm" if np.isfinite(error) else "–"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.2f}"

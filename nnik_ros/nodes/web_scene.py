@@ -16,7 +16,8 @@ Color = tuple[int, int, int]
 TIP_COLORS: tuple[Color, ...] = ((230, 85, 60), (45, 140, 235), (240, 170, 30), (150, 90, 220), (30, 170, 130), (200, 80, 150))
 GHOST_COLOR: Color = (60, 130, 255)
 _GREY: Color = (150, 152, 156)
-_GHOST_OPACITY, _GHOST_GROWTH = 0.22, 0.004  # growth: share of the robot's size, so that ghost and body do not flicker
+# a ghost slightly thinner than the body hides in it until the two differ, instead of flickering on its surface
+_GHOST_OPACITY, _GHOST_THINNER = 0.3, 0.003  # thinner: share of the workspace's radius
 _TRAIL_LENGTH = 45
 
 
@@ -58,7 +59,7 @@ class RobotScene:
         self._robot, self._server = robot, server
         _set_stage(server, view)
         self._measured = _Body(server, robot, "/measured", None, 0.0)
-        self._ghost = _Body(server, robot, "/commanded", GHOST_COLOR, _GHOST_GROWTH * view.radius)
+        self._ghost = _Body(server, robot, "/commanded", GHOST_COLOR, -_GHOST_THINNER * view.radius)
         self._trails = [_Trail(server, f"/trails/{name}", tip_color(i), view) for i, name in enumerate(robot.tip_names)]
 
     def show_measured(self, q: Array) -> None:
@@ -168,8 +169,15 @@ def _set_stage(server: viser.ViserServer, view: View) -> None:
     """Light, floor and camera, in proportion to the workspace."""
     server.scene.set_up_direction(tuple(view.up))
     server.scene.configure_default_lights(True, cast_shadow=False)
+    along = int(np.argmax(np.abs(view.up)))
+    if abs(float(view.direction[along])) < 0.9 and not np.any(view.direction == 1.0):
+        floor = view.center - 1.0 * view.radius * view.up
+        server.scene.add_grid(
+            "/floor", 6 * view.radius, 6 * view.radius, plane=("yz", "xz", "xy")[along], position=floor, cell_size=0.2 * view.radius,
+            section_size=view.radius, cell_color=(226, 229, 234), section_color=(208, 213, 220), shadow_opacity=0.0,
+        )  # fmt: skip
     camera = server.initial_camera
     camera.look_at = tuple(view.center)
-    camera.position = tuple(view.center + 2.1 * view.radius * view.direction)
+    camera.position = tuple(view.center + 1.45 * view.radius * view.direction)
     camera.up = tuple(view.up)
     camera.near, camera.far = 0.01 * view.radius, 100.0 * view.radius

@@ -33,13 +33,22 @@ class HandStatus(NamedTuple):
     tips: tuple[TipStatus, ...]
 
 
+class Spread(NamedTuple):
+    """Percentiles of a time [s]."""
+
+    p50: float
+    p99: float
+    largest: float
+
+
 class LoopStatus(NamedTuple):
-    """The control loop: rate [Hz], times [s]; jitter: distance of a period from the wanted one; compute: time of a tick.
-    Percentiles are (50, 99, largest)."""
+    """The control loop: rates [Hz]; period between two ticks, latency of a tick after its deadline, compute time of a tick."""
 
     rate: float
-    jitter: tuple[float, float, float]
-    compute: tuple[float, float, float]
+    wanted_rate: float
+    period: Spread
+    latency: Spread
+    compute: Spread
     ticks: int
     missed: int
 
@@ -49,7 +58,8 @@ def no_status(tips: Sequence[str]) -> HandStatus:
     return HandStatus("", "no controller was heard yet", tuple(TipStatus(name, "", math.nan, math.nan, "") for name in tips))
 
 
-NO_LOOP = LoopStatus(math.nan, (math.nan,) * 3, (math.nan,) * 3, 0, 0)
+_NO_SPREAD = Spread(math.nan, math.nan, math.nan)
+NO_LOOP = LoopStatus(math.nan, math.nan, _NO_SPREAD, _NO_SPREAD, _NO_SPREAD, 0, 0)
 
 
 def read_status(message: DiagnosticStatus, tips: Sequence[str]) -> HandStatus:
@@ -69,13 +79,10 @@ def read_loop(message: DiagnosticArray) -> LoopStatus | None:
     """The loop's statistics, None when this array has none."""
     for status in message.status:
         values = {pair.key: pair.value for pair in status.values}
-        if "period_ms" in values:
-            period = _number(values, "period_ms")
-            jitter, compute = (
-                tuple(1e-3 * _number(values, f"{what}_{key}_ms") for key in ("p50", "p99", "max")) for what in ("jitter", "compute")
-            )
-            rate = 1e3 / period if period > 0 else math.nan
-            return LoopStatus(rate, jitter, compute, int(_count(values, "ticks")), int(_count(values, "missed")))  # type: ignore[arg-type]
+        if "period_mean_ms" in values:
+            rate, wanted = (_rate(_number(values, key)) for key in ("period_mean_ms", "period_wanted_ms"))
+            period, latency, compute = (_spread(values, what) for what in ("period", "latency", "compute"))
+            return LoopStatus(rate, wanted, period, latency, compute, _count(values, "ticks"), _count(values, "missed"))
     return None
 
 
@@ -91,6 +98,14 @@ def _number(values: dict[str, str], key: str) -> float:
         return math.nan
 
 
-def _count(values: dict[str, str], key: str) -> float:
+def _count(values: dict[str, str], key: str) -> int:
     number = _number(values, key)
-    return number if math.isfinite(number) else 0.0
+    return int(number) if math.isfinite(number) else 0
+
+
+def _rate(period_ms: float) -> float:
+    return 1e3 / period_ms if period_ms > 0 else math.nan
+
+
+def _spread(values: dict[str, str], what: str) -> Spread:
+    return Spread(*(1e-3 * _number(values, f"{what}_{key}_ms") for key in ("p50", "p99", "max")))

@@ -1,0 +1,133 @@
+"""The processes of the demo: started in sessions of their own, watched, and ended without a trace."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+_PATIENCE = 1.2  # s; from the polite signal to the one that cannot be refused
+_DOMAINS = range(1, 102)  # above, the ports of DDS leave the range that Linux keeps free
+_LAST_LINES = 25
+
+
+class Child(NamedTuple):
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+class Processes:
+    """A context: whatever was started in it is gone afterwards, within two seconds."""
+
+    def __init__(self, domain: int) -> None:
+        self._children: list[Child] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="nnik_ros_demo_")
+        self.variables = {
+            **os.environ,
+            "ROS_DOMAIN_ID": str(domain),
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            "ROS_LOG_DIR": self._folder.name,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.variables.pop("ROS_STATIC_PEERS", None)
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+        self._folder.cleanup()
+
+    def start(self, name: str, module: str, parameters: Sequence[str], priority: int = 0) -> None:
+        """Run `python -m module` with ROS parameters "name:=value"; priority > 0: under SCHED_FIFO."""
+        words = [word for parameter in parameters for word in ("-p", parameter)]
+        log = Path(self._folder.name) / f"{name}.log"
+        command = [sys.executable, "-m", module, *(["--ros-args", *words] if words else [])]
+        with log.open("wb") as output, elevated(priority):
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self.variables, start_new_session=True
+            )
+        self._children.append(Child(name, process, log))
+
+    def fallen(self) -> str:
+        """What to say about the first process that ended by itself; '' when all live."""
+        for child in self._children:
+            code = child.process.poll()
+            if code is not None:
+                return f"{child.name} ended with exit code {code}:\n{self.log(child.name)}"
+        return ""
+
+    def log(self, name: str) -> str:
+        """The last lines that a process wrote."""
+        (path,) = (child.log for child in self._children if child.name == name)
+        return "\n".join(path.read_text(errors="replace").splitlines()[-_LAST_LINES:])
+
+    def stop(self) -> None:
+        """Ask all to end, then make them."""
+        self._signal(signal.SIGINT)
+        deadline = time.monotonic() + _PATIENCE
+        for child in self._children:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+        self._signal(signal.SIGKILL)
+        for child in self._children:
+            child.process.wait()
+        self._children.clear()
+
+    def _signal(self, number: signal.Signals) -> None:
+        for child in self._children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.process.pid, number)
+
+
+@contextlib.contextmanager
+def elevated(priority: int) -> Iterator[None]:
+    """Children that are started in this context run under SCHED_FIFO at `priority` (0: as usual)."""
+    if not priority:
+        yield
+        return
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+def may_use_realtime() -> bool:
+    """Whether this user may use SCHED_FIFO."""
+    try:
+        with elevated(1):
+            return True
+    except OSError:
+        return False
+
+
+def free_domain() -> int:
+    """A ROS domain that nobody on this machine uses, judged by the UDP ports of its first two participants."""
+    domains = list(_DOMAINS)
+    random.shuffle(domains)  # two demos that start at once should not look in the same order
+    for domain in domains:
+        if all(_free_port(7410 + 250 * domain + offset) for offset in range(4)):
+            return domain
+    return domains[0]
+
+
+def _free_port(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+    return True

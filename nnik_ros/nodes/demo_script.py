@@ -1,0 +1,97 @@
+"""The scripted part of the demo: reachable targets one after the other, and how well the simulated hand follows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from nnik_ros.errors import InputError
+from nnik_ros.geometry import Array
+from nnik_ros.robot import Robot
+from nnik_ros.sim.hand import SimHand
+from nnik_ros.sim.options import find_sim_file, load_sim_options
+
+_CLEARANCE = 0.008  # m between the links of a target pose; the controller keeps a distance of its own
+_LIMIT_SHARE = 0.05  # of a joint's range that a target pose keeps from its limits
+_DWELL = 0.3  # s for which all tips stay at their targets before the next ones are sent
+_ATTEMPTS = 5000
+_POSE_TIME = 4.0  # s after which targets that were not reached count as missed
+
+
+class Verdict(NamedTuple):
+    """error (n,) [m]: measured tip to target at the end of each target; reached (n,)."""
+
+    error: Array
+    reached: Array
+
+
+class Oracle:
+    """Tips and contacts as MuJoCo sees them: an opinion that shares no code with the controller's kinematics."""
+
+    def __init__(self, robot: Robot, robot_path: Path) -> None:
+        """Raises NnikError: the robot has no simulation data."""
+        file = find_sim_file(robot_path.parent / "simulation", robot.name)
+        self._hand = SimHand(robot, load_sim_options(file, robot))
+        self._hand.model.geom_margin[:] = 0.5 * _CLEARANCE
+        self._shape = self._near(robot.home)  # what is near at home is the shape of the simplified links
+
+    def tip_position(self, q: Array) -> Array:
+        """q (nq,) [rad]; returns (nt, 3) [m] in the base frame."""
+        self._hand.reset(q)
+        return self._hand.tip_position()
+
+    def is_free(self, q: Array) -> bool:
+        """Whether the links keep their distance at q (nq,) [rad]."""
+        return self._near(q) <= self._shape
+
+    def _near(self, q: Array) -> set[tuple[int, int]]:
+        """Pairs of shapes that are closer than the clearance."""
+        self._hand.reset(q)
+        return {(int(a), int(b)) for a, b in self._hand.data.contact.geom}
+
+
+class Script:
+    """Sends targets that some collision-free pose reaches, dwells on them, and measures. Times are of one clock [s]."""
+
+    def __init__(self, robot: Robot, oracle: Oracle, rng: np.random.Generator, tolerance: float) -> None:
+        """tolerance [m]: distance of a measured tip from its target that counts as reached."""
+        self._robot, self._oracle, self._rng, self._tolerance = robot, oracle, rng, tolerance
+        self._verdicts: list[Verdict] = []
+        self._begin = self._inside_since = -np.inf
+        self._target: Array | None = None
+        self._pose = np.array(robot.home)
+
+    @property
+    def target(self) -> Array | None:
+        """What to send now (nt, 3) [m]; None before the first and after the last."""
+        return self._target
+
+    def advance(self, q: Array, now: float, more: bool) -> None:
+        """Judge the measured joint position (nq,) [rad]; go on to the next targets when it is time (and `more`)."""
+        if self._target is not None:
+            error = np.linalg.norm(self._oracle.tip_position(q) - self._target, axis=-1)
+            inside = bool(np.all(error <= self._tolerance))
+            self._inside_since = min(self._inside_since, now) if inside else np.inf
+            if now - self._inside_since < _DWELL and now - self._begin < _POSE_TIME:
+                return
+            self._verdicts.append(Verdict(error, error <= self._tolerance))
+        self._target = self._next_target() if more else None
+        self._begin, self._inside_since = now, np.inf
+
+    def verdict(self) -> Verdict:
+        """All targets so far."""
+        errors = [verdict.error for verdict in self._verdicts]
+        error = np.concatenate(errors) if errors else np.zeros(0)
+        return Verdict(error, error <= self._tolerance)
+
+    def _next_target(self) -> Array:
+        """Tips of a random pose; the way there, joint by joint, is free of contacts."""
+        margin = _LIMIT_SHARE * (self._robot.upper - self._robot.lower)
+        for _ in range(_ATTEMPTS):
+            pose = self._rng.uniform(self._robot.lower + margin, self._robot.upper - margin)
+            if all(self._oracle.is_free(q) for q in np.linspace(pose, self._pose, 8)):
+                self._pose = pose
+                return self._oracle.tip_position(pose)
+        raise InputError(f"no collision-free pose was found for '{self._robot.name}' in {_ATTEMPTS} attempts")
