@@ -26,17 +26,17 @@ ARGUMENTS = (
     DeclareLaunchArgument("calibration", default_value="", description="Calibration of this one robot: a YAML file, or empty"),
     DeclareLaunchArgument("driver", default_value="simulated", description=f"Driver: {DRIVERS}, or the path of a YAML file"),
     DeclareLaunchArgument(
-        "driver_namespace", default_value="", description="Namespace of the driver's topics; empty: the profile's, '/': the root"
+        "driver_namespace", default_value="", description="Namespace of the driver; empty: the profile's, '/': the root"
     ),
     DeclareLaunchArgument("namespace", default_value="", description="Namespace of the controller, for instance 'right'"),
     DeclareLaunchArgument(
         "start_paused", default_value="true", choices=BOOLEANS, description="Send nothing until ~/start is called"
     ),
     DeclareLaunchArgument(
-        "parameters", default_value=str(CONFIG / "controller.yaml"), description="Parameter file; the other arguments override it"
+        "parameters", default_value=str(CONFIG / "controller.yaml"), description="Parameter file, under the other arguments"
     ),
     DeclareLaunchArgument(
-        "state_publisher", default_value="false", choices=BOOLEANS, description="Start robot_state_publisher on the joint states"
+        "state_publisher", default_value="false", choices=BOOLEANS, description="Start robot_state_publisher"
     ),
     DeclareLaunchArgument(
         "joint_states", default_value="joint_states", description="Topic of the joint states for robot_state_publisher"

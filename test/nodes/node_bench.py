@@ -35,7 +35,11 @@ class NodeProcess:
 
     def __init__(self, module: str, namespace: str, parameters: Mapping[str, Any], log_dir: Path) -> None:
         arguments = ["--ros-args", "-r", f"__ns:={namespace}"]
+        if "params_file" in parameters:
+            arguments += ["--params-file", str(parameters["params_file"])]
         for name, value in parameters.items():
+            if name == "params_file":
+                continue
             arguments += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
         environment = {
             **os.environ, "PYTHONPATH": str(share_dir()), "ROS_LOG_DIR": str(log_dir), "OMP_NUM_THREADS": "1",
@@ -325,7 +329,7 @@ class Lab:
         """A controller that follows with damped least squares, and a perfect hand that stands at home."""
         station = self.station()
         hand = PerfectHand(station, self.robot, load_driver(driver_file(driver)), self.robot.home, names)
-        settings = {"model": "none", "driver": driver, "start_paused": False, **parameters}
+        settings = {"model": "none", "driver": driver, "start_paused": False, "status_rate": 50, **parameters}
         return Bench(station, self.robot, hand, self.start("controller_node", station.namespace, **settings))
 
     def close(self) -> None:

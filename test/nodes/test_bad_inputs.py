@@ -25,6 +25,7 @@ def at_rest(bench: Bench) -> Bench:
     """At a target that it was just given."""
     bench.hand.disturb = lambda message: None
     bench.reach(bench.robot.kinematics.tip_position(bench.robot.home))
+    bench.come_to_rest()
     return bench
 
 

@@ -23,10 +23,12 @@ def bench(module_lab: Lab) -> Bench:
 @pytest.fixture
 def at_rest(bench: Bench) -> Bench:
     """Started, all tips enabled, at a target."""
+    assert set_parameters(bench, speed=1.0)[0]
     for tip in bench.robot.tip_names:
         bench.enable(tip, True)
     bench.trigger("start")
     bench.reach(bench.robot.kinematics.tip_position(bench.robot.home))
+    bench.come_to_rest()
     return bench
 
 

@@ -1,0 +1,60 @@
+"""The parameter file and the launch files say what the code says."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+import yaml
+from node_bench import Lab
+
+from nnik_ros.controller import ControllerOptions
+from nnik_ros.nodes.node_options import NodeOptions
+from nnik_ros.options import describe
+from nnik_ros.paths import share_dir
+
+CONFIG = share_dir() / "config" / "controller.yaml"
+INFOS = [*describe(NodeOptions), *describe(ControllerOptions)]
+
+
+def test_the_parameter_file_holds_every_option_with_its_default() -> None:
+    (parameters,) = yaml.safe_load(CONFIG.read_text()).values()
+    assert parameters["ros__parameters"] == {info.name: info.default for info in INFOS}
+
+
+@pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
+def test_the_parameter_file_tells_what_each_option_is(info) -> None:
+    words = " ".join(CONFIG.read_text().replace("#", " ").split())
+    assert info.doc in words
+    if info.low > float("-inf") or info.choices:
+        assert info.allowed in words
+
+
+def test_the_parameter_file_reaches_a_controller_in_any_namespace(lab: Lab, tmp_path) -> None:
+    document = yaml.safe_load(CONFIG.read_text())
+    (parameters,) = document.values()
+    parameters["ros__parameters"]["robot"] = "named_in_the_file"
+    path = tmp_path / "controller.yaml"
+    path.write_text(yaml.safe_dump(document))
+    for namespace in ("/", "/left/arm"):
+        process = lab.start("controller_node", namespace, params_file=path)
+        assert process.exit_code() == 1
+        assert "'named_in_the_file'" in process.output
+
+
+@pytest.mark.parametrize("name", ["controller.launch.py", "demo.launch.py"])
+def test_every_launch_argument_has_a_description_and_every_executable_exists(name: str) -> None:
+    tree = ast.parse((share_dir() / "launch" / name).read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    arguments = [call for call in calls if call.func.id == "DeclareLaunchArgument"]
+    assert arguments
+    for call in arguments:
+        assert "description" in {keyword.arg for keyword in call.keywords}, ast.unparse(call)
+    for call in (call for call in calls if call.func.id == "Node"):
+        given = {
+            keyword.arg: ast.literal_eval(keyword.value)
+            for keyword in call.keywords
+            if keyword.arg in ("package", "executable")
+        }
+        if given["package"] == "nnik_ros":
+            assert (share_dir() / "nnik_ros" / "nodes" / f"{given['executable']}.py").is_file()

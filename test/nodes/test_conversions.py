@@ -1,0 +1,192 @@
+"""Messages to arrays and back, without any node."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, Transform, Vector3
+from node_bench import pose_array, pose_stamped
+from sensor_msgs.msg import JointState
+
+from nnik_ros.controller import Targets
+from nnik_ros.driver import COMMAND_TYPES, joint_map, load_driver
+from nnik_ros.errors import InputError
+from nnik_ros.geometry import rotation_from_rpy, transform
+from nnik_ros.nodes.commands import CommandMessage, read_command
+from nnik_ros.nodes.conversions import fill_poses, matrix_of, position_of, quaternion_of
+from nnik_ros.nodes.frames import Frames
+from nnik_ros.nodes.intake import Refusals, StateIntake, TargetIntake
+from nnik_ros.nodes.realtime import parse_cpus
+from nnik_ros.nodes.stiff_hand import StiffHand
+from nnik_ros.paths import driver_file
+from nnik_ros.robot import Robot
+
+DRIVER_OF = {
+    "joint_state": "allegro_v5",
+    "float64_multi_array": "wonik_ros2_control",
+    "joint_trajectory": "joint_trajectory_controller",
+}
+
+
+class NoOtherFrames:
+    def pose_in(self, base: str, frame: str) -> np.ndarray:
+        raise InputError(f"frame '{frame}' is unknown")
+
+
+class OneFrame:
+    def pose_in(self, base: str, frame: str) -> np.ndarray:
+        return transform(rotation_from_rpy((0, 0, math.pi / 2)), (1.0, 0.0, 0.0))
+
+
+def test_a_quarter_turn_about_z_has_its_sine_in_z_and_its_cosine_in_w() -> None:
+    q = quaternion_of(rotation_from_rpy((0, 0, math.pi / 2)))
+    assert (q.x, q.y, q.z, q.w) == pytest.approx((0, 0, math.sqrt(0.5), math.sqrt(0.5)))
+
+
+def test_a_transform_message_moves_points_as_tf_does() -> None:
+    half = math.sqrt(0.5)
+    message = Transform(translation=Vector3(x=1.0, y=2.0, z=3.0), rotation=Quaternion(x=half, y=0.0, z=0.0, w=half))
+    assert (matrix_of(message) @ [0.0, 1.0, 0.0, 1.0])[:3] == pytest.approx((1.0, 2.0, 4.0))  # y turns to z about x
+
+
+@pytest.mark.parametrize("length", [0.0, 0.5, 0.99, 1.01, 2.0])
+def test_a_quaternion_that_is_not_of_unit_length_is_refused(length: float) -> None:
+    with pytest.raises(InputError, match="quaternion"):
+        position_of(Pose(orientation=Quaternion(x=0.0, y=0.0, z=0.0, w=length)))
+
+
+def test_a_rounded_quaternion_is_taken() -> None:
+    pose = Pose(position=Point(x=1.0, y=2.0, z=3.0), orientation=Quaternion(x=0.5, y=0.5, z=0.5, w=0.4999))
+    assert position_of(pose) == (1.0, 2.0, 3.0)
+
+
+@pytest.mark.parametrize("field", ["position.x", "position.y", "position.z", "orientation.x", "orientation.w"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_pose_with_a_number_that_is_not_finite_is_refused(field: str, value: float) -> None:
+    pose = Pose()
+    part, axis = field.split(".")
+    setattr(getattr(pose, part), axis, value)
+    with pytest.raises(InputError, match="not finite"):
+        position_of(pose)
+
+
+def test_poses_are_filled_in_place_and_read_back_the_same() -> None:
+    message, positions = PoseArray(), np.arange(6.0).reshape(2, 3)
+    for shift in (0.0, 1.0):
+        fill_poses(message, positions + shift, np.stack([np.eye(3)] * 2))
+        assert [position_of(pose) for pose in message.poses] == [tuple(row) for row in (positions + shift).tolist()]
+
+
+@pytest.mark.parametrize("kind", COMMAND_TYPES)
+def test_a_command_message_is_reused_and_carries_each_command(kind: str, robot: Robot) -> None:
+    driver = load_driver(driver_file(DRIVER_OF[kind]))
+    assert driver.command_type == kind
+    joints = joint_map(driver, robot)
+    command, rng = CommandMessage(driver, joints), np.random.default_rng(3)
+    for q in robot.random_joint_position(rng, 3):
+        assert np.array_equal(read_command(driver, joints, command.set(q, 1_500_000_000)), q)
+    if kind == "joint_state":
+        assert (command.message.header.stamp.sec, command.message.header.stamp.nanosec) == (1, 500_000_000)
+
+
+def test_a_link_frame_is_where_forward_kinematics_has_it(robot: Robot) -> None:
+    q = robot.random_joint_position(np.random.default_rng(5), 1)[0]
+    frames = Frames(robot, NoOtherFrames())
+    for i, link in enumerate(robot.tip_links):
+        T = frames.pose(link, q)
+        assert T is not None
+        assert T[:3, 3] == pytest.approx(robot.kinematics.tip_position(q)[i], abs=1e-12)
+        assert T[:3, :3] == pytest.approx(robot.kinematics.tip_rotation(q)[i], abs=1e-12)
+
+
+def test_a_moving_link_is_refused_before_the_joints_are_known_and_the_base_is_not(robot: Robot) -> None:
+    frames = Frames(robot, NoOtherFrames())
+    assert frames.pose(robot.base_frame, None) is None
+    with pytest.raises(InputError, match="no joint state"):
+        frames.pose(robot.tip_links[0], None)
+    with pytest.raises(InputError, match="empty"):
+        frames.pose("", None)
+    with pytest.raises(InputError, match="'camera' is unknown"):
+        frames.pose("camera", None)
+
+
+def intake(robot: Robot, other: object) -> tuple[TargetIntake, Refusals, list[str]]:
+    told: list[str] = []
+    refusals = Refusals(told.append)
+    return TargetIntake(robot, Frames(robot, other), refusals), refusals, told
+
+
+def test_targets_in_another_frame_are_moved_to_the_base_frame(robot: Robot) -> None:
+    targets, _, _ = intake(robot, OneFrame())
+    targets.take_all("t", pose_array("camera", [[0.1, 0.0, 0.2]] * robot.nt), 5.0, None)
+    assert targets.targets.position == pytest.approx(np.array([[1.0, 0.1, 0.2]] * robot.nt))
+    assert targets.targets.stamp.tolist() == [5.0] * robot.nt
+
+
+def test_a_target_of_one_tip_keeps_the_others_and_their_age(robot: Robot) -> None:
+    targets, _, _ = intake(robot, NoOtherFrames())
+    assert np.isneginf(targets.targets.stamp).all()
+    targets.take_one("t", 1, pose_stamped(robot.base_frame, (0.1, 0.2, 0.3)), 5.0, None)
+    before: Targets = targets.targets
+    targets.take_one("t", 2, pose_stamped(robot.base_frame, (0.4, 0.5, 0.6)), 6.0, None)
+    assert targets.targets.stamp.tolist() == [-math.inf, 5.0, 6.0, -math.inf]
+    assert targets.targets.position[1].tolist() == [0.1, 0.2, 0.3]
+    assert np.isneginf(before.stamp[2]), "targets that were handed out must not change"
+    targets.clear()
+    assert np.isneginf(targets.targets.stamp).all()
+
+
+def test_a_refused_target_leaves_the_old_ones_as_they_are(robot: Robot) -> None:
+    targets, refusals, told = intake(robot, NoOtherFrames())
+    targets.take_all("t", pose_array(robot.base_frame, [[0.1, 0.0, 0.2]] * robot.nt), 5.0, None)
+    before = targets.targets
+    for _ in range(3):
+        targets.take_all("t", pose_array("camera", [[0.3, 0.0, 0.2]] * robot.nt), 6.0, None)
+    assert targets.targets is before
+    assert refusals.counts["t", "frame"] == 3
+    assert len(told) == 1
+    targets.take_all("t", pose_array(robot.base_frame, [[0.3, 0.0, 0.2]] * robot.nt), 7.0, None)
+    assert told[1:] == ["t: accepted again"]
+    assert refusals.reasons == {}
+
+
+def test_a_message_of_other_joints_on_a_shared_topic_is_no_refusal(robot: Robot) -> None:
+    refusals = Refusals(lambda text: None)
+    joints = joint_map(load_driver(driver_file("wonik_ros2_control")), robot)
+    states = StateIntake(joints, "joint_states", refusals)
+    states.take(JointState(name=["elbow"], position=[1.0]), 1.0)
+    assert states.measurement is None
+    assert refusals.counts.total() == 0
+    states.take(JointState(name=list(joints.names), position=[0.5] * 16), 2.0)
+    states.take(JointState(name=["elbow"], position=[1.0]), 3.0)
+    assert states.measurement is not None
+    assert states.measurement.stamp == 2.0
+
+
+@pytest.mark.parametrize("text", ["two", "0,", "99999", "-1"])
+def test_processors_that_do_not_exist_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="cpu_affinity"):
+        parse_cpus(text)
+
+
+def test_a_stiff_joint_goes_to_its_command_without_overshoot_in_steps_of_any_size(robot: Robot) -> None:
+    for dt in (0.001, 0.01, 0.5):
+        hand = StiffHand(robot)
+        goal = robot.home + 0.1
+        hand.command(goal)
+        highest = hand.q
+        for _ in range(int(0.5 / dt) + 1):
+            hand.step(dt)
+            highest = np.maximum(highest, hand.q)
+        assert hand.q == pytest.approx(goal, abs=1e-6)
+        assert (highest <= goal + 1e-9).all()
+
+
+def test_a_stiff_joint_stops_at_its_limit(robot: Robot) -> None:
+    hand = StiffHand(robot)
+    hand.command(robot.upper + 1.0)
+    for _ in range(200):
+        hand.step(0.003)
+    assert np.array_equal(hand.q, robot.upper)
