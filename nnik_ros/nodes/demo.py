@@ -30,7 +30,8 @@ from nnik_ros.nodes.loading import load_named_driver, load_named_robot
 _START_LIMIT = 30.0  # s for processes to start and find each other
 _STEP = 0.02  # s between looks at the measured joints
 _SHARE, _RATE_ERROR = 0.99, 0.01  # what the scripted run must reach
-_SIM_PRIORITY, _CONTROL_PRIORITY = 20, 30
+# the whole controller, since an ordinary thread of it that holds the interpreter lock would hold up its loop
+_PROCESS_PRIORITY, _LOOP_PRIORITY = 20, 30
 
 
 class Failed(Exception):
@@ -109,12 +110,12 @@ def _start_processes(arguments: argparse.Namespace, processes: Processes) -> Non
     realtime = arguments.realtime == "auto" and may_use_realtime()
     if not realtime:
         print("demo: without real-time scheduling (see the README), so a busy machine delays the loop", file=sys.stderr)
-    processes.start("sim_hand", "nnik_ros.nodes.sim_hand_node", [robot], _SIM_PRIORITY * realtime)
+    processes.start("sim_hand", "nnik_ros.nodes.sim_hand_node", [robot], _PROCESS_PRIORITY * realtime)
     control = [
         robot, f"model:={arguments.model}", "driver:=simulated", "start_paused:=false", f"closed_loop_gain:={arguments.gain}",
-        f"rate:={arguments.rate}", f"realtime_priority:={_CONTROL_PRIORITY * realtime}",
+        f"rate:={arguments.rate}", f"realtime_priority:={_LOOP_PRIORITY * realtime}",
     ]  # fmt: skip
-    processes.start("controller", "nnik_ros.nodes.controller_node", control)
+    processes.start("controller", "nnik_ros.nodes.controller_node", control, _PROCESS_PRIORITY * realtime)
     if not arguments.headless:
         page = [robot, f"host:={arguments.host}", f"port:={arguments.port}"]
         processes.start("web", "nnik_ros.nodes.web_node", page)

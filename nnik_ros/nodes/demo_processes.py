@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ from typing import NamedTuple
 _PATIENCE = 1.2  # s; from the polite signal to the one that cannot be refused
 _DOMAINS = range(1, 102)  # above, the ports of DDS leave the range that Linux keeps free
 _LAST_LINES = 25
+_PR_SET_PDEATHSIG = 1
 
 
 class Child(NamedTuple):
@@ -57,8 +59,9 @@ class Processes:
         command = [sys.executable, "-m", module, *(["--ros-args", *words] if words else [])]
         with log.open("wb") as output, elevated(priority):
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self.variables, start_new_session=True
-            )
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self.variables,
+                start_new_session=True, preexec_fn=_end_with_parent,
+            )  # fmt: skip
         self._children.append(Child(name, process, log))
 
     def fallen(self) -> str:
@@ -122,6 +125,11 @@ def free_domain() -> int:
         if all(_free_port(7410 + 250 * domain + offset) for offset in range(4)):
             return domain
     return domains[0]
+
+
+def _end_with_parent() -> None:
+    """Linux: even a demo that is killed leaves no hand moving."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
 
 
 def _free_port(port: int) -> bool:
