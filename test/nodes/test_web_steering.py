@@ -1,0 +1,87 @@
+"""Targets of people on the page: silent at first, held, and given up to whoever else speaks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnik_ros.geometry import Array
+from nnik_ros.nodes.web_presets import Preset
+from nnik_ros.nodes.web_steering import Steering
+
+HERE, THERE = np.array([0.1, 0.2, 0.3]), np.array([0.3, 0.2, 0.1])
+
+
+class Wire:
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, tuple[float, ...]]] = []
+
+    def send(self, tip: int, position: Array) -> int:
+        self.sent.append((tip, tuple(position.tolist())))
+        return len(self.sent)
+
+
+def test_nothing_is_sent_before_a_person_acts() -> None:
+    wire = Wire()
+    steering = Steering(4, wire.send)
+    for step in range(100):
+        steering.update(0.03 * step)
+    assert wire.sent == []
+
+
+def test_a_dragged_target_is_sent_again_and_again_and_only_for_its_tip() -> None:
+    wire = Wire()
+    steering = Steering(4, wire.send)
+    steering.drag(2, HERE)
+    for step in range(100):
+        steering.update(0.01 * step)
+    assert 10 <= len(wire.sent) <= 25
+    assert set(wire.sent) == {(2, (0.1, 0.2, 0.3))}
+
+
+def test_a_target_of_another_publisher_ends_ours_and_our_own_echo_does_not() -> None:
+    wire = Wire()
+    steering = Steering(2, wire.send)
+    steering.drag(0, HERE)
+    steering.drag(1, HERE)
+    steering.update(0.0)
+    steering.heard(0, HERE, stamp=1, now=0.01)
+    assert steering.held == [True, True]
+    steering.heard(0, THERE, stamp=987654, now=0.02)
+    assert steering.held == [False, True]
+    wire.sent.clear()
+    steering.update(0.2)
+    assert [tip for tip, _ in wire.sent] == [1]
+    np.testing.assert_array_equal(steering.goal(0, 0.5), THERE)
+    assert steering.goal(0, 5.0) is None
+
+
+def test_release_ends_drags_and_presets() -> None:
+    wire = Wire()
+    steering = Steering(1, wire.send)
+    steering.play(Preset("there and back", 1.0, np.array([[HERE], [THERE]])), 0.0)
+    steering.update(0.1)
+    steering.release()
+    wire.sent.clear()
+    for step in range(50):
+        steering.update(0.2 + 0.1 * step)
+    assert wire.sent == []
+
+
+def test_a_preset_visits_its_places_in_turn_and_holds_the_last() -> None:
+    wire = Wire()
+    steering = Steering(1, wire.send)
+    steering.play(Preset("there and back", 1.0, np.array([[HERE], [THERE], [HERE]])), 0.0)
+    for now in (0.5, 1.5, 2.5, 9.0):
+        steering.update(now)
+    assert [position for _, position in wire.sent] == [tuple(p.tolist()) for p in (HERE, THERE, HERE, HERE)]
+
+
+def test_a_drag_ends_a_preset_that_plays() -> None:
+    wire = Wire()
+    steering = Steering(1, wire.send)
+    steering.play(Preset("there and back", 1.0, np.array([[HERE], [HERE]])), 0.0)
+    steering.update(0.1)
+    steering.drag(0, THERE)
+    steering.update(0.2)
+    steering.update(1.5)
+    assert [position for _, position in wire.sent[1:]] == [tuple(THERE.tolist())] * 2
