@@ -80,8 +80,8 @@ def read_bag(path: Path, robot: Robot, joints: JointMap, topics: Topics) -> BagD
         ]
         joint_messages = _count(reader, [topics.joints])
         tip_rows: list[_Row] = []
-        for topic, tip in _tip_topics(robot, topics):
-            tip_rows += _tip_rows(path, robot, tip, _messages(reader, topic), dropped)
+        for topic, place in _tip_topics(robot, topics):
+            tip_rows += _tip_rows(path, robot, place, _messages(reader, topic), dropped)
         tip_messages = _count(reader, topics.of_tips())
     for what, rows in (("joint states", joint_rows), ("tip poses", tip_rows)):
         if not rows:

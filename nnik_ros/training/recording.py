@@ -68,8 +68,12 @@ class Recording:
     @property
     def measured(self) -> NDArray[np.bool_]:
         """Which tips were measured: (n, nt)."""
-        measured: NDArray[np.bool_] = np.isfinite(self.tip).all(-1)
-        return measured
+        return measured_tips(self.tip)
+
+
+def measured_tips(tip: Array) -> NDArray[np.bool_]:
+    """Which of the tips (..., nt, 3) are no NaN: (..., nt)."""
+    return np.asarray(np.isfinite(tip).all(-1))
 
 
 def read_recording(
@@ -102,10 +106,10 @@ def align(bag: BagData, robot: Robot, options: RecordingOptions, tip_delay: floa
     q = _interpolated(bag, time)
     slope = (_interpolated(bag, time + _SLOPE) - _interpolated(bag, time - _SLOPE)) / (2.0 * _SLOPE)
     tip = bag.tip_position.copy()
-    before = np.isfinite(tip).all(-1)
+    before = measured_tips(tip)
     _drop(tip, ~covered[:, None], f"no joint states within {options.longest_gap:g} s around it", dropped)
-    distance = np.linalg.norm(tip - _root(robot), axis=-1)
-    _drop(tip, distance > _FARTHEST * robot.kinematics.reach, "farther away than the finger is long", dropped)
+    too_far: NDArray[np.bool_] = np.linalg.norm(tip - _root(robot), axis=-1) > _FARTHEST * robot.kinematics.reach
+    _drop(tip, too_far, "farther away than the finger is long", dropped)
     _drop(
         tip,
         _outliers(tip - robot.kinematics.tip_position(q), options.outlier),
@@ -115,7 +119,7 @@ def align(bag: BagData, robot: Robot, options: RecordingOptions, tip_delay: floa
     rows = np.isfinite(tip).any((1, 2))
     report = Report(
         float(time[-1] - time[0]), bag.joint_messages, bag.tip_messages, int(before.sum()),
-        int(np.isfinite(tip).all(-1).sum()), dropped, bag.by_receipt,
+        int(measured_tips(tip).sum()), dropped, bag.by_receipt,
     )  # fmt: skip
     return Recording(frozen(bag.tip_stamp[rows]), frozen(q[rows]), frozen(slope[rows]), frozen(tip[rows]), report)
 
@@ -143,10 +147,10 @@ def _root(robot: Robot) -> Array:
 
 
 def _drop(tip: Array, wrong: NDArray[np.bool_], reason: str, dropped: dict[str, int]) -> None:
-    wrong = wrong & np.isfinite(tip).all(-1)
-    if wrong.any():
-        dropped[f"tip measurement: {reason}"] = int(wrong.sum())
-        tip[wrong] = np.nan
+    found = wrong & measured_tips(tip)
+    if found.any():
+        dropped[f"tip measurement: {reason}"] = int(found.sum())
+        tip[found] = np.nan
 
 
 def _outliers(departure: Array, least: float) -> NDArray[np.bool_]:
@@ -154,7 +158,7 @@ def _outliers(departure: Array, least: float) -> NDArray[np.bool_]:
     the uncalibrated kinematics; it changes slowly, however fast the hand moves."""
     wrong = np.zeros(departure.shape[:2], dtype=bool)
     for tip in range(departure.shape[1]):
-        rows = np.flatnonzero(np.isfinite(departure[:, tip]).all(-1))
+        rows = np.flatnonzero(measured_tips(departure)[:, tip])
         if len(rows) <= 2 * _WINDOW:
             continue
         values = departure[rows, tip]

@@ -1,0 +1,231 @@
+"""Calibrate a robot from a recording: `python -m nnik_ros.training.calibrate BAG --robot R --output FILE`.
+
+The recording is a rosbag2 with joint states and with tips that something other than the joints measured. The file that comes
+out is what the controller loads; the network stays as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from nnik_ros.calibration import LARGEST_ANGLE, Calibration, calibration_of, load_calibration
+from nnik_ros.driver import joint_map, load_driver
+from nnik_ros.errors import InputError, NnikError
+from nnik_ros.geometry import Array
+from nnik_ros.paths import driver_file, robot_file
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training.bag import BagData, Topics, read_bag
+from nnik_ros.training.calibration_check import exchanged_tips, true_error_table
+from nnik_ros.training.calibration_fit import Data, Fit, Priors, fit
+from nnik_ros.training.recorded_samples import split
+from nnik_ros.training.recording import Recording, RecordingOptions, align
+
+_DELAY_ROUNDS, _DELAY_SETTLED = 5, 2e-5  # s
+_COMPUTED = 1e-6  # m; nothing measures a tip that well
+_LEAST_USED = 0.7  # share of the measurements that the calibrated robot must explain
+_FEW_RANGE = 0.3  # of a joint's range; who moved less is named when the data does not suffice
+_LEAST_MEASUREMENTS = 50  # of each tip; 19 numbers are fitted to it, outliers are told by the spread of the others
+_AXIS_PRIOR = 0.02  # rad
+_POSES, _SEED = 500, 1  # random poses for the uncertainty of the tips
+
+
+@dataclass(frozen=True)
+class CalibrateOptions:
+    """axes: fit the directions of the joint axes too; precision [m]: largest 95th percentile of a tip's uncertainty over the
+    joints' range; largest_noise [m]: of a coordinate of a measured tip around the calibrated robot."""
+
+    axes: bool = False
+    precision: float = 2e-4
+    largest_noise: float = 1e-3
+    recording: RecordingOptions = field(default_factory=RecordingOptions)
+
+
+@dataclass(frozen=True)
+class Result:
+    """before, after (m, nt) [m]: distance of the held-out measured tips from the robot as described and as calibrated;
+    uncertainty (nt,) [m]: 95th percentile over the joints' range; moved (nq,) [rad]: over what the joints moved."""
+
+    robot: Robot
+    calibration: Calibration
+    fit: Fit
+    recording: Recording
+    before: Array
+    after: Array
+    uncertainty: Array
+    moved: Array
+
+    def text(self) -> str:
+        zero = np.degrees(self.calibration.joint_zero)
+        spread = np.degrees(self.fit.joint_zero_uncertainty)
+        lines = [
+            self.recording.report.text(),
+            f"{int(self.fit.used.sum())} measurements fitted; outliers, and a fifth that is held out, are not among them",
+            f"noise of a measured tip {self.fit.noise * 1e3:.3f} mm, its stamps are late by {self.fit.delay * 1e3:.2f} ms",
+            "",
+            "                held-out measurements, mm            uncertainty",
+            "               as described       as calibrated      anywhere, mm",
+            "tip            median       p95    median       p95",
+        ]
+        for t, name in enumerate(self.robot.tip_names):
+            columns = [
+                np.nanquantile(errors[:, t], p) * 1e3 for errors in (self.before, self.after) for p in (0.5, 0.95)
+            ]
+            lines.append(f"{name:12}" + "".join(f"{x:10.3f}" for x in columns) + f"{self.uncertainty[t] * 1e3:16.4f}")
+        lines += ["", "joint                 zero deg    +- deg   moved deg"]
+        for i, name in enumerate(self.robot.joint_names):
+            lines.append(f"{name:20}{zero[i]:10.3f}{spread[i]:10.3f}{np.degrees(self.moved[i]):12.1f}")
+        return "\n".join(lines)
+
+
+def calibrate(bag: BagData, robot: Robot, options: CalibrateOptions, source: str) -> Result:
+    """Fit the geometry of `robot` to `bag`; a fifth of the recording is held out.
+
+    Raises:
+        InputError: the data does not determine the tips, is not explained by any geometry near the description, or was
+            computed from the joints.
+    """
+    recording, result = _fit(bag, robot, options)
+    held_out = split(recording)
+    q, tip = recording.q[held_out], recording.tip[held_out]
+    before, after = (np.linalg.norm(k.tip_position(q) - tip, axis=-1) for k in (robot.kinematics, result.kinematics))
+    moved = np.ptp(recording.q, axis=0)
+    poses = robot.random_joint_position(np.random.default_rng(_SEED), _POSES)
+    uncertainty: Array = np.quantile(result.tip_uncertainty(poses), 0.95, axis=0)
+    _check_explained(recording, robot, result, options)
+    _check_determined(robot, uncertainty, moved, options)
+    calibration = calibration_of(robot, result.kinematics.parameters, source)
+    _check_size(calibration)
+    return Result(robot, calibration, result, recording, before, after, uncertainty, moved)
+
+
+def _fit(bag: BagData, robot: Robot, options: CalibrateOptions) -> tuple[Recording, Fit]:
+    """Align and fit until the delay of the tips' stamps has settled; the fit's delay is the whole one."""
+    delay = 0.0
+    priors = Priors(axis=_AXIS_PRIOR if options.axes else 0.0)
+    for _ in range(_DELAY_ROUNDS):
+        recording = align(bag, robot, options.recording, delay)
+        _check_measured(recording, robot)
+        rows = ~split(recording)
+        result = fit(robot.kinematics, Data(recording.q[rows], recording.dq[rows], recording.tip[rows]), priors)
+        delay += result.delay
+        if abs(result.delay) < _DELAY_SETTLED:
+            break
+    return recording, replace(result, delay=delay)
+
+
+def _check_measured(recording: Recording, robot: Robot) -> None:
+    """Enough measurements of every tip, and of something else than the joints."""
+    counts = recording.measured.sum(0)
+    few = [f"{name} {n}" for name, n in zip(robot.tip_names, counts, strict=True) if n < _LEAST_MEASUREMENTS]
+    if few:
+        raise InputError(
+            f"too few usable tip measurements, at least {_LEAST_MEASUREMENTS} of each tip are needed: {', '.join(few)}\n"
+            + recording.report.text()
+        )
+    departure = np.linalg.norm(robot.kinematics.tip_position(recording.q) - recording.tip, axis=-1)
+    if np.nanquantile(departure, 0.9) < _COMPUTED:
+        raise InputError(
+            "the tips were computed from the joints (they agree with the description to a micrometre): such a recording "
+            "cannot tell how the robot differs from its description; record tips that a tracker or a camera measured"
+        )
+
+
+def _check_explained(recording: Recording, robot: Robot, result: Fit, options: CalibrateOptions) -> None:
+    share = result.used.sum() / recording.measured[~split(recording)].sum()
+    if share >= _LEAST_USED and result.noise <= options.largest_noise:
+        return
+    raise InputError(
+        f"no geometry near the description explains the recording: {share * 100:.0f} % of the measurements fit, within a noise "
+        f"of {result.noise * 1e3:.2f} mm; {_LEAST_USED * 100:.0f} % and {options.largest_noise * 1e3:g} mm are needed"
+        + "".join(f"\n  - {hint}" for hint in exchanged_tips(recording, robot))
+    )
+
+
+def _check_determined(robot: Robot, uncertainty: Array, moved: Array, options: CalibrateOptions) -> None:
+    wrong = uncertainty > options.precision
+    if not wrong.any():
+        return
+    tips = [f"{robot.tip_names[t]} {uncertainty[t] * 1e3:.2f} mm" for t in np.flatnonzero(wrong)]
+    little = wrong[robot.kinematics.tip_of_joint] & (moved < _FEW_RANGE * (robot.upper - robot.lower))
+    joints = [f"{robot.joint_names[i]} by {np.degrees(moved[i]):.1f} deg" for i in np.flatnonzero(little)]
+    raise InputError(
+        f"the recording does not determine the tips to {options.precision * 1e3:g} mm over 95 % of the joints' range: "
+        f"{', '.join(tips)}\n"
+        + (
+            f"  - these joints hardly moved: {', '.join(joints)}"
+            if joints
+            else "  - record for longer, or with less noise"
+        )
+    )
+
+
+def _check_size(calibration: Calibration) -> None:
+    far = np.flatnonzero(np.abs(calibration.joint_zero) > LARGEST_ANGLE)
+    if len(far):
+        names = [f"{calibration.joint_names[i]} {calibration.joint_zero[i]:.2f} rad" for i in far]
+        raise InputError(
+            f"zero offsets beyond {LARGEST_ANGLE:g} rad: {', '.join(names)}; mount or home these joints anew"
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = _parser().parse_args(arguments)
+    try:
+        robot = load_robot(robot_file(given.robot))
+        driver = load_driver(driver_file(given.driver))
+        topics = Topics(given.joints or driver.topic(driver.state), _tips(given.tips))
+        options = CalibrateOptions(
+            given.axes, given.precision_mm * 1e-3, given.largest_noise_mm * 1e-3, RecordingOptions(given.longest_gap)
+        )
+        bag = read_bag(given.bag, robot, joint_map(driver, robot), topics)
+        result = calibrate(bag, robot, options, given.bag.name)
+        truth = load_calibration(given.truth, robot) if given.truth else None
+        result.calibration.write(given.output)
+    except NnikError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(result.text())
+    if truth is not None:
+        print(f"\n{true_error_table(robot, result.fit.kinematics, truth.apply(robot))}")
+    print(f"\n{given.output}: written; the controller takes it as its parameter 'calibration'")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="calibrate", description="Calibrate a robot's geometry from a recording.")
+    parser.add_argument("bag", type=Path, metavar="BAG", help="folder of a rosbag2 (mcap or sqlite3)")
+    parser.add_argument("--robot", required=True, help="a shipped name or the path of a YAML file")
+    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="calibration to write")
+    parser.add_argument(
+        "--driver", default="simulated", help="whose joint names the recording has (default: the robot's own)"
+    )
+    parser.add_argument("--joints", default="", metavar="TOPIC", help="JointState topic (default: the driver's)")
+    parser.add_argument(
+        "--tips", nargs="+", default=["measured_tip_poses"], metavar="TOPIC",
+        help="one PoseArray topic in tip order (default: %(default)s), or TIP=TOPIC of PoseStamped for each tip",
+    )  # fmt: skip
+    parser.add_argument("--axes", action="store_true", help="fit the directions of the joint axes too")
+    parser.add_argument("--longest-gap", type=float, default=0.05, help="s between joint states, to interpolate over")
+    parser.add_argument("--precision-mm", type=float, default=0.2, help="uncertainty of a tip that is accepted")
+    parser.add_argument("--largest-noise-mm", type=float, default=1.0, help="noise of a measured tip that is accepted")
+    parser.add_argument("--truth", type=Path, help="true calibration of a simulated robot, to compare with")
+    return parser
+
+
+def _tips(words: Sequence[str]) -> str | dict[str, str]:
+    """Raises InputError: neither one topic nor TIP=TOPIC everywhere."""
+    if len(words) == 1 and "=" not in words[0]:
+        return words[0]
+    if not all("=" in word for word in words):
+        raise InputError(f"--tips {' '.join(words)}: give one PoseArray topic, or TIP=TOPIC for each tip")
+    return dict(word.split("=", 1) for word in words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

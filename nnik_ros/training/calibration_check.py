@@ -1,0 +1,54 @@
+"""What a calibration is worth: where the tips of the true robot end up, and whether the recording is of this robot at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.geometry import Array
+from nnik_ros.guard import GuardedPolicy
+from nnik_ros.kinematics import Kinematics
+from nnik_ros.policy import Policy
+from nnik_ros.robot import Robot
+from nnik_ros.training.recording import Recording
+
+_STEPS = 30
+_NEAR = 0.3  # rad from the start to the goal
+_MARGIN = 0.1  # of the joints' range; a robot with other zeros reaches there too
+_TARGETS, _SEED = 1000, 20_260_101
+
+
+def reached_error(policy: Policy, true: Kinematics, n: int, rng: np.random.Generator) -> Array:
+    """Distance (n, nt) [m] of the tips of the `true` robot from targets that it can reach, after `policy` has solved for them
+    with the geometry that it believes in."""
+    robot = policy.robot
+    margin = _MARGIN * (robot.upper - robot.lower)
+    goal = rng.uniform(robot.lower + margin, robot.upper - margin, (n, robot.nq))
+    target = true.tip_position(goal)
+    q = np.clip(goal + rng.uniform(-_NEAR, _NEAR, goal.shape), robot.lower, robot.upper)
+    guarded = GuardedPolicy(policy, DampedLeastSquares(robot, policy.kinematics))
+    for _ in range(_STEPS):
+        q = guarded.step(q, target)
+    error: Array = np.linalg.norm(true.tip_position(q) - target, axis=-1)
+    return error
+
+
+def true_error_table(robot: Robot, calibrated: Kinematics, true: Kinematics) -> str:
+    """True errors of all tips at random reachable targets, as described and as calibrated, in millimetres."""
+    lines = [f"true tip error at {_TARGETS} targets, mm      median       p99       max"]
+    for name, kinematics in (("as described", robot.kinematics), ("as calibrated", calibrated)):
+        error = reached_error(DampedLeastSquares(robot, kinematics), true, _TARGETS, np.random.default_rng(_SEED)) * 1e3
+        lines.append(f"{name:36}{np.median(error):10.4f}{np.quantile(error, 0.99):10.4f}{error.max():10.4f}")
+    return "\n".join(lines)
+
+
+def exchanged_tips(recording: Recording, robot: Robot) -> Iterator[str]:
+    """Tips whose measurements lie much closer to another tip of the described robot than to their own."""
+    described = robot.kinematics.tip_position(recording.q)  # (n, nt, 3)
+    for t, name in enumerate(robot.tip_names):
+        distance = np.nanmedian(np.linalg.norm(recording.tip[:, t, None] - described, axis=-1), axis=0)
+        nearest = int(distance.argmin())
+        if nearest != t and distance[nearest] < 0.5 * distance[t]:
+            yield f"the measurements of '{name}' look like those of '{robot.tip_names[nearest]}': are tips or joints exchanged?"
