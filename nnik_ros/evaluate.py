@@ -20,11 +20,11 @@ from nnik_ros.errors import NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.guard import GuardedPolicy
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
+from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.yaml_file import Section
 
-ROOT = Path(__file__).resolve().parents[1]
 STEPS = (1, 2, 3, 5, 10)
 SEED = 20_260_101  # of the held-out targets; training draws from the recipe's seed
 _CHUNK = 1000  # robots in one call
@@ -40,7 +40,7 @@ class Gate:
     coarse, fine: errors that count as near and as reached; median_1, median_2, median_3: largest median error after so many
     steps; tips_coarse, tips_fine: least share of tips after 5 steps of the network alone; robots_fine_5, robots_fine_10:
     least share of robots with all tips reached by the guarded network; stay: largest error in 1000 further steps at a
-    reached target; beyond: largest 99th percentile of the distance to an unreachable target over the closest possible one.
+    reached target; beyond: largest 99th percentile, guarded, of the distance to an unreachable target over the closest possible one.
     """
 
     coarse: float
@@ -112,7 +112,7 @@ def measured(evaluation: Evaluation, gate: Gate) -> dict[str, float]:
         "robots_fine_5": float((guarded[5].max(1) <= gate.fine).mean()),
         "robots_fine_10": float((guarded[10].max(1) <= gate.fine).mean()),
         "stay": evaluation.stay,
-        "beyond": float(np.quantile(evaluation.beyond["network"], 0.99)),
+        "beyond": float(np.quantile(evaluation.beyond["guarded"], 0.99)),
     }
 
 
@@ -161,21 +161,21 @@ def gate_table(gate: Gate, values: Mapping[str, float]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="evaluate", description="Score networks on held-out targets.")
     parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="network files (default: all of models/)")
-    parser.add_argument("--robots", type=Path, default=ROOT / "config" / "robots", help="folder of the robot files")
+    parser.add_argument("--robot", type=Path, help="robot file (default: the shipped one that the contract names)")
     parser.add_argument("--targets", type=int, default=20_000, help="held-out targets from random starts")
     options = parser.parse_args(arguments)
-    models = options.models or sorted((ROOT / "models").glob("*.onnx"))
     try:
-        return 0 if all([_report(path, options.robots, options.targets) for path in models]) else 1
+        models = options.models or sorted((share_dir() / "models").glob("*.onnx"))
+        return 0 if all([_report(path, options.robot, options.targets) for path in models]) else 1
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2
 
 
-def _report(path: Path, robots: Path, targets: int) -> bool:
+def _report(path: Path, robot_path: Path | None, targets: int) -> bool:
     """Print the tables of one model; True when it passes its gate."""
     contract = read_contract(path)
-    robot = load_robot(robots / f"{contract.robot}.yaml")
+    robot = load_robot(robot_path or robot_file(contract.robot))
     gate = Gate(**contract.provenance["gate"])
     evaluation = evaluate(robot, OnnxPolicy(path, robot), targets)
     values = measured(evaluation, gate)
@@ -214,15 +214,18 @@ def _stay(network: Policy, rng: np.random.Generator) -> float:
 def _beyond(
     solvers: Mapping[str, Policy], damped: DampedLeastSquares, rng: np.random.Generator, n: int
 ) -> dict[str, Array]:
-    """Excess over the closest point [m] of each solver; the closest point is the best of many damped runs."""
+    """Excess over the closest point [m] of each solver; the closest point is the best of many damped runs and
+    of the solvers' own."""
     robot = damped.robot
     shift = rng.normal(size=(n, robot.nt, 3)) * _BEYOND * damped.kinematics.reach[:, None]
     target = damped.kinematics.tip_position(robot.random_joint_position(rng, n)) + shift
     starts = robot.random_joint_position(rng, n * _BEYOND_STARTS).reshape(_BEYOND_STARTS, n, robot.nq)
     best = _final_distance(damped, starts, target).min(0)
     first = robot.random_joint_position(rng, n)
+    final = {name: _final_distance(policy, first, target) for name, policy in solvers.items()}
+    best = np.min([best, *final.values()], axis=0)
     unreachable = best > 1e-3 * damped.kinematics.reach
-    return {name: (_final_distance(policy, first, target) - best)[unreachable] for name, policy in solvers.items()}
+    return {name: (distance - best)[unreachable] for name, distance in final.items()}
 
 
 def _final_distance(policy: Policy, q: Array, target: Array) -> Array:

@@ -1,15 +1,14 @@
-"""From trained weights to the ONNX file, with its contract and a probe of its own results."""
+"""From trained weights to the ONNX file, with its contract and a probe of what it must give."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
@@ -28,8 +27,15 @@ _PROBES = 4
 _RANGE_SAMPLES = 20_000
 
 
-def export(robot: Robot, layers: Layers) -> onnx.ModelProto:
-    """The step of `robot` with these weights as a graph without contract."""
+class Exported(NamedTuple):
+    """A graph without contract, and inputs with the outputs that numpy computed for them while it was recorded."""
+
+    model: onnx.ModelProto
+    probe: Probe
+
+
+def export(robot: Robot, layers: Layers) -> Exported:
+    """The step of `robot` with these weights."""
     graph = Graph()
     q, target = _probe_inputs(robot)
     parameters = (
@@ -39,26 +45,21 @@ def export(robot: Robot, layers: Layers) -> onnx.ModelProto:
     chains = build_chains(graph, robot.kinematics.topology, KinematicParameters(*parameters))
     inputs = graph.input(JOINT_POSITION, q), graph.input(TIP_TARGET, target)
     q_next, tip = step(graph, step_shape(robot), chains, partial(_perceptrons, graph, layers), *inputs)
-    return graph.model({JOINT_POSITION_NEXT: q_next, TIP_POSITION: tip}, robot.name)
+    model = graph.model({JOINT_POSITION_NEXT: q_next, TIP_POSITION: tip}, robot.name)
+    return Exported(model, Probe(*(_nested(array) for array in (q, target, q_next.example, tip.example))))
 
 
-def write(model: onnx.ModelProto, robot: Robot, path: Path, provenance: Mapping[str, Any]) -> Contract:
-    """Write `model` with its contract; the probe's results are onnxruntime's."""
-    q, target = _probe_inputs(robot)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # it warns of the optional inputs, which are meant to be ones
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    q_next, tip = session.run([JOINT_POSITION_NEXT, TIP_POSITION], {JOINT_POSITION: q, TIP_TARGET: target})
-    probe = Probe(*(_nested(array) for array in (q, target, q_next, tip)))
+def write(exported: Exported, robot: Robot, path: Path, provenance: Mapping[str, Any]) -> Contract:
+    """Write the graph with its contract."""
     tips = robot.kinematics.tip_position(robot.random_joint_position(np.random.default_rng(0), _RANGE_SAMPLES))
     trained_range = (_nested(tips.min(0).round(6)), _nested(tips.max(0).round(6)))
-    contract = contract_for(robot, trained_range, probe, provenance)
-    complete = onnx.ModelProto()
-    complete.CopyFrom(model)
-    complete.producer_name = "nnik_ros"
-    onnx.helper.set_model_props(complete, {METADATA_KEY: contract.to_json()})
+    contract = contract_for(robot, trained_range, exported.probe, provenance)
+    model = onnx.ModelProto()
+    model.CopyFrom(exported.model)
+    model.producer_name = "nnik_ros"
+    onnx.helper.set_model_props(model, {METADATA_KEY: contract.to_json()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(complete, path)
+    onnx.save(model, path)
     return contract
 
 

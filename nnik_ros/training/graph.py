@@ -236,8 +236,8 @@ def _slice(value: Value, keys: list[Any]) -> Value:
     if not cut:
         return value
     example = value.example[tuple(k if isinstance(k, slice) else slice(None) for k in keys)]
-    starts, ends = [start for _, (start, _, _) in cut], [stop for _, (_, stop, _) in cut]
-    extents = [value.graph.integers(numbers) for numbers in (starts, ends, [axis for axis, _ in cut])]
+    starts, ends, steps = zip(*(extent for _, extent in cut), strict=True)
+    extents = [value.graph.integers(numbers) for numbers in (starts, ends, [axis for axis, _ in cut], steps)]
     return value.graph.record("Slice", example, value, *extents)
 
 

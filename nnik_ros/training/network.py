@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nnik_ros.kinematics import Chains, KinematicParameters, build_chains
+from nnik_ros.kinematics import Chains, KinematicParameters, build_chains, forward_kinematics
 from nnik_ros.robot import Robot
 from nnik_ros.training.step import StepShape, step, step_shape
 
@@ -49,6 +49,11 @@ class StepNetwork(torch.nn.Module):
     def forward(self, q: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See `step`."""
         return step(torch, self.shape, self.chains, self._perceptrons, q, target)
+
+    def tip_position(self, q: torch.Tensor) -> torch.Tensor:
+        """q (batch, nq) [rad]; returns (batch, nt, 3) [m]."""
+        tips: torch.Tensor = forward_kinematics(torch, self.chains, q).tip_position
+        return tips
 
     def layers(self) -> Layers:
         """The present weights; the scaling of the features is folded into the first layer."""

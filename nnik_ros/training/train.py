@@ -21,9 +21,10 @@ import torch
 from numpy.typing import NDArray
 
 from nnik_ros.errors import NnikError
-from nnik_ros.evaluate import ROOT, evaluate, gate_table, measured, passes, provenance_fields, table
+from nnik_ros.evaluate import evaluate, gate_table, measured, passes, provenance_fields, table
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.export import export, write
 from nnik_ros.training.mirror import mirrored
@@ -91,22 +92,20 @@ def unrolled_loss(
     """Loss over all steps, and the last step's errors (batch, nt) [m]. The distance pays for tips that are stuck, the
     logarithm for the last micrometres."""
     losses = []
-    error = torch.empty(0)
+    square = torch.empty(0)
     for k in range(options.steps + 1):
-        q_next, tip = network(q, target)
+        q_next, tip = network(q, target) if k < options.steps else (q, network.tip_position(q))
         if k:
             square = ((tip - target) ** 2).sum(-1)
             relative = square / network.shape.reach**2
             distance = torch.sqrt(relative + _DISTANCE_FLOOR)
             losses.append(_DISTANCE_WEIGHT * distance.mean() + _LOG_WEIGHT * torch.log(relative + _LOG_FLOOR).mean())
-            error = square.detach().sqrt()
-        if k < options.steps:
-            q = q_next
+        q = q_next
     loss = torch.stack(losses).mean()
     if options.posture:
         home, width = _tensor(robot.home), _tensor(robot.upper - robot.lower)
         loss = loss + options.posture * (((q - home) / width) ** 2).mean()
-    return loss, error
+    return loss, square.detach().sqrt()
 
 
 def _tensor(array: Array) -> torch.Tensor:
@@ -140,13 +139,13 @@ def run(recipe: Recipe, path: Path, folder: Path, targets: int) -> bool:
     progress: list[Progress] = []
     layers = mirrored(recipe, robot) if recipe.mirror else _trained(recipe, robot, progress)
     provenance["training_seconds"] = round(time.monotonic() - start)
-    model = export(robot, layers)
-    write(model, robot, path, provenance)
+    exported = export(robot, layers)
+    write(exported, robot, path, provenance)
     evaluation = evaluate(robot, OnnxPolicy(path, robot), targets)
     values = measured(evaluation, recipe.gate)
     provenance["metrics"] = provenance_fields(values)
-    provenance["nodes"] = len(model.graph.node)
-    write(model, robot, path, provenance)
+    provenance["nodes"] = len(exported.model.graph.node)
+    write(exported, robot, path, provenance)
     report = f"{table(evaluation, recipe.gate)}\n{gate_table(recipe.gate, values)}\n"
     print(report)
     np.savez(folder / "weights.npz", layers.bias, *layers.weights)
@@ -175,7 +174,7 @@ def _commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    return subprocess.run(["git", *arguments], cwd=share_dir(), capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _plot(progress: list[Progress], path: Path) -> None:

@@ -1,0 +1,42 @@
+"""The table of models/README.md, from the contracts of the files: `python -m nnik_ros.training.models_table` writes it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from nnik_ros.onnx_policy import read_contract
+from nnik_ros.paths import share_dir
+
+_HEAD = """# Networks
+
+Each file carries its contract (robot, joints, limits, recipe, seed, commit, metrics) and refuses to run on another robot.
+The table is made from the contracts by `python -m nnik_ros.training.models_table`; every number is of held-out targets from
+random starts, the medians and shares of single tips for the network alone and the worst tip.
+
+| File | Robot | Recipe | Median error after 1 / 2 / 3 steps | Tips reached in 5 | All tips reached in 5 / 10, guarded | Nodes |
+|---|---|---|---|---|---|---|
+"""
+
+
+def table(folder: Path) -> str:
+    """The text of the README of `folder`."""
+    return _HEAD + "".join(_row(path) for path in sorted(folder.glob("*.onnx")))
+
+
+def _row(path: Path) -> str:
+    contract = read_contract(path)
+    facts = contract.provenance
+    metrics, gate = facts["metrics"], facts["gate"]
+    medians = " / ".join(f"{metrics[f'median_{k}'] * 1e3:.3g}" for k in (1, 2, 3))
+    guarded = " / ".join(f"{metrics[f'robots_fine_{k}'] * 100:.2f}" for k in (5, 10))
+    return (
+        f"| {path.name} | {contract.robot} | config/training/{facts['recipe']}.yaml | {medians} mm "
+        f"| {metrics['tips_fine'] * 100:.2f} % within {gate['fine'] * 1e3:g} mm | {guarded} % | {facts['nodes']} |\n"
+    )
+
+
+if __name__ == "__main__":
+    models = share_dir() / "models"
+    (models / "README.md").write_text(table(models), encoding="utf-8")
+    sys.exit(0)

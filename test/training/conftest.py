@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nnik_ros.paths import robot_file, share_dir, shipped
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training.network import StepNetwork
+
+TINY = """
+schema: 1
+name: tiny
+robot: {robot}
+model: tiny.onnx
+seed: 3
+network:
+  hidden: [16]
+training:
+  iterations: 40
+  batch: 64
+  learning_rate: 0.003
+gate: {{coarse: 0.1, fine: 0.01, median_1: {median}, median_2: 10, median_3: 10, tips_coarse: 0.3, tips_fine: 0.1,
+  robots_fine_5: 0.1, robots_fine_10: 0.1, stay: 1, beyond: 10}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", params=shipped(share_dir() / "config" / "robots", ".yaml"))
+def any_robot(request: pytest.FixtureRequest) -> Robot:
+    return load_robot(robot_file(request.param))
+
+
+@pytest.fixture(scope="session")
+def planar() -> Robot:
+    return load_robot(robot_file("planar_2r"))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def tiny_recipe(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a recipe that trains a planar arm within a second; text is appended, median is a key of its gate."""
+
+    def write(text: str = "", *, median: float = 10.0) -> Path:
+        path = tmp_path / "tiny.yaml"
+        path.write_text(TINY.format(robot=robot_file("planar_2r"), median=median) + text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def lively() -> Callable[[Robot], StepNetwork]:
+    """An untrained network with outputs large enough to matter."""
+
+    def make(robot: Robot) -> StepNetwork:
+        network = StepNetwork(robot, (16, 16), torch.Generator().manual_seed(5))
+        with torch.no_grad():
+            network.weights[-1].mul_(10.0)
+            for bias in network.biases[:-1]:
+                bias.normal_(generator=torch.Generator().manual_seed(6))
+        return network
+
+    return make

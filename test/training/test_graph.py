@@ -1,0 +1,58 @@
+"""The recorded graph gives what numpy gives for the same expression; onnx's reference runtime is the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+from nnik_ros.training.graph import Graph
+
+TABLE = np.array([[2, 0], [1, 3]])
+EXPRESSIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "gather": lambda xp, x: x[..., TABLE],
+    "gather with a new axis": lambda xp, x: x[..., TABLE[:, None]][..., None, :],
+    "integer and slices": lambda xp, x: x[:, 1, 1:3],
+    "stepped slice": lambda xp, x: x[..., ::2],
+    "new axes around": lambda xp, x: x[:, None, :, None] * x[:, :, None, :, None][:, 0, None],
+    "arithmetic from both sides": lambda xp, x: 2.0 - x / (1.5 + x * x) - 1.0 + 3.0 * x,
+    "array on the left": lambda xp, x: np.arange(4.0) + x,
+    "products": lambda xp, x: x @ np.eye(4, 3) @ np.ones((3, 4)),
+    "where": lambda xp, x: xp.where(xp.equal(xp.maximum(x, 0.1), x) if xp is np else xp.eq(xp.maximum(x, 0.1), x), 0.0, x),
+    "concatenation": lambda xp, x: xp.concatenate([x[..., 1:], x], -1),
+    "stack": lambda xp, x: xp.stack([x, x + 1.0], -2),
+    "swapped axes": lambda xp, x: xp.swapaxes(x, -1, -2),
+    "functions": lambda xp, x: xp.sin(x) + xp.cos(x) + xp.sqrt(x * x + 1.0) + xp.log(x * x + 1.0) + xp.minimum(x, 0.2),
+}
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_a_recorded_expression_equals_numpy(name: str) -> None:
+    rng = np.random.default_rng(3)
+    graph = Graph()
+    x = graph.input("x", rng.normal(size=(2, 3, 4)).astype(np.float32))
+    model = graph.model({"y": EXPRESSIONS[name](graph, x)}, "test")
+    given = rng.normal(size=(5, 3, 4)).astype(np.float32)  # another batch than the recorded one
+    (got,) = ReferenceEvaluator(model).run(None, {"x": given})
+    np.testing.assert_allclose(got, EXPRESSIONS[name](np, given), rtol=1e-5, atol=1e-6)
+
+
+def test_arithmetic_of_constants_and_unused_results_leave_no_nodes() -> None:
+    graph = Graph()
+    x = graph.input("x", np.ones((2, 3), dtype=np.float32))
+    constant = graph.sin(graph.asarray(np.ones(3))) * 2.0
+    graph.cos(x)
+    assert [node.op_type for node in graph.model({"y": x * constant}, "test").graph.node] == ["Mul"]
+
+
+def test_a_split_gives_the_pieces_in_order() -> None:
+    graph = Graph()
+    x = graph.input("x", np.zeros((2, 5), dtype=np.float32))
+    first, second = graph.split(x, [2, 3], -1)
+    model = graph.model({"a": first, "b": second}, "test")
+    given = np.arange(5.0, dtype=np.float32)[None]
+    a, b = ReferenceEvaluator(model).run(None, {"x": given})
+    assert a.tolist() == [[0, 1]] and b.tolist() == [[2, 3, 4]]

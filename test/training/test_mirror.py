@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnik_ros.errors import FileError
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import model_file, robot_file, share_dir
+from nnik_ros.robot import load_robot
+from nnik_ros.training.mirror import mirrored
+from nnik_ros.training.recipe import load_recipe
+
+JOINTS = np.where(np.isin(np.arange(16), (0, 4, 8)), -1.0, 1.0)
+AXES = np.array([1.0, -1.0, 1.0])
+RECIPE = share_dir() / "config" / "training" / "allegro_left.yaml"
+
+
+def test_the_left_hand_steps_as_the_mirrored_right_hand(rng: np.random.Generator) -> None:
+    right, left = (OnnxPolicy(model_file(f"allegro_{s}"), load_robot(robot_file(f"allegro_{s}"))) for s in ("right", "left"))
+    q = right.robot.random_joint_position(rng, 500)
+    target = right.kinematics.tip_position(right.robot.random_joint_position(rng, 500))
+    difference = np.abs(left.step(q * JOINTS, target * AXES) - right.step(q, target) * JOINTS).max(-1)
+    assert np.quantile(difference, 0.95) < 1e-5
+    assert difference.max() < 1e-2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('"joint_0.0", ', ""), "differ"),
+        (("axis: y", "axis: x"), "differ"),
+        (('"joint_0.0"', '"thumb"'), "thumb unknown"),
+    ],
+)
+def test_signs_that_do_not_mirror_the_robot_are_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    text = RECIPE.read_text().replace("../robots", str(RECIPE.parents[1] / "robots"))
+    text = text.replace("recipe: allegro_right.yaml", f"recipe: {RECIPE.with_name('allegro_right.yaml')}")
+    path = tmp_path / "left.yaml"
+    path.write_text(text.replace(*change))
+    recipe = load_recipe(path)
+    with pytest.raises(FileError, match=message):
+        mirrored(recipe, load_robot(recipe.robot))

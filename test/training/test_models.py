@@ -1,0 +1,32 @@
+"""Every shipped network: it belongs to its robot, and reaches its targets alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nnik_ros.evaluate import Gate
+from nnik_ros.onnx_policy import OnnxPolicy, read_contract
+from nnik_ros.paths import model_file, robot_file, share_dir, shipped
+from nnik_ros.robot import load_robot
+from nnik_ros.training.models_table import table
+
+MODELS = shipped(share_dir() / "models", ".onnx")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_shipped_network_reaches_held_out_targets_alone(name: str, rng: np.random.Generator) -> None:
+    robot = load_robot(robot_file(read_contract(model_file(name)).robot))
+    policy = OnnxPolicy(model_file(name), robot)
+    gate = Gate(**policy.contract.provenance["gate"])
+    q, goal = (robot.random_joint_position(rng, 1000) for _ in range(2))
+    target = robot.kinematics.tip_position(goal)
+    for _ in range(5):
+        q = policy.step(q, target)
+    error = np.linalg.norm(robot.kinematics.tip_position(q) - target, axis=-1)
+    assert (error <= gate.coarse).mean() > 0.99
+
+
+def test_the_table_of_networks_tells_what_their_contracts_tell() -> None:
+    folder = share_dir() / "models"
+    assert (folder / "README.md").read_text(encoding="utf-8") == table(folder)

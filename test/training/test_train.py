@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnik_ros.errors import FileError
+from nnik_ros.evaluate import main as evaluate_main
+from nnik_ros.onnx_policy import OnnxPolicy, read_contract
+from nnik_ros.paths import share_dir
+from nnik_ros.robot import Robot
+from nnik_ros.training.recipe import load_recipe
+from nnik_ros.training.train import main, sample, train
+
+Write = Callable[..., Path]
+RECIPES = sorted((share_dir() / "config" / "training").glob("*.yaml"))
+
+
+def test_one_command_trains_exports_and_evaluates(
+    tiny_recipe: Write, planar: Robot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tiny_recipe()
+    assert main([str(path), "--runs", str(tmp_path / "runs"), "--targets", "200"]) == 0
+    policy = OnnxPolicy(tmp_path / "tiny.onnx", planar)
+    facts = policy.contract.provenance
+    assert facts["recipe_text"] == path.read_text() and facts["seed"] == 3 and facts["metrics"]["robots_fine_10"] > 0.1
+    assert {p.name for p in (tmp_path / "runs" / "tiny").iterdir()} == {
+        "recipe.yaml", "evaluation.txt", "metrics.json", "weights.npz", "curve.png"
+    }  # fmt: skip
+    assert json.loads((tmp_path / "runs" / "tiny" / "metrics.json").read_text())["progress"]
+    capsys.readouterr()
+    assert evaluate_main([str(tmp_path / "tiny.onnx"), "--targets", "200"]) == 0
+    assert "robots_fine_10" in capsys.readouterr().out
+
+
+def test_a_missed_gate_is_the_exit_code_of_training_and_evaluation(tiny_recipe: Write, tmp_path: Path) -> None:
+    path = tiny_recipe(median=1e-6)
+    assert main([str(path), "--runs", str(tmp_path / "runs"), "--targets", "200"]) == 1
+    assert evaluate_main([str(tmp_path / "tiny.onnx"), "--targets", "200"]) == 1
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_recipe: Write, planar: Robot) -> None:
+    def weights(path: Path) -> list[float]:
+        *_, (_, network) = train(load_recipe(path), planar)
+        return np.concatenate([w.ravel() for w in network.layers().weights]).tolist()
+
+    path = tiny_recipe()
+    first = weights(path)
+    assert first == weights(path)
+    path.write_text(path.read_text().replace("seed: 3", "seed: 4"))
+    assert first != weights(path)
+
+
+def test_training_lowers_the_loss(tiny_recipe: Write, planar: Robot) -> None:
+    path = tiny_recipe()
+    path.write_text(path.read_text().replace("iterations: 40", "iterations: 1000"))
+    progress = [p for p, _ in train(load_recipe(path), planar)]
+    assert progress[-1].loss < progress[0].loss
+
+
+def test_shares_of_the_samples_are_those_of_the_recipe(tiny_recipe: Write, planar: Robot, rng: np.random.Generator) -> None:
+    path = tiny_recipe()
+    path.write_text(path.read_text().replace("batch: 64", "batch: 20000\n  near_share: 0.5\n  beyond_share: 0.3\n  hard_share: 0.25"))
+    options = load_recipe(path).training
+    assert options is not None
+    q, target, reachable = sample(planar, options, rng, (np.full((1, 2), 9.0), np.full((1, 1, 3), 9.0)))
+    drawn = (q == 9.0).all(1)
+    assert drawn.mean() == pytest.approx(0.25, abs=0.02)
+    assert (~reachable).mean() == pytest.approx(0.3 * 0.75, abs=0.02)
+    distance = np.linalg.norm(planar.kinematics.tip_position(q) - target, axis=-1)[:, 0]
+    assert (distance[reachable & ~drawn] < 0.5).mean() > 0.2
+    assert np.abs(q[~drawn]).max() <= np.pi
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("seed: 3", "seed: 3\nmomentum: 0.9"), "momentum: unknown key"),
+        (("batch: 64", "batch: 64\n  epochs: 3"), "training.epochs: unknown key"),
+        (("hidden: [16]", "hidden: [0]"), "network.hidden"),
+        (("seed: 3\n", ""), "seed: missing"),
+        (("stay: 1", "stay: -1"), "gate.stay"),
+        (("learning_rate: 0.003", "learning_rate: 0"), "training.learning_rate"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_by_key(tiny_recipe: Write, change: tuple[str, str], message: str) -> None:
+    path = tiny_recipe()
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(FileError, match=message):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_shipped_recipe_names_a_shipped_robot_and_its_model_carries_the_recipe(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem and recipe.robot.is_file()
+    assert read_contract(recipe.model).provenance["recipe_text"] == path.read_text()
