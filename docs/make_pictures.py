@@ -42,7 +42,9 @@ def main() -> int:
 @contextlib.contextmanager
 def running_demo() -> Iterator[str]:
     """The address of a demo's page."""
-    process = subprocess.Popen([sys.executable, "-m", "nnik_ros.nodes.demo"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nnik_ros.nodes.demo"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     try:
         for line in process.stdout:
@@ -60,7 +62,13 @@ def browser(width: int, height: int) -> Iterator[webdriver.Chrome]:
     """Headless Chromium that draws WebGL without a graphics card."""
     options = Options()
     options.binary_location = "/usr/bin/chromium"
-    for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", f"--window-size={width},{height}", *SOFTWARE_GL):
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--hide-scrollbars",
+        f"--window-size={width},{height}",
+        *SOFTWARE_GL,
+    ):
         options.add_argument(argument)
     driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
     try:

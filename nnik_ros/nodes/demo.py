@@ -34,11 +34,11 @@ _SHARE, _RATE_ERROR = 0.99, 0.01  # what the scripted run must reach
 _PROCESS_PRIORITY, _LOOP_PRIORITY = 20, 30
 
 
-class Failed(Exception):
+class DemoError(Exception):
     """The demo cannot go on; the message says why."""
 
 
-class Demo(Node):
+class Demo(Node):  # type: ignore[misc]
     """The demo's own ears and, in a scripted run, its mouth."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
@@ -79,10 +79,15 @@ def main(words: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     domain = arguments.domain or free_domain()
     with Processes(domain) as processes:
-        os.environ.update({name: processes.variables[name] for name in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOG_DIR")})
+        os.environ.update(
+            {
+                name: processes.variables[name]
+                for name in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOG_DIR")
+            }
+        )
         try:
             return _run(arguments, processes, stop)
-        except (NnikError, Failed) as error:
+        except (NnikError, DemoError) as error:
             print(f"demo: {error}", file=sys.stderr)
             return 1
         finally:
@@ -98,7 +103,9 @@ def _run(arguments: argparse.Namespace, processes: Processes, stop: threading.Ev
     executor.add_node(node)
     _wait_until_ready(node, executor, processes, stop)
     if not arguments.headless:
-        print(f"page: http://{arguments.host}:{_port_of_page(processes, arguments, stop)}   (ROS_DOMAIN_ID={os.environ['ROS_DOMAIN_ID']}, Ctrl-C ends)")
+        port = _port_of_page(processes, arguments, stop)
+        domain = os.environ["ROS_DOMAIN_ID"]
+        print(f"page: http://{arguments.host}:{port}   (ROS_DOMAIN_ID={domain}, Ctrl-C ends)", flush=True)
     seconds = arguments.seconds if arguments.seconds is not None else (20.0 if arguments.headless else math.inf)
     node.monitor.begin()
     _watch(node, executor, processes, stop, seconds)
@@ -121,7 +128,9 @@ def _start_processes(arguments: argparse.Namespace, processes: Processes) -> Non
         processes.start("web", "nnik_ros.nodes.web_node", page)
 
 
-def _wait_until_ready(node: Demo, executor: SingleThreadedExecutor, processes: Processes, stop: threading.Event) -> None:
+def _wait_until_ready(
+    node: Demo, executor: SingleThreadedExecutor, processes: Processes, stop: threading.Event
+) -> None:
     """Until the hand's joints and the controller's status and statistics are heard."""
     limit = time.monotonic() + _START_LIMIT
     heard = False
@@ -129,12 +138,12 @@ def _wait_until_ready(node: Demo, executor: SingleThreadedExecutor, processes: P
         executor.spin_once(timeout_sec=_STEP)
         heard = heard or node.measured() is not None
         if fallen := processes.fallen():
-            raise Failed(fallen)
+            raise DemoError(fallen)
         if stop.is_set():
             return
         if time.monotonic() > limit:
             what = node.monitor.status.message if heard else "the simulated hand publishes no joint states"
-            raise Failed(f"not ready after {_START_LIMIT:.0f} s: {what}\n{processes.log('controller')}")
+            raise DemoError(f"not ready after {_START_LIMIT:.0f} s: {what}\n{processes.log('controller')}")
 
 
 def _port_of_page(processes: Processes, arguments: argparse.Namespace, stop: threading.Event) -> int:
@@ -146,14 +155,16 @@ def _port_of_page(processes: Processes, arguments: argparse.Namespace, stop: thr
         if lines:
             return int(lines[-1].rsplit(":", 1)[1])
         if fallen := processes.fallen():
-            raise Failed(fallen)
+            raise DemoError(fallen)
         stop.wait(0.05)
     if stop.is_set():
         return int(arguments.port)
-    raise Failed(f"the page did not open within {_START_LIMIT:.0f} s:\n{processes.log('web')}")
+    raise DemoError(f"the page did not open within {_START_LIMIT:.0f} s:\n{processes.log('web')}")
 
 
-def _watch(node: Demo, executor: SingleThreadedExecutor, processes: Processes, stop: threading.Event, seconds: float) -> None:
+def _watch(
+    node: Demo, executor: SingleThreadedExecutor, processes: Processes, stop: threading.Event, seconds: float
+) -> None:
     """Show the live line, play the script; until `seconds` are over and the last target is judged."""
     live = LiveLine()
     begin = time.monotonic()
@@ -166,7 +177,7 @@ def _watch(node: Demo, executor: SingleThreadedExecutor, processes: Processes, s
                 continue
             next_look = now + _STEP
             if fallen := processes.fallen():
-                raise Failed(fallen)
+                raise DemoError(fallen)
             if node.script is not None:
                 q = node.measured()
                 if q is not None:
@@ -189,7 +200,7 @@ def _summary(node: Demo, arguments: argparse.Namespace, interrupted: bool) -> in
     p50, p95, largest = np.percentile(1e3 * error, (50, 95, 100)) if len(error) else (math.nan,) * 3
     print(f"targets sent     {len(error)}")
     print(f"reached          {100 * share:.1f} % (within {arguments.tolerance:g} mm; wanted {100 * _SHARE:.0f} %)")
-    print(f"final tip error  median {p50:.3f} mm, 95 % {p95:.3f} mm, largest {largest:.3f} mm (MuJoCo's kinematics of the measured joints)")
+    print(f"final tip error  median {p50:.3f} mm, 95 % {p95:.3f} mm, largest {largest:.3f} mm (measured, by MuJoCo)")
     print(f"loop rate        {record.rate:.2f} Hz (wanted {arguments.rate:g} within {100 * _RATE_ERROR:.0f} %)")
     print(f"missed periods   {record.missed}")
     passed = share >= _SHARE and held
@@ -198,17 +209,33 @@ def _summary(node: Demo, arguments: argparse.Namespace, interrupted: bool) -> in
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="run demo", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="run demo", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     add = parser.add_argument
-    add("--headless", action="store_true", help="no page: play reachable targets, print a summary, exit 0 only if the hand followed")
+    add(
+        "--headless",
+        action="store_true",
+        help="no page: play reachable targets, print a summary, exit 0 only if the hand followed",
+    )
     add("--play", action="store_true", help="play the targets with the page open")
     add("--seconds", type=float, help="end after this time; the default is 20 for a headless run, else never")
     add("--hand", choices=("right", "left"), default="right", help="which Allegro hand")
     add("--robot", help="another robot, by name or file, instead of the hand")
     add("--model", default="auto", help="network by name or file; auto: the robot's; none: damped least squares")
     add("--rate", type=float, default=333.0, help="rate of the control loop [Hz]")
-    add("--gain", type=float, default=4.0, help="closed_loop_gain of the controller, which takes the sag out of the weak drives [1/s]")
-    add("--tolerance", type=float, default=1.0, help="distance from the target that counts as reached in a scripted run [mm]")
+    add(
+        "--gain",
+        type=float,
+        default=4.0,
+        help="closed_loop_gain of the controller, which takes the sag out of the weak drives [1/s]",
+    )
+    add(
+        "--tolerance",
+        type=float,
+        default=1.0,
+        help="distance from the target that counts as reached in a scripted run [mm]",
+    )
     add("--seed", type=int, default=0, help="of the scripted targets")
     add("--host", default="127.0.0.1", help="address of the page; 0.0.0.0 opens it to the network")
     add("--port", type=int, default=8080, help="port of the page; the next free one when it is in use")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
@@ -24,7 +25,7 @@ class Verdict(NamedTuple):
     """error (n,) [m]: measured tip to target at the end of each target; reached (n,)."""
 
     error: Array
-    reached: Array
+    reached: NDArray[np.bool_]
 
 
 class Oracle:

@@ -36,14 +36,16 @@ _PANEL_PERIOD, _PLOT_PERIOD = 0.1, 0.15  # s
 _SERVICE_WAIT = 2.0  # s
 
 
-class WebNode(Node):
+class WebNode(Node):  # type: ignore[misc]
     """Draws in a timer of its executor. What people do arrives in the page's threads and takes `_lock`."""
 
     def __init__(self) -> None:
         super().__init__("web", automatically_declare_parameters_from_overrides=True)
         options = Parameters(self, WebOptions, fixed=lambda: True).options(WebOptions)
         self._robot, _ = load_named_robot(options.robot)
-        self._presets = {preset.name: preset for preset in load_presets(share_dir() / "config" / "presets", self._robot)}
+        self._presets = {
+            preset.name: preset for preset in load_presets(share_dir() / "config" / "presets", self._robot)
+        }
         self._lock = threading.Lock()
         self._note, self._note_until = "", 0.0
         self._status, self._loop = no_status(self._robot.tip_names), NO_LOOP
@@ -67,14 +69,19 @@ class WebNode(Node):
         depth = self._driver.state.depth if self._driver.other_joints else 1
         self._states = Inbox(self, JointState, self._driver.topic(self._driver.state, namespace), newest(depth))
         self._commands: Inbox[Any] = Inbox(self, kind, self._driver.topic(self._driver.command, namespace), newest(1))
-        self._target_publishers = [self.create_publisher(PoseStamped, f"{tip}/target_pose", 1) for tip in robot.tip_names]
+        self._target_publishers = [
+            self.create_publisher(PoseStamped, f"{tip}/target_pose", 1) for tip in robot.tip_names
+        ]
         for tip, name in enumerate(robot.tip_names):
-            self.create_subscription(PoseStamped, f"{name}/target_pose", functools.partial(self._heard_one, tip), newest(5))
+            self.create_subscription(
+                PoseStamped, f"{name}/target_pose", functools.partial(self._heard_one, tip), newest(5)
+            )
         self.create_subscription(PoseArray, "target_poses", self._heard_all, newest(5))
         self.create_subscription(DiagnosticStatus, "status", self._take_status, newest(1))
         self.create_subscription(DiagnosticArray, "diagnostics", self._take_diagnostics, newest(5))
         self._triggers = {
-            name: self.create_client(Trigger, f"{options.controller}/{name.lower()}") for name in ("Start", "Pause", "Reset", "Home")
+            name: self.create_client(Trigger, f"{options.controller}/{name.lower()}")
+            for name in ("Start", "Pause", "Reset", "Home")
         }
         self._enablers = [self.create_client(SetBool, f"{tip}/enable") for tip in robot.tip_names]
 

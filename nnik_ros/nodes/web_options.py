@@ -13,8 +13,14 @@ class WebOptions:
 
     robot: str = option("allegro_right", "Robot: a shipped name or the path of a YAML file.", live=False)
     driver: str = option("simulated", "Driver profile whose joint states and commands are drawn.", live=False)
-    driver_namespace: str = option("", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False)
+    driver_namespace: str = option(
+        "", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False
+    )
     controller: str = option("controller", "Name of the controller node whose services the buttons call.", live=False)
     host: str = option("127.0.0.1", "Address that the page listens on; 0.0.0.0 opens it to the network.", live=False)
-    port: int = option(8080, "Port of the page; the next free one is taken when it is in use.", low=1, high=65535, live=False)
-    frame_rate: float = option(30.0, "Rate at which the drawing follows the robot.", unit="Hz", low=1.0, high=60.0, live=False)
+    port: int = option(
+        8080, "Port of the page; the next free one is taken when it is in use.", low=1, high=65535, live=False
+    )
+    frame_rate: float = option(
+        30.0, "Rate at which the drawing follows the robot.", unit="Hz", low=1.0, high=60.0, live=False
+    )

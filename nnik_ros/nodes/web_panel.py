@@ -33,11 +33,15 @@ class Actions(NamedTuple):
 class Panel:
     """Built once for all viewers; every setter is cheap when nothing has changed."""
 
-    def __init__(self, server: viser.ViserServer, title: str, tips: Sequence[str], presets: Sequence[str], actions: Actions) -> None:
+    def __init__(
+        self, server: viser.ViserServer, title: str, tips: Sequence[str], presets: Sequence[str], actions: Actions
+    ) -> None:
         self._tips = tuple(tips)
         self._shown: dict[str, str] = {}
         gui = server.gui
-        server.gui.configure_theme(control_layout="fixed", control_width="large", dark_mode=False, show_logo=False, show_share_button=False)
+        server.gui.configure_theme(
+            control_layout="fixed", control_width="large", dark_mode=False, show_logo=False, show_share_button=False
+        )
         self._state = gui.add_html("")
         self._title = title
         services = gui.add_button_group("Control", SERVICES)
@@ -51,12 +55,22 @@ class Panel:
         for switch in self._switches:
             switch.on_update(lambda event: actions.enable([s.value for s in self._switches]) if event.client else None)
         with gui.add_folder("Plots"):
-            self._error = _Plot(gui, "tip error [mm], measured", tips, [tip_color(i) for i in range(len(tips))], logarithmic=True)
+            self._error = _Plot(
+                gui, "tip error [mm], measured", tips, [tip_color(i) for i in range(len(tips))], logarithmic=True
+            )
             self._period = _Plot(
-                gui, "control period [ms]", ("p50", "p99", "max"), ((60, 130, 220), (240, 160, 40), (220, 70, 60)), logarithmic=False
+                gui,
+                "control period [ms]",
+                ("p50", "p99", "max"),
+                ((60, 130, 220), (240, 160, 40), (220, 70, 60)),
+                logarithmic=False,
             )
         with gui.add_folder("View", expand_by_default=False):
-            for label, show in (("commanded ghost", actions.show_ghost), ("trails", actions.show_trails), ("targets", actions.show_targets)):
+            for label, show in (
+                ("commanded ghost", actions.show_ghost),
+                ("trails", actions.show_trails),
+                ("targets", actions.show_targets),
+            ):
                 _switch(gui, label, show)
 
     def show_status(self, status: HandStatus, loop: LoopStatus, note: str) -> None:
@@ -89,7 +103,8 @@ class _Plot:
         self._rows: deque[Any] = deque(maxlen=_HISTORY)
         self._n = len(labels)
         series = [uplot.Series(label="s")] + [
-            uplot.Series(label=label, stroke=f"rgb{color}", width=1.5) for label, color in zip(labels, colors, strict=True)
+            uplot.Series(label=label, stroke=f"rgb{color}", width=1.5)
+            for label, color in zip(labels, colors, strict=True)
         ]
         scales = {"x": uplot.Scale(time=False), "y": uplot.Scale(distr=3, log=10) if logarithmic else uplot.Scale()}
         empty = tuple(np.array([0.0, 1.0]) for _ in series)
@@ -126,11 +141,15 @@ def _table_html(status: HandStatus) -> str:
     right = 'style="padding:0.15em 0.3em;text-align:right;font-variant-numeric:tabular-nums"'
     rows = [
         f'<tr><td {cell}><span style="color:rgb{tip_color(i)}">&#9679;</span> {html.escape(tip.name)}</td>'
-        f"<td {cell}>{_badge(tip.state)}</td><td {right}>{_millimetres(tip.error)}</td><td {right}>{_millimetres(tip.measured_error)}</td></tr>"
+        f"<td {cell}>{_badge(tip.state)}</td><td {right}>{_millimetres(tip.error)}</td>"
+        f"<td {right}>{_millimetres(tip.measured_error)}</td></tr>"
         for i, tip in enumerate(status.tips)
     ]
-    head = f'<tr style="color:#888"><td {cell}>finger</td><td {cell}>state</td><td {right}>commanded</td><td {right}>measured</td></tr>'
-    return f'<div style="padding:0 0.7em;font-size:0.85em"><table style="width:100%;border-collapse:collapse">{head}{"".join(rows)}</table></div>'
+    names = f"<td {cell}>finger</td><td {cell}>state</td><td {right}>commanded</td><td {right}>measured</td>"
+    table = (
+        f'<table style="width:100%;border-collapse:collapse"><tr style="color:#888">{names}</tr>{"".join(rows)}</table>'
+    )
+    return f'<div style="padding:0 0.7em;font-size:0.85em">{table}</div>'
 
 
 def _badge(state: str) -> str:

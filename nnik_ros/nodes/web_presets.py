@@ -60,5 +60,7 @@ def _joint_position(row: object, where: str, robot: Robot, problems: Problems) -
         return robot.home
     q = np.array(row, dtype=np.float64)
     for i in np.flatnonzero(~((q >= robot.lower) & (q <= robot.upper))):
-        problems.add(f"{where}: {robot.joint_names[i]} is {q[i]:g}, must be within [{robot.lower[i]:g}, {robot.upper[i]:g}] rad")
+        problems.add(
+            f"{where}: {robot.joint_names[i]} is {q[i]:g}, must be within [{robot.lower[i]:g}, {robot.upper[i]:g}] rad"
+        )
     return q

@@ -13,22 +13,31 @@ from nnik_ros.robot import Robot
 from nnik_ros.urdf import FIXED, Joint, Shape
 
 Color = tuple[int, int, int]
-TIP_COLORS: tuple[Color, ...] = ((230, 85, 60), (45, 140, 235), (240, 170, 30), (150, 90, 220), (30, 170, 130), (200, 80, 150))
+TIP_COLORS: tuple[Color, ...] = (
+    (230, 85, 60),
+    (45, 140, 235),
+    (240, 170, 30),
+    (150, 90, 220),
+    (30, 170, 130),
+    (200, 80, 150),
+)
 GHOST_COLOR: Color = (60, 130, 255)
 _GREY: Color = (150, 152, 156)
 # a ghost slightly thinner than the body hides in it until the two differ, instead of flickering on its surface
 _GHOST_OPACITY, _GHOST_THINNER = 0.3, 0.003  # thinner: share of the workspace's radius
 _TRAIL_LENGTH = 45
+_CAMERA_DISTANCE = 1.45  # in radii of the workspace
 
 
 class View(NamedTuple):
     """What the page needs to know of a robot's workspace: centre (3,) and radius [m] of the ball that its tips roam, and
-    the camera's direction from the centre (3,) and its up vector (3,)."""
+    the camera's direction from the centre (3,), its distance [m] and its up vector (3,)."""
 
     center: Array
     radius: float
     direction: Array
     up: Array
+    distance: float
 
 
 def tip_color(tip: int) -> Color:
@@ -49,7 +58,8 @@ def workspace_view(robot: Robot) -> View:
     else:
         direction, up = np.array([1.0, 0.62, 0.32]), np.array([0.0, 0.0, 1.0])
     center = 0.5 * (low + high)
-    return View(center, 0.5 * float(np.linalg.norm(extent)), direction / np.linalg.norm(direction), up)
+    radius = 0.5 * float(np.linalg.norm(extent))
+    return View(center, radius, direction / np.linalg.norm(direction), up, _CAMERA_DISTANCE * radius)
 
 
 class RobotScene:
@@ -99,7 +109,9 @@ class _Body:
             if abs(q[i] - self._shown[i]) < 1e-4:
                 continue
             handle, joint = self._joints[name]
-            handle.wxyz = quat_wxyz_from_rotation(joint.T_parent_joint[:3, :3] @ rotation_about_axis(joint.axis, float(q[i])))
+            handle.wxyz = quat_wxyz_from_rotation(
+                joint.T_parent_joint[:3, :3] @ rotation_about_axis(joint.axis, float(q[i]))
+            )
             self._shown[i] = q[i]
 
     def _add_link(self, link: str, path: str) -> None:
@@ -173,11 +185,11 @@ def _set_stage(server: viser.ViserServer, view: View) -> None:
     if abs(float(view.direction[along])) < 0.9 and not np.any(view.direction == 1.0):
         floor = view.center - 1.0 * view.radius * view.up
         server.scene.add_grid(
-            "/floor", 6 * view.radius, 6 * view.radius, plane=("yz", "xz", "xy")[along], position=floor, cell_size=0.2 * view.radius,
-            section_size=view.radius, cell_color=(226, 229, 234), section_color=(208, 213, 220), shadow_opacity=0.0,
+            "/floor", 6 * view.radius, 6 * view.radius, plane=("yz", "xz", "xy")[along], position=floor,
+            cell_size=0.2 * view.radius, section_size=view.radius, cell_color=(226, 229, 234), section_color=(208, 213, 220), shadow_opacity=0.0,
         )  # fmt: skip
     camera = server.initial_camera
     camera.look_at = tuple(view.center)
-    camera.position = tuple(view.center + 1.45 * view.radius * view.direction)
+    camera.position = tuple(view.center + view.distance * view.direction)
     camera.up = tuple(view.up)
     camera.near, camera.far = 0.01 * view.radius, 100.0 * view.radius

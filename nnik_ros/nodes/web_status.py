@@ -55,7 +55,9 @@ class LoopStatus(NamedTuple):
 
 def no_status(tips: Sequence[str]) -> HandStatus:
     """What is known before the first message."""
-    return HandStatus("", "no controller was heard yet", tuple(TipStatus(name, "", math.nan, math.nan, "") for name in tips))
+    return HandStatus(
+        "", "no controller was heard yet", tuple(TipStatus(name, "", math.nan, math.nan, "") for name in tips)
+    )
 
 
 _NO_SPREAD = Spread(math.nan, math.nan, math.nan)

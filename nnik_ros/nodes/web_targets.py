@@ -20,7 +20,9 @@ class TargetHandles:
     somebody's hand is left alone by `place`, so that viewers and scripts do not tear at it.
     """
 
-    def __init__(self, server: viser.ViserServer, robot: Robot, view: View, on_drag: Callable[[int, Array], None]) -> None:
+    def __init__(
+        self, server: viser.ViserServer, robot: Robot, view: View, on_drag: Callable[[int, Array], None]
+    ) -> None:
         self._on_drag = on_drag
         self._grabbed: dict[int, int] = {}  # tip: client that holds it
         self._offset = np.zeros((robot.nt, 3))  # from the grabbed point to the ball's centre
@@ -53,11 +55,21 @@ class TargetHandles:
 
     def _add(self, server: viser.ViserServer, tip: int, path: str, name: str, view: View) -> None:
         gizmo = server.scene.add_transform_controls(
-            path, scale=0.17 * view.radius, line_width=2.0, disable_rotations=True, disable_sliders=True, depth_test=False, opacity=0.75
+            path,
+            scale=0.17 * view.radius,
+            line_width=2.0,
+            disable_rotations=True,
+            disable_sliders=True,
+            depth_test=False,
+            opacity=0.75,
         )
         ball = server.scene.add_icosphere(f"{path}/ball", radius=0.055 * view.radius, opacity=0.8, cast_shadow=False)
         server.scene.add_label(
-            f"{path}/name", name, position=(0.0, 0.0, 0.085 * view.radius), anchor="bottom-center", font_screen_scale=0.9
+            f"{path}/name",
+            name,
+            position=(0.0, 0.0, 0.085 * view.radius),
+            anchor="bottom-center",
+            font_screen_scale=0.9,
         )
         self._gizmos.append(gizmo)
         self._balls.append(ball)
