@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -60,15 +61,22 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             raise InputError("controller: not started, for the reason above")
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        options = self._settings.options(NodeOptions)
         try:
-            loaded = load(options)
+            self._configure(self._settings.options(NodeOptions))
         except NnikError as error:
             self.get_logger().error(str(error))
             return FAILURE
+        except Exception:  # rclpy would swallow it, and nobody would learn why the node did not start
+            self.get_logger().error(f"internal error:\n{traceback.format_exc()}")
+            return FAILURE
+        return SUCCESS
+
+    def _configure(self, options: NodeOptions) -> None:
+        loaded = load(options)
         self._session = Session(self, loaded, options, self._settings.options(ControllerOptions))
         self._create_entities(options, self._session)
-        solver = "damped least squares" if loaded.policy is None else f"network '{options.model}'"
+        network = loaded.robot.name if options.model == AUTO_MODEL else options.model
+        solver = "damped least squares" if loaded.policy is None else f"network '{network}'"
         if loaded.policy is None and options.model == AUTO_MODEL:
             self.get_logger().warning(
                 f"no network is shipped for robot '{loaded.robot.name}': damped least squares moves it"
@@ -77,7 +85,6 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             f"{loaded.robot.name} with {solver}; driver {loaded.driver.name}: "
             f"states from {self._session.state_topic}, commands to {self._session.command_topic}"
         )
-        return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         assert self._session is not None

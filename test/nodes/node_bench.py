@@ -58,6 +58,10 @@ class NodeProcess:
         return "".join(self._lines)
 
     @property
+    def number(self) -> int:
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._process.poll() is None
 
@@ -329,7 +333,14 @@ class Lab:
         """A controller that follows with damped least squares, and a perfect hand that stands at home."""
         station = self.station()
         hand = PerfectHand(station, self.robot, load_driver(driver_file(driver)), self.robot.home, names)
-        settings = {"model": "none", "driver": driver, "start_paused": False, "status_rate": 50, **parameters}
+        settings = {
+            "model": "none",
+            "driver": driver,
+            "start_paused": False,
+            "status_rate": 50,
+            "rate": 100,
+            **parameters,
+        }
         return Bench(station, self.robot, hand, self.start("controller_node", station.namespace, **settings))
 
     def close(self) -> None:

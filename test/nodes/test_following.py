@@ -96,7 +96,7 @@ def test_a_target_in_the_frame_of_a_moved_link_is_taken_to_the_base_frame(lab, r
 
 
 def test_diagnostics_tell_period_and_receivers(lab):
-    bench = lab.bench()
+    bench = lab.bench(rate=333)
     arrays = bench.station.listen(DiagnosticArray, "diagnostics")
     wait_for(lambda: len(arrays) >= 2, "two diagnostics", bench.process)
     loop = diagnostics_of(arrays, "loop")

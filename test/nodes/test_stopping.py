@@ -47,8 +47,7 @@ def test_pause_and_resume_in_the_middle_of_a_motion_have_no_bump(lab: Lab) -> No
     wait_for(lambda: len(bench.hand.commands) > count, "commands after the pause", bench.process)
     assert np.abs(bench.hand.commands[count] - rest).max() < 0.005
     bench.reach(far_goal(bench))
-    fastest = bench.robot.velocity.max() / 333.0
-    assert largest_jump(bench) < 10 * fastest  # messages may be lost; a bump from the far goal would be 0.6 rad
+    assert largest_jump(bench) < 0.2  # some messages may be lost; a bump to the goal would be larger
 
 
 def test_a_hand_that_was_moved_while_paused_is_not_pulled_back(lab: Lab) -> None:
