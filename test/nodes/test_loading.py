@@ -67,7 +67,11 @@ def test_a_calibration_that_is_missing_is_refused(lab: Lab) -> None:
 def test_the_diagnostics_tell_what_the_loop_was_permitted(lab: Lab) -> None:
     bench = lab.bench(realtime_priority=10, lock_memory=True)
     arrays = bench.station.listen(DiagnosticArray, "diagnostics")
-    wait_for(lambda: arrays, "diagnostics", bench.process)
+
+    def told() -> bool:
+        return bool(arrays) and any("SCHED_FIFO" in value for value in diagnostics_of(arrays, "loop").values())
+
+    wait_for(told, "the outcome of the request", bench.process)
     values = diagnostics_of(arrays, "loop")
     threads = [int(name) for name in os.listdir(f"/proc/{bench.process.number}/task")]
     priorities = {os.sched_getparam(t).sched_priority for t in threads if os.sched_getscheduler(t) == os.SCHED_FIFO}
