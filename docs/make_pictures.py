@@ -28,7 +28,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with running_demo() as address, browser(1280, 860) as page:
         page.get(address)
-        wait = WebDriverWait(page, 90)
+        wait = WebDriverWait(page, 180)
         wait.until(lambda page: page.find_elements(By.TAG_NAME, "canvas"))
         wait.until(lambda page: "finger" in page.find_element(By.TAG_NAME, "body").text)
         dismiss_notice(page)

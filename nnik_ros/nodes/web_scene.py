@@ -182,11 +182,12 @@ def _set_stage(server: viser.ViserServer, view: View) -> None:
     server.scene.set_up_direction(tuple(view.up))
     server.scene.configure_default_lights(True, cast_shadow=False)
     along = int(np.argmax(np.abs(view.up)))
-    if abs(float(view.direction[along])) < 0.9 and not np.any(view.direction == 1.0):
+    if not np.any(view.direction == 1.0):  # a floor seen from the side; a flat workspace has none
         floor = view.center - 1.0 * view.radius * view.up
         server.scene.add_grid(
             "/floor", 6 * view.radius, 6 * view.radius, plane=("yz", "xz", "xy")[along], position=floor,
-            cell_size=0.2 * view.radius, section_size=view.radius, cell_color=(226, 229, 234), section_color=(208, 213, 220), shadow_opacity=0.0,
+            cell_size=0.2 * view.radius, section_size=view.radius, cell_color=(226, 229, 234),
+            section_color=(208, 213, 220), shadow_opacity=0.0,
         )  # fmt: skip
     camera = server.initial_camera
     camera.look_at = tuple(view.center)
