@@ -1,0 +1,95 @@
+"""What this package promises, judged by the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from benchmarks.own import CONTROLLER, GUARDED
+
+SOLVES = 0.999  # share of hands from which on a peer counts as one that solves
+
+
+class Verdict(NamedTuple):
+    """passed None: not measured in this run."""
+
+    criterion: str
+    measured: str
+    passed: bool | None
+
+
+def judge(results: Mapping[str, Any]) -> list[Verdict]:
+    """All criteria in order."""
+    return [*_static(results), *_tick(results), *_beyond(results), *_node(results), *_batch(results)]
+
+
+def fastest_peer(results: Mapping[str, Any]) -> tuple[str, float] | None:
+    """The fastest peer [us] of those that solve from random starts."""
+    ours = {solver["name"] for solver in results["solvers"] if solver["ours"]}
+    times = {
+        name: score["fine_p50_us"]
+        for name, score in results["static"]["random"].items()
+        if name not in ours and score["share_fine"] >= SOLVES
+    }
+    return min(times.items(), key=lambda item: item[1]) if times else None
+
+
+def _static(results: Mapping[str, Any]) -> Iterator[Verdict]:
+    steps = results["steps"].get(GUARDED)
+    for k, share in ((10, 0.9999), (5, 0.999)):
+        criterion = f"random starts: at least {share:.2%} of hands within 0.1 mm in at most {k} guarded steps"
+        value = steps[f"share_{k}"] if steps else None
+        measured = f"{value:.3%} of {steps['hands']:.0f}" if steps else "no network"
+        yield Verdict(criterion, measured, value >= share if value is not None else None)
+    criterion = f"random starts: median time below that of every peer that solves {SOLVES:.1%}"
+    own, peer = results["static"]["random"].get(GUARDED), fastest_peer(results)
+    if not own or not peer:
+        yield Verdict(criterion, "no network" if not own else "no such peer in this run", None)
+        return
+    yield Verdict(
+        criterion, f"{own['fine_p50_us']:.0f} us, {peer[0]} {peer[1]:.0f} us", own["fine_p50_us"] < peer[1]
+    )
+
+
+def _tick(results: Mapping[str, Any]) -> Iterator[Verdict]:
+    criterion = "one controller tick costs at most a quarter of one step of pink or mink"
+    smooth = results["tracking"]["smooth"]
+    steps = {name: smooth[name]["tick_p50_us"] for name in ("pink", "mink") if name in smooth}
+    if CONTROLLER not in smooth or not steps:
+        yield Verdict(criterion, "not in this run", None)
+        return
+    tick = smooth[CONTROLLER]["tick_p50_us"]
+    measured = f"{tick:.0f} us, " + ", ".join(f"{name} {value:.0f} us ({tick / value:.2f})" for name, value in steps.items())
+    yield Verdict(criterion, measured, tick <= 0.25 * min(steps.values()))
+
+
+def _beyond(results: Mapping[str, Any]) -> Iterator[Verdict]:
+    score = results["tracking"]["beyond"].get(CONTROLLER, {})
+    limit = results["velocity_limit"]
+    for criterion, key, allowed, unit in (
+        ("out of reach: p99 beyond the closest reachable point at most 0.5 mm", "excess_p99_mm", 0.5, "mm"),
+        ("out of reach: joint speed within its limit", "speed_max", limit * (1 + 1e-9), "rad/s"),
+        ("out of reach: the tick costs at most 1.25 times the tick within reach", "cost_growth", 1.25, "times"),
+    ):
+        value = score.get(key)
+        yield Verdict(criterion, "not in this run" if value is None else f"{value:.3f} {unit}",
+                      None if value is None else value <= allowed)  # fmt: skip
+
+
+def _node(results: Mapping[str, Any]) -> Iterator[Verdict]:
+    node = results.get("node")
+    for what, key in (("latency", "latency_p99_us"), ("jitter", "jitter_p99_us")):
+        criterion = f"node: {what} (p99) at most 1.25 times that of the bare relay"
+        if not node:
+            yield Verdict(criterion, "not measured: ./run bench-node", None)
+            continue
+        for rate, rows in node["rates"].items():
+            own, floor = rows["controller"][key], rows["relay"][key]
+            yield Verdict(f"{criterion}, {rate} Hz", f"{own:.0f} us, relay {floor:.0f} us", own <= 1.25 * floor)
+
+
+def _batch(results: Mapping[str, Any]) -> Iterator[Verdict]:
+    criterion = "256 hands in one call cost at most 10 us per hand and step"
+    costs = results["batch"].get(GUARDED)
+    value = costs["256"] if costs else None
+    yield Verdict(criterion, f"{value:.1f} us" if value is not None else "no network", value <= 10.0 if value is not None else None)

@@ -1,0 +1,189 @@
+"""`python -m benchmarks.bench [--quick]`: every solver on every workload, one table, and whether this package keeps its word."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import measure, own, peers, report, scores, workloads
+from benchmarks.acceptance import judge
+from benchmarks.measure import FULL, QUICK, Effort
+from benchmarks.plain_urdf import plain_urdf
+from benchmarks.solver import Absent, Scene, Solver
+from nnik_ros.paths import robot_file
+from nnik_ros.robot import load_robot
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "runs" / "bench"
+SIZES = (1, 4, 16, 64, 256)
+SEED = 20_270_101
+_STEPS = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="bench", description="This package side by side with other solvers.")
+    parser.add_argument("--quick", action="store_true", help="a small sample, in less than a minute")
+    parser.add_argument("--robot", default="allegro_right", help="a shipped robot")
+    parser.add_argument("--model", type=Path, help="network file (default: the robot's of models/)")
+    parser.add_argument("--only", nargs="*", help="only the solvers whose names contain one of these words")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmark.md and its plots from this run")
+    options = parser.parse_args(arguments)
+    effort = QUICK if options.quick else FULL
+    model = options.model or ROOT / "models" / f"{options.robot}.onnx"
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        results = run(options.robot, model, effort, Path(folder), options.only or [])
+    results["header"]["minutes"] = round((time.monotonic() - begin) / 60, 2)
+    results["node"] = _node_results()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    file = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}{'-quick' if options.quick else ''}.json"
+    file.write_text(json.dumps(results, indent=1))
+    print(report.text(results))
+    print(f"raw results: {file.relative_to(ROOT)}; {results['header']['minutes']} min")
+    if options.write:
+        report.write_page(results, ROOT / "docs")
+    return 0 if all(row.passed for row in judge(results) if row.passed is not None) else 1
+
+
+def run(robot_name: str, model: Path, effort: Effort, folder: Path, only: Sequence[str]) -> dict[str, Any]:
+    """Everything but the node; the dictionary that is kept as JSON."""
+    robot = load_robot(robot_file(robot_name))
+    rng = np.random.default_rng(SEED)
+    scene = _scene(robot, robot.kinematics, folder / "hand.urdf")
+    built = workloads.calibrated(robot.kinematics, rng)
+    solvers, absent = _load(scene, model, only)
+    results: dict[str, Any] = {
+        "header": _header(effort, robot_name),
+        "solvers": [{"name": s.name, "version": s.version, "settings": s.settings, "ours": s.ours} for s in solvers],
+        "absent": [[item.name, item.why] for item in absent],
+    }
+    results["velocity_limit"] = float(robot.velocity.max())
+    results["static"] = _static(scene, solvers, effort, rng)
+    results["steps"], results["batch"] = _batched(scene, model, effort, rng)
+    results["tracking"] = _tracking(scene, solvers, effort, rng)
+    other = _scene(robot, built, folder / "calibrated.urdf")
+    results["calibrated"] = _calibrated(other, _load(other, model, only)[0], model, effort, rng)
+    results["header"]["load_after"] = os.getloadavg()[0]
+    return results
+
+
+def _load(scene: Scene, model: Path, only: Sequence[str]) -> tuple[list[Solver], list[Absent]]:
+    ours, missing = own.load_own(scene, model, _package_version())
+    others, absent = peers.load_peers(scene)
+    chosen = [s for s in (*ours, *others) if not only or any(word in s.name for word in only)]
+    return chosen, [*missing, *absent]
+
+
+def _scene(robot: Any, kinematics: Any, urdf: Path) -> Scene:
+    urdf.write_text(plain_urdf(robot, kinematics))
+    return Scene(robot, kinematics, str(urdf))
+
+
+def _static(scene: Scene, solvers: Sequence[Solver], effort: Effort, rng: np.random.Generator) -> dict[str, Any]:
+    taking_part = [s for s in solvers if s.solve is not None]
+    problems = workloads.static_problems(scene.robot, scene.kinematics, rng, effort.hands)
+    return {
+        start: _each(measure.static(scene, taking_part, problem, effort), scores.static_score)
+        for start, problem in problems.items()
+    }
+
+
+def _batched(scene: Scene, model: Path, effort: Effort, rng: np.random.Generator) -> tuple[Any, Any]:
+    policies, _ = own.load_policies(scene, model)
+    many = workloads.static_problems(scene.robot, scene.kinematics, rng, effort.many_hands)["random"]
+    steps = {
+        name: scores.steps_score(measure.steps_needed(scene.robot, policy, many, _STEPS))
+        for name, policy in policies.items()
+    }
+    costs = measure.batch(policies, many, SIZES, max(10, 4 * effort.repeats))
+    batch = {
+        name: dict(zip(map(str, SIZES), (np.median(cost, axis=1) * 1e6).tolist(), strict=True))
+        for name, cost in costs.items()
+    }
+    return steps, batch
+
+
+def _tracking(scene: Scene, solvers: Sequence[Solver], effort: Effort, rng: np.random.Generator) -> dict[str, Any]:
+    paths = {
+        "smooth": workloads.smooth_path(scene.robot, rng, effort.ticks),
+        "singular": workloads.singular_path(scene.robot, rng, effort.ticks),
+        "beyond": workloads.beyond_path(scene.robot, rng, effort.ticks),
+    }
+    tracking: dict[str, Any] = {}
+    for name, path in paths.items():
+        runs = measure.track([s for s in solvers if s.track is not None], path, effort)
+        tracking[name] = _each(runs, lambda run: scores.track_score(scene.robot, scene.kinematics, run))
+        if name == "beyond":
+            for solver, run in runs.items():
+                tracking[name][solver].update(_beyond(scene, run, effort.oracle_every, rng))
+    return tracking
+
+
+def _beyond(scene: Scene, run: measure.TrackRun, every: int, rng: np.random.Generator) -> scores.Score:
+    closest = workloads.closest_distance(scene.robot, run.reference[::every], rng)
+    return scores.beyond_score(scene.kinematics, run, closest, every)
+
+
+def _calibrated(
+    scene: Scene, solvers: Sequence[Solver], model: Path, effort: Effort, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Random starts on the hand as built, every solver with its geometry; and the network steps that it takes."""
+    small = effort._replace(repeats=1, hands=effort.hands // 2)
+    policies, _ = own.load_policies(scene, model)
+    many = workloads.static_problems(scene.robot, scene.kinematics, rng, effort.many_hands // 5)["random"]
+    return {
+        "static": _static(scene, solvers, small, rng)["random"],
+        "steps": {
+            name: scores.steps_score(measure.steps_needed(scene.robot, policy, many, _STEPS))
+            for name, policy in policies.items()
+        },
+    }
+
+
+def _each(runs: dict[str, Any], score: Callable[[Any], scores.Score]) -> dict[str, scores.Score]:
+    return {name: score(run) for name, run in runs.items()}
+
+
+def _header(effort: Effort, robot: str) -> dict[str, Any]:
+    cpu = next(
+        (line.split(":")[1].strip() for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")),
+        platform.processor(),
+    )
+    return {
+        "date": time.strftime("%Y-%m-%d"), "cpu": cpu, "cores": os.cpu_count(), "load_before": os.getloadavg()[0],
+        "python": platform.python_version(), "numpy": np.__version__, "onnxruntime": version("onnxruntime"),
+        "robot": robot, **effort._asdict(),
+    }  # fmt: skip
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def _package_version() -> str:
+    lines = _lines(ROOT / "package.xml")
+    return next((line.split(">")[1].split("<")[0] for line in lines if "<version>" in line), "development")
+
+
+def _node_results() -> dict[str, Any] | None:
+    file = RESULTS / "node.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+if __name__ == "__main__":
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        if os.environ.get(name) != "1":  # read when numpy is loaded: too late for this process
+            os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+            os.execv(sys.executable, [sys.executable, "-m", "benchmarks.bench", *sys.argv[1:]])
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""Runs solvers on workloads and keeps what they did: outcomes once, times of every repeat, solvers in rotated order.
+
+Times are processor time of the whole process, all threads: other processes of the machine hardly disturb them, and a solver
+that starts threads pays for them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from benchmarks.solver import Scene, Solver
+from benchmarks.workloads import Path, Static
+from nnik_ros.geometry import Array
+from nnik_ros.kinematics import Kinematics
+from nnik_ros.policy import Policy
+from nnik_ros.robot import Robot
+
+_Item = TypeVar("_Item")
+COARSE, FINE = 1e-3, 1e-4  # m, of the worst tip
+_CALLS = 60  # of a single step until a hand counts as failed
+_WHOLE_CALLS = 5
+_INSIDE = 1e-6  # rad; a joint further outside its limits is a failure
+_CHUNK = 1000  # hands in one call
+_BATCH_STEPS = 5
+
+
+class Effort(NamedTuple):
+    """Plan of a run. seconds: that one solver may spend on one workload in one repeat."""
+
+    repeats: int
+    hands: int
+    many_hands: int
+    ticks: int
+    seconds: float
+    oracle_every: int
+
+
+FULL = Effort(repeats=5, hands=400, many_hands=50_000, ticks=1332, seconds=1.5, oracle_every=8)
+QUICK = Effort(repeats=2, hands=40, many_hands=3000, ticks=400, seconds=0.25, oracle_every=10)
+
+
+class StaticRun(NamedTuple):
+    """coarse, fine: [s] until the worst tip was within 1 mm and 0.1 mm, inf where never, (repeats, n); calls: until fine, (n,)."""
+
+    coarse: Array
+    fine: Array
+    calls: Array
+
+
+class TrackRun(NamedTuple):
+    """q (ticks + 1, nq) [rad] from the start on; reference (ticks, nt, 3) [m]; seconds (repeats, ticks)."""
+
+    q: Array
+    reference: Array
+    seconds: Array
+
+
+def static(scene: Scene, solvers: Sequence[Solver], problems: Static, effort: Effort) -> dict[str, StaticRun]:
+    """Every solver on as many of the problems as it can finish in its time."""
+    runs: dict[str, list[StaticRun]] = {solver.name: [] for solver in solvers}
+    for repeat in range(effort.repeats):
+        for solver in _rotated(solvers, repeat):
+            n = len(runs[solver.name][0].calls) if repeat else len(problems.start)
+            runs[solver.name].append(_static_once(scene, solver, problems, n, effort.seconds if repeat == 0 else np.inf))
+    return {
+        name: StaticRun(np.stack([run.coarse[0] for run in all_]), np.stack([run.fine[0] for run in all_]), all_[0].calls)
+        for name, all_ in runs.items()
+    }
+
+
+def track(solvers: Sequence[Solver], path: Path, effort: Effort) -> dict[str, TrackRun]:
+    """Every solver along as much of the path as it can follow in its time."""
+    runs: dict[str, list[TrackRun]] = {solver.name: [] for solver in solvers}
+    for repeat in range(effort.repeats):
+        for solver in _rotated(solvers, repeat):
+            ticks = len(runs[solver.name][0].reference) if repeat else len(path.target)
+            runs[solver.name].append(_track_once(solver, path, ticks, effort.seconds if repeat == 0 else np.inf))
+    return {
+        name: TrackRun(all_[0].q, all_[0].reference, np.concatenate([run.seconds for run in all_]))
+        for name, all_ in runs.items()
+    }
+
+
+def steps_needed(robot: Robot, policy: Policy, problems: Static, steps: int) -> Array:
+    """Worst tip error [m] of each hand after 1, 2, ... steps: (steps, n), all hands in calls of 1000."""
+    errors = np.empty((steps, len(problems.start)))
+    for first in range(0, len(problems.start), _CHUNK):
+        here = slice(first, first + _CHUNK)
+        q, target = problems.start[here], problems.target[here]
+        for k in range(steps):
+            q = policy.step(q, target)
+            errors[k, here] = worst_error(policy.kinematics, q, target)
+    return errors
+
+
+def batch(policies: Mapping[str, Policy], problems: Static, sizes: Sequence[int], repeats: int) -> dict[str, Array]:
+    """Seconds per hand and step, (sizes, repeats): mean of the first five steps from random starts."""
+    seconds = {name: np.empty((len(sizes), repeats)) for name in policies}
+    for row, size in enumerate(sizes):
+        for repeat in range(repeats):
+            for name, policy in _rotated(list(policies.items()), repeat):
+                q, target = problems.start[:size], problems.target[:size]
+                begin = time.process_time()
+                for _ in range(_BATCH_STEPS):
+                    q = policy.step(q, target)
+                seconds[name][row, repeat] = (time.process_time() - begin) / (_BATCH_STEPS * size)
+    return seconds
+
+
+def worst_error(kinematics: Kinematics, q: Array, target: Array) -> Array:
+    """Largest distance of a tip to its target: q (..., nq), target (..., nt, 3), returns (...) [m]."""
+    error: Array = np.linalg.norm(kinematics.tip_position(q) - target, axis=-1).max(axis=-1)
+    return error
+
+
+def _static_once(scene: Scene, solver: Solver, problems: Static, n: int, budget: float) -> StaticRun:
+    assert solver.solve is not None
+    coarse, fine, calls = np.full(n, np.inf), np.full(n, np.inf), np.full(n, np.inf)
+    finish = time.process_time() + budget
+    most = _WHOLE_CALLS if solver.whole else _CALLS
+    solver.solve(problems.start[0], problems.target[0])
+    for i in range(n):
+        spent, q, target = 0.0, problems.start[i], problems.target[i]
+        for call in range(most):
+            begin = time.process_time()
+            q = solver.solve(q, target)
+            spent += time.process_time() - begin
+            error = float(worst_error(scene.kinematics, q, target))
+            if error > COARSE or not _inside(scene.robot, q):
+                continue
+            coarse[i] = min(coarse[i], spent)
+            if error <= FINE:
+                fine[i], calls[i] = spent, call + 1
+                break
+        if time.process_time() > finish:
+            n = i + 1
+            break
+    return StaticRun(coarse[None, :n], fine[None, :n], calls[:n])
+
+
+def _track_once(solver: Solver, path: Path, ticks: int, budget: float) -> TrackRun:
+    assert solver.track is not None
+    tick = solver.track(path.start)
+    q, reference = np.empty((ticks + 1, len(path.start))), np.empty((ticks, *path.target.shape[1:]))
+    seconds = np.empty(ticks)
+    q[0] = path.start
+    finish = time.process_time() + budget
+    for i in range(ticks):
+        begin = time.process_time()
+        command, followed = tick(path.target[i])
+        seconds[i] = time.process_time() - begin
+        q[i + 1], reference[i] = command, followed
+        if time.process_time() > finish:
+            ticks = i + 1
+            break
+    return TrackRun(q[: ticks + 1], reference[:ticks], seconds[None, :ticks])
+
+
+def _inside(robot: Robot, q: Array) -> bool:
+    return bool((q >= robot.lower - _INSIDE).all() and (q <= robot.upper + _INSIDE).all())
+
+
+def _rotated(items: Sequence[_Item], by: int) -> Iterator[_Item]:
+    """All items, beginning with another one each time: what a solver leaves in the caches meets others in turn."""
+    start = by % len(items) if items else 0
+    yield from (*items[start:], *items[:start])

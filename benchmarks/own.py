@@ -1,0 +1,81 @@
+"""The rows of this package: network alone, guarded network, damped least squares, and the whole controller tick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.solver import Absent, Scene, Solver, Tick
+from benchmarks.workloads import RATE
+from nnik_ros import onnx_policy
+from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.collision import CollisionModel
+from nnik_ros.controller import Controller, ControllerOptions, Measurement, Targets
+from nnik_ros.errors import NnikError
+from nnik_ros.geometry import Array
+from nnik_ros.guard import GuardedPolicy
+from nnik_ros.policy import Policy
+
+NETWORK, GUARDED, DAMPED, CONTROLLER = "network alone", "guarded network", "damped least squares", "controller tick"
+
+
+def load_policies(scene: Scene, model: Path) -> tuple[dict[str, Policy], list[Absent]]:
+    """The batched steps by name; those with a network only where `model` can be used for this robot."""
+    calibrated = None if scene.kinematics is scene.robot.kinematics else scene.kinematics
+    damped = DampedLeastSquares(scene.robot, calibrated)
+    try:
+        network = onnx_policy.OnnxPolicy(model, scene.robot, calibrated)
+    except NnikError as error:
+        return {DAMPED: damped}, [Absent(name, str(error)) for name in (NETWORK, GUARDED)]
+    return {NETWORK: network, GUARDED: GuardedPolicy(network, damped), DAMPED: damped}, []
+
+
+def load_own(scene: Scene, model: Path, version: str) -> tuple[list[Solver], list[Absent]]:
+    """All rows of this package for the hand of `scene`."""
+    policies, absent = load_policies(scene, model)
+    solvers = [
+        Solver(name, version, "one step a call, one step a tick", policy.step, _follow(policy), ours=True, batched=True)
+        for name, policy in policies.items()
+    ]
+    network = policies.get(NETWORK)
+    settings = "as shipped: governor, guard, limits, collision check"
+    solvers.append(Solver(CONTROLLER, version, settings, None, _control(scene, network), ours=True))
+    return solvers, absent
+
+
+class ControlledHand:
+    """The controller with a hand that stands where it was told to one tick ago."""
+
+    def __init__(self, scene: Scene, network: Policy | None, q: Array) -> None:
+        options = ControllerOptions(rate=RATE, target_timeout=0.0)
+        self._controller = Controller(scene.robot, network, options, CollisionModel(scene.robot))
+        self._controller.start()
+        self._q, self._now = q, 0.0
+        self._stamps = np.zeros(scene.robot.nt)
+
+    def tick(self, target: Array) -> tuple[Array, Array]:
+        """See `solver.Tick`."""
+        self._now += 1.0 / RATE
+        result = self._controller.tick(self._now, Measurement(self._q, self._now), Targets(target, self._stamps))
+        assert result.command is not None
+        self._q = result.command
+        return self._q, result.reference
+
+
+def _control(scene: Scene, network: Policy | None) -> Callable[[Array], Tick]:
+    return lambda q: ControlledHand(scene, network, q).tick
+
+
+def _follow(policy: Policy) -> Callable[[Array], Tick]:
+    def start(q: Array) -> Tick:
+        state = [q]
+
+        def tick(target: Array) -> tuple[Array, Array]:
+            state[0] = policy.step(state[0], target)
+            return state[0], target
+
+        return tick
+
+    return start

@@ -1,0 +1,134 @@
+"""The peers beside those with a quadratic program: Pinocchio with damped least squares, roboticstoolbox, dex-retargeting."""
+
+from __future__ import annotations
+
+import copy
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers_qp import tracker
+from benchmarks.solver import Call, Scene, Solver
+from nnik_ros.geometry import Array
+
+
+def pinocchio(scene: Scene, *, damping: float = 1e-2, floor: float = 1e-3, largest: float = 0.5) -> Solver:
+    """A damped step on Pinocchio's Jacobians as a user writes it; damping grows with the error (in units of 0.1 m)."""
+    import pinocchio as pin
+
+    model = pin.buildModelFromUrdf(scene.urdf)
+    data = model.createData()
+    order = np.array([model.joints[model.getJointId(name)].idx_q for name in scene.robot.joint_names])
+    frames = [model.getFrameId(link) for link in scene.robot.tip_links]
+    chains = scene.kinematics.topology.chain
+    columns = [order[chain[chain >= 0]] for chain in chains]
+    lower, upper = model.lowerPositionLimit, model.upperPositionLimit
+    world = pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
+
+    def call(q: Array, target: Array) -> Array:
+        here = np.empty_like(q)
+        here[order] = q
+        pin.computeJointJacobians(model, data, here)
+        pin.updateFramePlacements(model, data)
+        for frame, joints, goal in zip(frames, columns, target, strict=True):
+            error = 10.0 * (goal - data.oMf[frame].translation)
+            J = 10.0 * pin.getFrameJacobian(model, data, frame, world)[:3, joints]
+            damped = J @ J.T + (damping * (error @ error) + floor**2) * np.eye(3)
+            dq = J.T @ np.linalg.solve(damped, error)
+            here[joints] += dq * min(1.0, largest / max(float(np.abs(dq).max()), 1e-12))
+        clipped = np.minimum(np.maximum(here, lower), upper)
+        result: Array = clipped[order]
+        return result
+
+    return Solver(
+        "pinocchio + DLS", version("pin"), f"damping {damping:g} e^2 + {floor:g}^2, step at most {largest:g} rad",
+        call, tracker(lambda: call),
+    )  # fmt: skip
+
+
+def roboticstoolbox(
+    scene: Scene, *, tolerance: float = 1e-10, k: float = 0.1, method: str = "chan", track_searches: int = 1
+) -> Solver:
+    """C++ Levenberg-Marquardt with restarts, one call a finger; in tracking without restarts, which jump."""
+    import roboticstoolbox as library
+
+    robot = library.Robot.URDF(str(Path(scene.urdf).resolve()))
+    fingers = [_renumbered(library, robot.ets(end=link)) for link in scene.robot.tip_links]
+    chains = [chain[chain >= 0] for chain in scene.kinematics.topology.chain]
+    mask = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+    pose = np.eye(4)
+
+    def make(searches: int) -> Call:
+        def call(q: Array, target: Array) -> Array:
+            result = np.array(q)
+            for finger, joints, goal in zip(fingers, chains, target, strict=True):
+                pose[:3, 3] = goal
+                found = finger.ik_LM(
+                    pose, q0=q[joints], ilimit=30, slimit=searches, tol=tolerance, mask=mask, k=k, method=method
+                )
+                result[joints] = found.q
+            return result
+
+        return call
+
+    def following() -> Call:
+        solve = make(track_searches)
+
+        def call(q: Array, target: Array) -> Array:
+            return np.clip(solve(q, target), scene.robot.lower, scene.robot.upper)
+
+        return call
+
+    return Solver(
+        "roboticstoolbox", version("roboticstoolbox-python"), f"ik_LM {method} k {k:g}, tolerance {tolerance:g}, 100 restarts; "
+        f"tracking: {track_searches} search, clipped", make(100), tracker(following), whole=True,
+    )  # fmt: skip
+
+
+def dex_retargeting(
+    scene: Scene, *, norm_delta: float = 1e-6, huber_delta: float = 0.02, ftol: float = 1e-14, default: bool = False
+) -> Solver:
+    """Position retargeting (SLSQP). default: as its examples configure it."""
+    from dex_retargeting.optimizer import PositionOptimizer
+    from dex_retargeting.robot_wrapper import RobotWrapper
+    from dex_retargeting.seq_retarget import SeqRetargeting
+
+    robot = RobotWrapper(scene.urdf)
+    names = list(scene.robot.joint_names)
+    hands = np.arange(scene.robot.nt)
+    optimizer = PositionOptimizer(
+        robot, names, list(scene.robot.tip_links), hands, **({} if default else
+        {"huber_delta": huber_delta, "norm_delta": norm_delta}),
+    )  # fmt: skip
+    retargeting = SeqRetargeting(optimizer, has_joint_limits=True)
+    limits = np.stack([scene.robot.lower, scene.robot.upper], axis=1)
+    if not default:
+        optimizer.set_joint_limit(limits, epsilon=0.0)
+        optimizer.opt.set_ftol_abs(ftol)
+        optimizer.opt.set_maxeval(300)
+    place = np.array([robot.dof_joint_names.index(name) for name in names])
+
+    def call(q: Array, target: Array) -> Array:
+        retargeting.last_qpos = q.astype(np.float32)
+        found: Array = np.asarray(retargeting.retarget(target)[place], dtype=np.float64)
+        return found
+
+    settings = "as shipped" if default else f"norm_delta {norm_delta:g}, ftol {ftol:g}, limits without slack"
+    return Solver(
+        f"dex-retargeting{' (default)' if default else ''}", version("dex_retargeting"), settings, call,
+        tracker(lambda: call), whole=True,
+    )  # fmt: skip
+
+
+def dex_default(scene: Scene) -> Solver:
+    return dex_retargeting(scene, default=True)
+
+
+def _renumbered(library: Any, transforms: Any) -> Any:
+    """A finger as a robot of its own: the C++ solver takes its joints to be numbered from 0."""
+    parts = [copy.deepcopy(part) for part in transforms]
+    for number, part in enumerate(part for part in parts if part.isjoint):
+        part.jindex = number
+    return library.ETS(parts)

@@ -1,0 +1,137 @@
+"""What the solvers are asked to do: static targets, moving targets, targets out of reach; the same for all of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.geometry import Array
+from nnik_ros.kinematics import KinematicParameters, Kinematics
+from nnik_ros.robot import Robot
+
+RATE = 333.0  # Hz
+PERIOD = 1.0 / RATE
+STARTS = ("random", "rest", "near")
+_NEAR = 0.1  # rad
+_PEAK = 3.0  # rad/s, of the fastest joint on the smooth path
+_EASE = 0.3  # s
+_STRETCHED = 0.03  # rad; bend of the last two joints of each finger at the tightest point of the singular pass
+_BEYOND = 0.03  # m; how far the excursions lead outwards
+_SAMPLES = 8000  # postures that the oracle begins with
+_REFINED = 6  # nearest ones that it refines
+_REFINEMENTS = 60  # steps
+
+
+class Static(NamedTuple):
+    """start (n, nq) [rad], target (n, nt, 3) [m], reachable within the limits."""
+
+    start: Array
+    target: Array
+
+
+class Path(NamedTuple):
+    """start (nq,) [rad]; target (n, nt, 3) [m], one a tick; joint_speed: largest of the posture that made it [rad/s]."""
+
+    start: Array
+    target: Array
+    joint_speed: float
+
+
+def static_problems(robot: Robot, kinematics: Kinematics, rng: np.random.Generator, n: int) -> dict[str, Static]:
+    """Targets of random postures, from three kinds of starts: anywhere, at mid-range, within 0.1 rad of a solution."""
+    goal = robot.random_joint_position(rng, n)
+    target = kinematics.tip_position(goal)
+    near = np.clip(goal + rng.uniform(-_NEAR, _NEAR, goal.shape), robot.lower, robot.upper)
+    rest = np.tile(0.5 * (robot.lower + robot.upper), (n, 1))
+    starts = {"random": robot.random_joint_position(rng, n), "rest": rest, "near": near}
+    return {name: Static(starts[name], target) for name in STARTS}
+
+
+def smooth_path(robot: Robot, rng: np.random.Generator, ticks: int) -> Path:
+    """Every joint swings as a sum of two sines over most of its range; its fastest moves at 3 rad/s."""
+    q = _swing(robot, rng, ticks)
+    return _path(robot, q)
+
+
+def singular_path(robot: Robot, rng: np.random.Generator, ticks: int) -> Path:
+    """As before, but the last two joints of every finger pass three times within 0.03 rad of the stretched finger."""
+    q = _swing(robot, rng, ticks)
+    bend = _STRETCHED + 0.8 * (0.5 + 0.5 * np.cos(2 * np.pi * 3 * np.arange(ticks) / ticks))
+    for chain in robot.kinematics.topology.chain:
+        last = chain[chain >= 0][-2:]
+        q[:, last] = np.clip(bend[:, None], robot.lower[last], robot.upper[last])
+    return _path(robot, q)
+
+
+def beyond_path(robot: Robot, rng: np.random.Generator, ticks: int) -> Path:
+    """The smooth path with two excursions of all tips, 30 mm outwards from where a stretched finger ends, and back."""
+    path = smooth_path(robot, rng, ticks)
+    base = base_positions(robot.kinematics)
+    away = path.target - base
+    distance = np.linalg.norm(away, axis=-1, keepdims=True)
+    outside = (robot.kinematics.reach[:, None] + _BEYOND) / distance
+    share = np.sin(2 * np.pi * np.arange(ticks) / ticks)[:, None, None] ** 2  # out of reach in the middle of each half
+    return path._replace(target=base + away * (1.0 + share * np.maximum(outside - 1.0, 0.0)))
+
+
+def base_positions(kinematics: Kinematics) -> Array:
+    """Where the second joint of each finger stands in mid air: the point that its reach is measured from, (nt, 3) [m]."""
+    position: Array = kinematics.frames(np.zeros(kinematics.nq)).joint_position[:, min(1, kinematics.depth - 1)]
+    return position
+
+
+def closest_distance(robot: Robot, target: Array, rng: np.random.Generator) -> Array:
+    """Smallest possible distance of each tip to its target, within the joint limits: target (n, nt, 3), returns (n, nt).
+
+    Many starts: the nearest of many sampled postures (half of them with joints at their limits, where the closest points
+    lie) are refined by the careful damped step. Fingers are independent, so each takes its own best.
+    """
+    kinematics, solver = robot.kinematics, DampedLeastSquares(robot)
+    samples = robot.random_joint_position(rng, _SAMPLES)
+    edge = rng.uniform(size=samples.shape)
+    samples = np.where(edge < 0.15, robot.lower, np.where(edge > 0.85, robot.upper, samples))
+    tips = kinematics.tip_position(samples)
+    q = np.empty((_REFINED, len(target), robot.nq))
+    for tip in range(robot.nt):
+        joints = np.flatnonzero(kinematics.tip_of_joint == tip)
+        gap = np.linalg.norm(target[:, None, tip] - tips[None, :, tip], axis=-1)
+        nearest = np.argpartition(gap, _REFINED, axis=1)[:, :_REFINED]
+        q[..., joints] = samples[nearest.T][..., joints]
+    best = np.full(target.shape[:2], np.inf)
+    for _ in range(_REFINEMENTS):
+        frames = kinematics.frames(q)
+        best = np.minimum(best, np.linalg.norm(frames.tip_position - target, axis=-1).min(axis=0))
+        q = solver.step_from(q, frames, np.broadcast_to(target, (_REFINED, *target.shape)), careful=True)
+    return best
+
+
+def calibrated(kinematics: Kinematics, rng: np.random.Generator) -> Kinematics:
+    """A hand as built: joint zeros off by up to 0.05 rad, joints by up to 1 mm, tips by up to 2 mm."""
+    old = kinematics.parameters
+    return kinematics.calibrated(
+        KinematicParameters(
+            old.joint_origin_position + rng.uniform(-0.001, 0.001, old.joint_origin_position.shape),
+            old.joint_origin_rotation,
+            old.joint_zero + rng.uniform(-0.05, 0.05, old.joint_zero.shape),
+            old.tip_offset + rng.uniform(-0.002, 0.002, old.tip_offset.shape),
+        )
+    )
+
+
+def _swing(robot: Robot, rng: np.random.Generator, ticks: int) -> Array:
+    time = np.arange(ticks) * PERIOD
+    time = np.where(time < _EASE, 0.5 * time**2 / _EASE, time - 0.5 * _EASE)  # begins at rest
+    frequency, phase = rng.uniform(0.2, 0.6, (2, robot.nq)), rng.uniform(0, 2 * np.pi, (2, robot.nq))
+    waves = np.sin(2 * np.pi * frequency * time[:, None, None] + phase)  # (ticks, 2, nq)
+    half = 0.5 * (robot.upper - robot.lower)
+    q = 0.5 * (robot.upper + robot.lower) + 0.9 * half * (0.7 * waves[:, 0] + 0.3 * waves[:, 1])
+    too_fast = np.abs(np.gradient(q, PERIOD, axis=0)).max(axis=0) / _PEAK
+    middle = 0.5 * (robot.upper + robot.lower)
+    swing: Array = middle + (q - middle) / np.maximum(1.0, too_fast)
+    return swing
+
+
+def _path(robot: Robot, q: Array) -> Path:
+    return Path(q[0].copy(), robot.kinematics.tip_position(q), float(np.abs(np.diff(q, axis=0)).max() / PERIOD))
