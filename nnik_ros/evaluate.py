@@ -40,7 +40,8 @@ class Gate:
     coarse, fine: errors that count as near and as reached; median_1, median_2, median_3: largest median error after so many
     steps; tips_coarse, tips_fine: least share of tips after 5 steps of the network alone; robots_fine_5, robots_fine_10:
     least share of robots with all tips reached by the guarded network; stay: largest error in 1000 further steps at a
-    reached target; beyond: largest 99th percentile, guarded, of the distance to an unreachable target over the closest possible one.
+    reached target; beyond: largest 99th percentile, guarded, of the distance
+    to an unreachable target over the closest possible one.
     """
 
     coarse: float
@@ -143,7 +144,8 @@ def table(evaluation: Evaluation, gate: Gate) -> str:
     lines.append(f"largest violation of a joint limit: {violation:.1e} rad")
     for solver, excess in evaluation.beyond.items():
         p50, p99 = np.quantile(excess, (0.5, 0.99)) * 1e3
-        lines.append(f"out of reach, {solver}: {p50:.4f} / {p99:.4f} mm beyond the closest point (median / p99 of {len(excess)})")
+        beyond = f"{p50:.4f} / {p99:.4f} mm beyond the closest point (median / p99 of {len(excess)})"
+        lines.append(f"out of reach, {solver}: {beyond}")
     return "\n".join(lines)
 
 
@@ -166,7 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         models = options.models or sorted((share_dir() / "models").glob("*.onnx"))
-        return 0 if all([_report(path, options.robot, options.targets) for path in models]) else 1
+        reports = [_report(path, options.robot, options.targets) for path in models]
+        return 0 if all(reports) else 1
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from nnik_ros.contract import (
-    JOINT_POSITION, JOINT_POSITION_NEXT, METADATA_KEY, OPTIONAL_INPUTS, TIP_POSITION, TIP_TARGET, Contract, Probe, contract_for,
+    JOINT_POSITION,
+    JOINT_POSITION_NEXT,
+    METADATA_KEY,
+    OPTIONAL_INPUTS,
+    TIP_POSITION,
+    TIP_TARGET,
+    Contract,
+    Probe,
+    contract_for,
 )  # fmt: skip
 from nnik_ros.errors import ContractError
 from nnik_ros.kinematics import KinematicParameters, build_chains

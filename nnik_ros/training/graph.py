@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import EllipsisType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
@@ -178,7 +178,7 @@ class Value:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return cast("tuple[int, ...]", self.example.shape)
+        return self.example.shape
 
     def __add__(self, other: Any) -> Value:
         return self._binary("Add", np.add, self, other)

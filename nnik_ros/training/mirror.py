@@ -54,7 +54,8 @@ def _signs(recipe: Recipe, mirror: Mirror, original: Robot, robot: Robot) -> tup
     bounds = np.sort([original.lower * joints, original.upper * joints], axis=0) - [robot.lower, robot.upper]
     for what, unit, difference in (("tips", "m", tips), ("joint limits", "rad", bounds)):
         if (largest := float(np.abs(difference).max())) > _TOLERANCE:
-            problems.append(f"mirror: the {what} of '{robot.name}' and the mirrored '{original.name}' differ by {largest:.2g} {unit}")
+            pair = f"'{robot.name}' and the mirrored '{original.name}'"
+            problems.append(f"mirror: the {what} of {pair} differ by {largest:.2g} {unit}")
     if problems:
         raise FileError(str(recipe.path), problems)
     return joints, axes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ class Layers(NamedTuple):
     weights: list[NDArray[np.float32]]
 
 
-class StepNetwork(torch.nn.Module):
+class StepNetwork(torch.nn.Module):  # type: ignore[misc]
     """The trainable step of one robot. All tips' perceptrons are evaluated together: weights are (nt, in, out)."""
 
     def __init__(self, robot: Robot, hidden: Sequence[int], generator: torch.Generator) -> None:
@@ -38,7 +39,7 @@ class StepNetwork(torch.nn.Module):
         self.center, self.scale = _feature_scaling(robot, self.shape)
         sizes = [self.shape.inputs, *hidden, self.shape.outputs]
         self.weights, self.biases = torch.nn.ParameterList(), torch.nn.ParameterList()
-        for i, (size_in, size_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for i, (size_in, size_out) in enumerate(pairwise(sizes)):
             spread = math.sqrt(2.0 / size_in) * (0.1 if i == len(sizes) - 2 else 1.0)
             weight = torch.randn(self.shape.nt, size_in, size_out, generator=generator) * spread
             self.weights.append(torch.nn.Parameter(weight))

@@ -16,7 +16,8 @@ SCHEMA = 1
 class TrainingOptions:
     """iterations of `batch` robots each, unrolled over `steps`; learning_rate: highest, after the warm-up;
     near_share: of the starts near the target; beyond_share: of the targets displaced, most of them out of reach, by about
-    `beyond` reaches; hard_share: of the batch, drawn from starts and targets that went badly before; posture: weight of the final joints' distance from home, in ranges."""
+    `beyond` reaches; hard_share: of the batch, drawn from starts and targets that went badly before; posture: weight of
+    the final joints' distance from home, in ranges."""
 
     iterations: int
     batch: int
@@ -68,7 +69,8 @@ def load_recipe(path: Path) -> Recipe:
     gate = read_gate(document.section("gate"))
     mirrored = document.has("mirror")
     mirror = _mirror(document.section("mirror"), path.parent) if mirrored else None
-    seed, hidden, training = 0, (), None
+    seed, training = 0, None
+    hidden: tuple[int, ...] = ()
     if not mirrored:
         seed = document.integer("seed", low=0, high=2**31 - 1)
         hidden = _hidden(document.section("network"))

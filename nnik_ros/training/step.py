@@ -102,7 +102,8 @@ def step(xp: Any, shape: StepShape, chains: Chains, layers: Any, q: Any, target:
     jump = jump * (size * (steep / (steep + _REST * shape.reach**2)))
     J_w = J * xp.where(stuck, 0.0, w)
     eye = np.eye(3, dtype=np.float32)
-    A = J_w @ J_t + (square * damping * xp.asarray(_LARGEST_DAMPING * eye) + xp.asarray(_SMALLEST_DAMPING * shape.reach**2 * eye))
+    damped = square * damping * xp.asarray(_LARGEST_DAMPING * eye) + xp.asarray(_SMALLEST_DAMPING * shape.reach**2 * eye)
+    A = J_w @ J_t + damped
     moved = joints + jump + _solve(xp, A, error - jump @ J_t) @ J_w
     bounded = xp.minimum(xp.maximum(moved, lower), upper)
     flat = xp.reshape(bounded, (-1, shape.nt * shape.depth))

@@ -52,18 +52,21 @@ def train(recipe: Recipe, robot: Robot) -> Iterator[tuple[Progress, StepNetwork]
     network = StepNetwork(robot, recipe.hidden, torch.Generator().manual_seed(recipe.seed))
     rng = np.random.default_rng(recipe.seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
-    hard = np.empty((0, robot.nq)), np.empty((0, robot.nt, 3))
+    hard: tuple[Array, Array] = np.empty((0, robot.nq)), np.empty((0, robot.nt, 3))
     for i in range(options.iterations):
         rate = min(1.0, (i + 1) / _WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * i / options.iterations))
         optimizer.param_groups[0]["lr"] = options.learning_rate * rate
         q, target, reachable = sample(robot, options, rng, hard)
         loss, error = unrolled_loss(network, robot, options, _tensor(q), _tensor(target))
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         worst = np.argsort(np.where(reachable, error.numpy().max(-1), 0.0))[-_HARD_OF_BATCH:]
-        hard = tuple(np.concatenate([kept, new[worst]])[-_HARD_POOL:] for kept, new in zip(hard, (q, target), strict=True))
+        hard = (
+            np.concatenate([hard[0], q[worst]])[-_HARD_POOL:],
+            np.concatenate([hard[1], target[worst]])[-_HARD_POOL:],
+        )
         if (i + 1) % _REPORT_EVERY == 0 or i + 1 == options.iterations:
             yield Progress(i + 1, float(loss.detach()), float(error.median())), network
 
@@ -160,9 +163,11 @@ def run(recipe: Recipe, path: Path, folder: Path, targets: int) -> bool:
 
 
 def _trained(recipe: Recipe, robot: Robot, progress: list[Progress]) -> Layers:
-    for state, network in train(recipe, robot):
+    network = None
+    for state, network in train(recipe, robot):  # noqa: B007, the last one counts
         progress.append(state)
         print(f"{state.iteration:7} loss {state.loss:8.4f} median {state.median * 1e3:.5f} mm", flush=True)
+    assert network is not None, "a recipe has at least one iteration"
     return network.layers()
 
 

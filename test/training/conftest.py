@@ -62,12 +62,11 @@ def tiny_recipe(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def lively() -> Callable[[Robot], StepNetwork]:
-    """An untrained network with outputs large enough to matter."""
+    """An untrained network in which every bias counts."""
 
     def make(robot: Robot) -> StepNetwork:
         network = StepNetwork(robot, (16, 16), torch.Generator().manual_seed(5))
         with torch.no_grad():
-            network.weights[-1].mul_(10.0)
             for bias in network.biases[:-1]:
                 bias.normal_(generator=torch.Generator().manual_seed(6))
         return network
