@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from nnik_ros.robot import Robot
 JOINT_STATE, POSE_ARRAY, POSE_STAMPED = (
     "sensor_msgs/msg/JointState", "geometry_msgs/msg/PoseArray", "geometry_msgs/msg/PoseStamped",
 )  # fmt: skip
-_BROKEN = (AnyReaderError, ReaderError, OSError, sqlite3.Error, KeyError, ValueError, AssertionError, EOFError)
+_BROKEN = (AnyReaderError, ReaderError, OSError)
 
 
 @dataclass(frozen=True)

@@ -14,24 +14,38 @@ from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
 from nnik_ros.training.recording import Recording
 
-_STEPS = 30
+_STEPS, _STARTS = 30, 3
 _NEAR = 0.3  # rad from the start to the goal
 _MARGIN = 0.1  # of the joints' range; a robot with other zeros reaches there too
 _TARGETS, _SEED = 1000, 20_260_101
 
 
+def inner_goals(robot: Robot, n: int, rng: np.random.Generator) -> Array:
+    """Joint positions (n, nq) [rad] away from the limits, where a robot with other zeros can go too."""
+    margin = _MARGIN * (robot.upper - robot.lower)
+    return rng.uniform(robot.lower + margin, robot.upper - margin, (n, robot.nq))
+
+
+def solved(policy: Policy, target: Array, near: Array, rng: np.random.Generator) -> Array:
+    """Joints (n, nq) that `policy`, guarded, believes to put the tips on target (n, nt, 3): for each tip the best of a few
+    starts around `near` (n, nq), so that what is left is the geometry's error and not a start that led nowhere."""
+    robot, kinematics = policy.robot, policy.kinematics
+    start = near + rng.uniform(-_NEAR, _NEAR, (_STARTS, *near.shape))
+    q, goal = np.clip(start, robot.lower, robot.upper), np.broadcast_to(target, (_STARTS, *target.shape))
+    guarded = GuardedPolicy(policy, DampedLeastSquares(robot, kinematics))
+    for _ in range(_STEPS):
+        q = guarded.step(q, goal)
+    best = np.linalg.norm(kinematics.tip_position(q) - goal, axis=-1).argmin(0)  # (n, nt)
+    result: Array = np.take_along_axis(q, best[:, kinematics.tip_of_joint][None], axis=0)[0]
+    return result
+
+
 def reached_error(policy: Policy, true: Kinematics, n: int, rng: np.random.Generator) -> Array:
     """Distance (n, nt) [m] of the tips of the `true` robot from targets that it can reach, after `policy` has solved for them
     with the geometry that it believes in."""
-    robot = policy.robot
-    margin = _MARGIN * (robot.upper - robot.lower)
-    goal = rng.uniform(robot.lower + margin, robot.upper - margin, (n, robot.nq))
+    goal = inner_goals(policy.robot, n, rng)
     target = true.tip_position(goal)
-    q = np.clip(goal + rng.uniform(-_NEAR, _NEAR, goal.shape), robot.lower, robot.upper)
-    guarded = GuardedPolicy(policy, DampedLeastSquares(robot, policy.kinematics))
-    for _ in range(_STEPS):
-        q = guarded.step(q, target)
-    error: Array = np.linalg.norm(true.tip_position(q) - target, axis=-1)
+    error: Array = np.linalg.norm(true.tip_position(solved(policy, target, goal, rng)) - target, axis=-1)
     return error
 
 

@@ -1,0 +1,343 @@
+"""A hand that is not as its description says is calibrated from a recording, and then reaches what it is told to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.calibration import load_calibration
+from nnik_ros.errors import InputError
+from nnik_ros.geometry import Array
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import model_file, robot_file
+from nnik_ros.policy import Policy
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.sim.hand import SimHand
+from nnik_ros.sim.options import SimOptions, find_sim_file, load_sim_options
+from nnik_ros.training import calibrate as command
+from nnik_ros.training import record_simulation
+from nnik_ros.training.bag import BagData
+from nnik_ros.training.calibrate import CalibrateOptions, Result, calibrate
+from nnik_ros.training.calibration_check import inner_goals, reached_error, solved
+from nnik_ros.training.calibration_fit import Data, Priors, Unknowns, fit
+from nnik_ros.training.disturbed import Disturbance, DisturbedRobot, disturbed
+from nnik_ros.training.record_simulation import Measurements, RecordOptions, measure
+
+DISTURBANCE = Disturbance(math.radians(3.0), 2e-3, 0.0)
+DELAY = 0.012  # s
+SPECIFIED = 1e-4  # m
+
+
+@pytest.fixture(scope="module")
+def hand() -> Robot:
+    return load_robot(robot_file("allegro_right"))
+
+
+@pytest.fixture(scope="module")
+def sim(hand: Robot) -> SimOptions:
+    return load_sim_options(find_sim_file(robot_file("allegro_right").parent / "simulation", hand.name), hand)
+
+
+@pytest.fixture(scope="module")
+def real(hand: Robot) -> DisturbedRobot:
+    return disturbed(hand, DISTURBANCE, np.random.default_rng(11))
+
+
+@pytest.fixture(scope="module")
+def calibrated(hand: Robot, real: DisturbedRobot, sim: SimOptions) -> Result:
+    """From 40 s of the simulated hand, with noise, outliers, lost tips and clocks that differ."""
+    options = RecordOptions(duration=40.0, noise=1e-4, outliers=0.02, lost=0.01, tip_delay=DELAY)
+    data = measure(real, sim, options, np.random.default_rng(12))
+    return calibrate(bag_data(data), hand, CalibrateOptions(), "test")
+
+
+def bag_data(data: Measurements) -> BagData:
+    return BagData(
+        0, data.joint_stamp, data.encoder, data.tip_stamp, data.tip, len(data.encoder), len(data.tip), {}, False
+    )
+
+
+def posed(real: DisturbedRobot, n: int, noise: float, rng: np.random.Generator) -> Measurements:
+    """A recording without physics: n slow random poses, joints and tips at the same times, tips from the true geometry."""
+    robot = real.nominal
+    points = robot.random_joint_position(rng, n // 10 + 2)
+    time = np.arange(n) * 0.02
+    encoder = np.stack([np.interp(np.arange(n) / 10.0, np.arange(len(points)), column) for column in points.T], -1)
+    tip = real.calibration.apply(robot).tip_position(encoder) + rng.normal(0.0, noise, (n, robot.nt, 3))
+    return Measurements(time, encoder, time, tip)
+
+
+def mujoco_error(real: DisturbedRobot, sim: SimOptions, policy: Policy, n: int) -> Array:
+    """Distance (n, nt) [m] of the tips that MuJoCo shows from targets that MuJoCo showed before."""
+    rng = np.random.default_rng(13)
+    simulated = SimHand(real.true, sim)
+    goal = inner_goals(real.nominal, n, rng)
+
+    def true_tips(encoder: Array) -> Array:
+        tips = []
+        for q in encoder:
+            simulated.reset(real.real(q))
+            tips.append(simulated.tip_position())
+        return np.array(tips)
+
+    target = true_tips(goal)
+    return np.linalg.norm(true_tips(solved(policy, target, goal, rng)) - target, axis=-1)
+
+
+class TestSimulatedHand:
+    def test_the_truth_file_says_where_mujoco_shows_the_tips(self, hand: Robot, sim: SimOptions) -> None:
+        crooked = disturbed(hand, replace(DISTURBANCE, axis=0.02), np.random.default_rng(3))
+        simulated, truth = SimHand(crooked.true, sim), crooked.calibration.apply(hand)
+        for q in hand.random_joint_position(np.random.default_rng(4), 20):
+            simulated.reset(q)
+            np.testing.assert_allclose(
+                truth.tip_position(crooked.encoder(q)), simulated.tip_position(), rtol=0, atol=1e-9
+            )
+
+    def test_the_disturbance_is_as_large_as_was_asked(self, real: DisturbedRobot) -> None:
+        truth = real.calibration
+        assert 0.7 * DISTURBANCE.joint_offset < np.abs(truth.joint_zero).max() <= DISTURBANCE.joint_offset
+        for shift in (truth.joint_origin_shift, truth.tip_shift):
+            assert 0.5 * DISTURBANCE.length < np.abs(shift).max() <= math.sqrt(3) * DISTURBANCE.length
+        assert np.abs(truth.joint_origin_turn).max() < 1e-9
+
+    def test_a_recording_is_noisy_late_and_spoiled_as_asked(
+        self, hand: Robot, sim: SimOptions, real: DisturbedRobot
+    ) -> None:
+        options = RecordOptions(duration=6.0, noise=1e-4, outliers=0.1, lost=0.1, tip_delay=0.5)
+        data = measure(real, sim, options, np.random.default_rng(1))
+        clean = measure(
+            real, sim, replace(options, noise=0.0, outliers=0.0, lost=0.0, tip_delay=0.0), np.random.default_rng(1)
+        )
+        np.testing.assert_allclose(data.tip_stamp - clean.tip_stamp, 0.5, rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(data.encoder, clean.encoder)
+        lost = np.isnan(data.tip).any(-1)
+        off = np.linalg.norm(data.tip - clean.tip, axis=-1)
+        assert 0.05 < lost.mean() < 0.15
+        assert 0.05 < (off > 1e-3).mean() < 0.15
+        assert np.median(off[~lost]) == pytest.approx(1.54e-4, rel=0.1)  # of a distance with 1e-4 in each coordinate
+
+
+class TestAccuracy:
+    def test_a_calibrated_hand_reaches_true_targets_to_a_tenth_of_a_millimetre(
+        self, hand: Robot, real: DisturbedRobot, sim: SimOptions, calibrated: Result
+    ) -> None:
+        kinematics = calibrated.calibration.apply(hand)
+        error = mujoco_error(real, sim, DampedLeastSquares(hand, kinematics), 300)
+        assert error.max() < SPECIFIED
+
+    def test_the_same_hand_uncalibrated_misses_by_millimetres(
+        self, hand: Robot, real: DisturbedRobot, sim: SimOptions
+    ) -> None:
+        error = mujoco_error(real, sim, DampedLeastSquares(hand), 100)
+        assert np.median(error) > 3e-3 and error.max() > 8e-3
+
+    def test_the_shipped_network_reaches_them_too_with_the_calibration_alone(
+        self, hand: Robot, real: DisturbedRobot, sim: SimOptions, calibrated: Result
+    ) -> None:
+        path = model_file("allegro_right")
+        network = OnnxPolicy(path, hand, calibrated.calibration.apply(hand))
+        assert mujoco_error(real, sim, network, 300).max() < SPECIFIED
+        assert np.median(mujoco_error(real, sim, OnnxPolicy(path, hand), 100)) > 3e-3
+
+    def test_the_network_alone_needs_no_guard_for_it(
+        self, hand: Robot, real: DisturbedRobot, calibrated: Result
+    ) -> None:
+        network = OnnxPolicy(model_file("allegro_right"), hand, calibrated.calibration.apply(hand))
+        true, rng = real.calibration.apply(hand), np.random.default_rng(14)
+        goal, q = (inner_goals(hand, 500, rng) for _ in range(2))
+        target = true.tip_position(goal)
+        for _ in range(10):
+            q = network.step(q, target)
+        error = np.linalg.norm(true.tip_position(q) - target, axis=-1)
+        assert (error < SPECIFIED).mean() > 0.995
+
+    def test_the_uncertainty_it_states_is_the_error_it_makes(
+        self, hand: Robot, real: DisturbedRobot, calibrated: Result
+    ) -> None:
+        q = hand.random_joint_position(np.random.default_rng(2), 500)
+        true = real.calibration.apply(hand).tip_position(q)
+        error = np.linalg.norm(calibrated.fit.kinematics.tip_position(q) - true, axis=-1)
+        ratio = np.sqrt((error**2 / calibrated.fit.tip_uncertainty(q) ** 2).mean())
+        assert 0.5 < ratio < 2.0
+
+    def test_clocks_that_differ_are_found_out(self, calibrated: Result) -> None:
+        assert calibrated.fit.delay == pytest.approx(DELAY, abs=1e-4)
+
+    def test_the_noise_of_the_tracker_is_found_out(self, calibrated: Result) -> None:
+        assert calibrated.fit.noise == pytest.approx(1e-4, rel=0.1)
+
+    def test_held_out_measurements_come_down_from_millimetres_to_the_noise(self, calibrated: Result) -> None:
+        before, after = (np.nanmedian(errors, axis=0) for errors in (calibrated.before, calibrated.after))
+        assert before.min() > 1e-3
+        np.testing.assert_allclose(after, 1.54e-4, rtol=0.15)  # median distance of three coordinates with 1e-4 each
+
+    def test_the_report_names_every_tip_and_joint(self, hand: Robot, calibrated: Result) -> None:
+        text = calibrated.text()
+        assert all(name in text for name in (*hand.joint_names, *hand.tip_names))
+        assert "late by 12.0" in text
+
+    def test_the_error_check_of_the_command_agrees_with_mujoco(
+        self, hand: Robot, real: DisturbedRobot, sim: SimOptions
+    ) -> None:
+        policy = DampedLeastSquares(hand)
+        true = real.calibration.apply(hand)
+        ours = reached_error(policy, true, 200, np.random.default_rng(1))
+        theirs = mujoco_error(real, sim, policy, 200)
+        assert np.median(ours) == pytest.approx(np.median(theirs), rel=0.15)
+
+
+class TestFit:
+    @pytest.mark.parametrize("name", ["allegro_right", "planar_2r", "spatial_2j"])
+    def test_its_derivative_is_the_slope_of_the_tips(self, name: str) -> None:
+        robot = load_robot(robot_file(name))
+        unknowns = Unknowns(robot.kinematics, Priors(axis=0.02))
+        rng = np.random.default_rng(5)
+        q, dq = robot.random_joint_position(rng, 4), rng.normal(size=(4, robot.nq))
+        step = 1e-5 * np.eye(unknowns.size)
+
+        def tips(x: Array) -> Array:
+            return unknowns.kinematics(x).tip_position(q - unknowns.delay(x) * dq)
+
+        slope = np.stack([(tips(h) - tips(-h)) / 2e-5 for h in step], -1)
+        np.testing.assert_allclose(unknowns.jacobian(robot.kinematics, q, dq), slope, rtol=0, atol=1e-9)
+
+    def test_perfect_data_leaves_less_than_a_micrometre(self, hand: Robot, real: DisturbedRobot) -> None:
+        q = hand.random_joint_position(np.random.default_rng(6), 400)
+        true = real.calibration.apply(hand)
+        result = fit(hand.kinematics, Data(q, np.zeros_like(q), true.tip_position(q)), Priors(delay=0.0))
+        fresh = hand.random_joint_position(np.random.default_rng(7), 200)
+        assert np.abs(result.kinematics.tip_position(fresh) - true.tip_position(fresh)).max() < 1e-6
+
+    def test_long_runs_of_wrong_measurements_do_not_pull_it(self, hand: Robot, real: DisturbedRobot) -> None:
+        rng = np.random.default_rng(8)
+        q = hand.random_joint_position(rng, 1500)
+        true = real.calibration.apply(hand)
+        tip = true.tip_position(q) + rng.normal(0.0, 1e-4, (1500, hand.nt, 3))
+        tip[200:400, 1] += [0.012, 0.0, 0.004]
+        result = fit(hand.kinematics, Data(q, np.zeros_like(q), tip), Priors(delay=0.0))
+        assert not result.used[200:400, 1].any()
+        fresh = hand.random_joint_position(rng, 200)
+        assert (
+            np.linalg.norm(result.kinematics.tip_position(fresh) - true.tip_position(fresh), axis=-1).max() < SPECIFIED
+        )
+
+    def test_what_no_data_tells_stays_as_described(self, hand: Robot, real: DisturbedRobot) -> None:
+        rng = np.random.default_rng(9)
+        q = hand.random_joint_position(rng, 300)
+        tip = real.calibration.apply(hand).tip_position(q)
+        tip[:, 3] = np.nan
+        result = fit(hand.kinematics, Data(q, np.zeros_like(q), tip), Priors(delay=0.0))
+        thumb = hand.kinematics.topology.chain[3]
+        for fitted, nominal in zip(result.kinematics.parameters[:3], hand.kinematics.parameters[:3], strict=True):
+            np.testing.assert_allclose(fitted[thumb], nominal[thumb], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(result.kinematics.parameters.tip_offset[3], hand.kinematics.parameters.tip_offset[3])
+
+    def test_crooked_axes_need_and_get_their_own_unknowns(self, hand: Robot) -> None:
+        crooked = disturbed(hand, replace(DISTURBANCE, axis=math.radians(1.0)), np.random.default_rng(10))
+        data = bag_data(posed(crooked, 1500, 5e-5, np.random.default_rng(11)))
+        q = hand.random_joint_position(np.random.default_rng(12), 300)
+        true = crooked.calibration.apply(hand).tip_position(q)
+        errors = [
+            np.linalg.norm(calibrate(data, hand, options, "").fit.kinematics.tip_position(q) - true, axis=-1).max()
+            for options in (CalibrateOptions(precision=1e-3), CalibrateOptions(axes=True))
+        ]
+        assert errors[1] < SPECIFIED < errors[0]
+
+
+class TestRefusals:
+    def test_joints_that_did_not_move_are_named(self, hand: Robot, real: DisturbedRobot, sim: SimOptions) -> None:
+        moving = tuple(name for name in hand.joint_names if name not in ("joint_2.0", "joint_3.0"))
+        data = measure(real, sim, RecordOptions(duration=12.0, moving=moving), np.random.default_rng(1))
+        with pytest.raises(InputError) as error:
+            calibrate(bag_data(data), hand, CalibrateOptions(), "")
+        text = str(error.value)
+        assert "does not determine the tips to 0.2 mm" in text
+        assert "index" in text and "thumb" not in text
+        assert "hardly moved: joint_2.0 by" in text and "joint_3.0" in text and "joint_1.0" not in text
+
+    def test_a_recording_that_is_too_short_for_the_noise_is_refused(self, hand: Robot, real: DisturbedRobot) -> None:
+        data = posed(real, 200, 1e-3, np.random.default_rng(1))
+        with pytest.raises(InputError, match="record for longer, or with less noise"):
+            calibrate(bag_data(data), hand, CalibrateOptions(largest_noise=5e-3), "")
+
+    def test_exchanged_tips_are_refused_by_name(self, hand: Robot, real: DisturbedRobot) -> None:
+        data = posed(real, 400, 1e-4, np.random.default_rng(1))
+        with pytest.raises(InputError) as error:
+            calibrate(bag_data(data._replace(tip=data.tip[:, [1, 0, 2, 3]])), hand, CalibrateOptions(), "")
+        assert "no geometry near the description explains" in str(error.value)
+        assert "measurements of 'index' look like those of 'middle'" in str(error.value)
+        assert "measurements of 'middle' look like those of 'index'" in str(error.value)
+
+    def test_tips_that_were_computed_from_the_joints_are_refused(self, hand: Robot, real: DisturbedRobot) -> None:
+        data = posed(real, 300, 0.0, np.random.default_rng(1))
+        with pytest.raises(InputError, match="computed from the joints"):
+            calibrate(
+                bag_data(data._replace(tip=hand.kinematics.tip_position(data.encoder))), hand, CalibrateOptions(), ""
+            )
+
+    def test_a_tip_that_was_hardly_ever_seen_is_named(self, hand: Robot, real: DisturbedRobot) -> None:
+        data = posed(real, 300, 1e-4, np.random.default_rng(1))
+        tip = data.tip.copy()
+        tip[20:, 2] = np.nan
+        with pytest.raises(InputError, match=r"too few usable tip measurements.*: ring 20"):
+            calibrate(bag_data(data._replace(tip=tip)), hand, CalibrateOptions(), "")
+
+
+class TestCommands:
+    @pytest.mark.parametrize(("storage", "single_tips"), [("mcap", False), ("sqlite3", True)])
+    def test_from_a_simulated_recording_to_a_file_that_reaches(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], storage: str, single_tips: bool
+    ) -> None:
+        bag, file = tmp_path / "bag", tmp_path / "spatial.yaml"
+        record = [
+            "--robot",
+            "spatial_2j",
+            "--output",
+            str(bag),
+            "--storage",
+            storage,
+            "--duration",
+            "20",
+            "--seed",
+            "5",
+        ]
+        assert record_simulation.main([*record, *["--single-tips"] * single_tips]) == 0
+        robot = load_robot(robot_file("spatial_2j"))
+        tips = [f"{name}=/{name}/measured_pose" for name in robot.tip_names] if single_tips else ["measured_tip_poses"]
+        arguments = ["--robot", "spatial_2j", "--output", str(file), "--truth", f"{bag}.truth.yaml", "--tips", *tips]
+        assert command.main([str(bag), *arguments]) == 0
+        true = load_calibration(Path(f"{bag}.truth.yaml"), robot).apply(robot)
+        q = robot.random_joint_position(np.random.default_rng(1), 300)
+        errors = [
+            np.linalg.norm(kinematics.tip_position(q) - true.tip_position(q), axis=-1).max()
+            for kinematics in (robot.kinematics, load_calibration(file, robot).apply(robot))
+        ]
+        assert errors[1] < SPECIFIED < 1e-3 < errors[0]
+        output = capsys.readouterr().out
+        assert "as described" in output and "as calibrated" in output and str(file) in output
+
+    def test_the_same_recording_gives_the_same_file(self, tmp_path: Path) -> None:
+        bag = tmp_path / "bag"
+        assert record_simulation.main(["--robot", "spatial_2j", "--output", str(bag), "--duration", "10"]) == 0
+        for name in ("first", "second"):
+            assert command.main([str(bag), "--robot", "spatial_2j", "--output", str(tmp_path / name)]) == 0
+        assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+    def test_a_refused_recording_writes_no_file_and_says_why(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "file.yaml"
+        assert command.main([str(tmp_path / "absent"), "--robot", "allegro_right", "--output", str(file)]) == 2
+        assert "not a readable rosbag2" in capsys.readouterr().err
+        assert not file.exists()
+
+    def test_tips_that_are_half_named_are_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        words = ["x", "--robot", "allegro_right", "--output", str(tmp_path / "f"), "--tips", "index=/a", "/b"]
+        assert command.main(words) == 2
+        assert "give one PoseArray topic, or TIP=TOPIC" in capsys.readouterr().err
