@@ -1,0 +1,143 @@
+"""What may reach a hand: every command is judged here, from outside, by what was received and when."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nnik_ros.geometry import Array
+from nnik_ros.robot import Robot
+
+SILENCE = 0.15  # s without commands: the next one is a first command again
+FIRST_COMMAND = 0.12  # rad that a first command may lie off the hand: what a weak drive sags, and a little
+_ROUNDING = 1e-6  # of a limit
+_LATE = 0.25  # of a period: from here on a message counts as one that took the place of two
+
+
+@dataclass
+class Findings:
+    """The worst of a window of commands; lengths are in rad, times in s."""
+
+    commands: int = 0
+    malformed: int = 0  # wrong number of values, or one that is not finite
+    beyond: float = 0.0  # outside the position limits
+    step: float = 0.0  # largest step over what the velocity limit allows for the periods elapsed
+    step_joint: str = ""
+    acceleration: float = 0.0  # largest change of step over what the acceleration limit allows; messages in a row only
+    starts: int = 0
+    start: float = 0.0  # largest distance of a first command from the hand
+    lead: float = 0.0  # largest distance of a command from the hand
+    travel: float = 0.0  # way of the joint that moved most
+    silence: float = 0.0  # longest time between two commands
+    command: list[float] = field(default_factory=list)  # the last one
+    hand: list[float] = field(default_factory=list)  # joints of the hand, as it last told
+
+    def faults(self) -> list[str]:
+        """What must never be, in words; empty when all is well."""
+        found = []
+        if self.malformed:
+            found.append(f"{self.malformed} malformed commands")
+        if self.beyond > _ROUNDING:
+            found.append(f"{self.beyond:.3g} rad outside the limits")
+        if self.step > 1.0 + _ROUNDING:
+            found.append(f"a step of {self.step:.2f} times the velocity limit ({self.step_joint})")
+        if self.start > FIRST_COMMAND:
+            found.append(f"a first command {self.start:.3f} rad off the hand")
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Judge:
+    """Fed with commands and with the joints of the hand, both in the robot's order, and with the times of their receipt."""
+
+    def __init__(self, robot: Robot, period: float) -> None:
+        """period [s]: the shortest time for which one command stands."""
+        self._robot, self._period = robot, period
+        self._hand: Array | None = None
+        self._last: Array | None = None
+        self._last_time = -math.inf
+        self._last_step: Array | None = None
+        self._same_hand = True
+        self._reseed = False
+        self._findings = Findings()
+        self._lowest = self._highest = np.zeros(0)
+
+    def state(self, now: float, q: Array) -> None:
+        """The hand stands at q (nq,)."""
+        self._hand = q
+
+    def new_hand(self) -> None:
+        """Another hand takes the place of this one: what was commanded before says nothing about it."""
+        self._hand, self._same_hand, self._reseed = None, False, True
+
+    def malformed(self) -> None:
+        """A command that cannot be read."""
+        self._findings.malformed += 1
+
+    def command(self, now: float, q: Array) -> None:
+        """A command with finite values q (nq,)."""
+        found, robot = self._findings, self._robot
+        found.commands += 1
+        elapsed = now - self._last_time
+        found.beyond = max(found.beyond, float(np.max(np.maximum(robot.lower - q, q - robot.upper))))
+        first = self._last is None or elapsed > SILENCE
+        if not first:
+            found.silence = max(found.silence, elapsed)
+            first = self._judge_step(q, elapsed)
+        if first or (not self._same_hand and self._hand is not None):
+            self._judge_start(q)
+        if self._hand is not None:
+            found.lead = max(found.lead, float(np.abs(q - self._hand).max()))
+        self._watch_travel(q)
+        self._last, self._last_time = q, now
+
+    def window(self) -> Findings:
+        """What was found since the last call."""
+        found = self._findings
+        found.command = [] if self._last is None else self._last.tolist()
+        found.hand = [] if self._hand is None else self._hand.tolist()
+        found.travel = float((self._highest - self._lowest).max(initial=0.0))
+        self._findings = Findings()
+        self._lowest = self._highest = np.zeros(0)
+        return found
+
+    def _judge_step(self, q: Array, elapsed: float) -> bool:
+        """Whether this is a first command in disguise: the one step by which the commands go over to a new hand."""
+        assert self._last is not None
+        found, step = self._findings, q - self._last
+        periods = max(1.0, math.ceil(elapsed / self._period - _LATE))
+        ratios = np.abs(step) / (self._robot.velocity * self._period * periods)
+        worst = int(ratios.argmax())
+        if ratios[worst] > 1.0 + _ROUNDING and self._reseed:
+            self._reseed = False
+            return True
+        if ratios[worst] > found.step:
+            found.step, found.step_joint = float(ratios[worst]), self._robot.joint_names[worst]
+        if self._last_step is not None and periods == 1.0:
+            change = np.abs(step - self._last_step) / (self._robot.acceleration * self._period**2)
+            found.acceleration = max(found.acceleration, float(change.max()))
+        self._last_step = step if periods == 1.0 else None
+        return False
+
+    def _judge_start(self, q: Array) -> None:
+        """A first command must meet the hand where it stands, or repeat the command that the hand holds already."""
+        found = self._findings
+        self._last_step = None
+        if self._hand is None:
+            return
+        distance = np.abs(q - self._hand)
+        if self._last is not None and self._same_hand:
+            distance = np.minimum(distance, np.abs(q - self._last))
+        found.starts += 1
+        found.start = max(found.start, float(distance.max()))
+        self._same_hand = True
+
+    def _watch_travel(self, q: Array) -> None:
+        if not len(self._lowest):
+            self._lowest = self._highest = q
+        self._lowest, self._highest = np.minimum(self._lowest, q), np.maximum(self._highest, q)

@@ -1,0 +1,134 @@
+"""Processes under test: their output is kept, their memory is read, and all of them end with the workshop."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nnik_ros.paths import share_dir
+from test.robustness.judge import Findings
+
+PATIENCE = 20.0  # s; a limit for what normally takes one
+_CAP_IPC_LOCK, _CAP_SYS_NICE = 14, 23
+_PR_CAPBSET_DROP = 24
+
+
+class Process:
+    """`python -m module arguments`."""
+
+    def __init__(
+        self, module: str, arguments: Sequence[str], log_dir: Path, *, before: Callable[[], None] | None = None
+    ) -> None:
+        environment = {
+            **os.environ, "PYTHONPATH": str(share_dir()), "ROS_LOG_DIR": str(log_dir), "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+        }  # fmt: skip
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments], cwd=share_dir(), env=environment, preexec_fn=before,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self._lines: list[str] = []
+        self._answered = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def output(self) -> str:
+        return "".join(self._lines)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def memory(self) -> int:
+        """Resident memory [bytes]."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
+
+    @property
+    def processor_time(self) -> float:
+        """User and system time so far [s]."""
+        words = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def ask(self, line: str) -> dict[str, Any]:
+        """Write a line and wait for the next line of JSON."""
+        assert self.process.stdin is not None
+        with self._answered:
+            before = len(self._lines)
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+            arrived = self._answered.wait_for(lambda: any(x.startswith("{") for x in self._lines[before:]), PATIENCE)
+            if not arrived:
+                raise RuntimeError(f"no answer to '{line}': {self.output[-2000:]}")
+            answer: dict[str, Any] = json.loads(next(x for x in self._lines[before:] if x.startswith("{")))
+            del self._lines[before:]
+        return answer
+
+    def exit_code(self) -> int:
+        """Waits for the end."""
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    def close(self) -> None:
+        if self.alive:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+            try:
+                self.process.wait(5.0)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.process.wait()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._answered:
+                self._lines.append(line)
+                self._answered.notify_all()
+
+
+class Observer(Process):
+    """See `observer.py`."""
+
+    def window(self) -> Findings:
+        """What was found since the last call."""
+        return Findings(**self.ask("window"))
+
+    def new_hand(self) -> None:
+        """Another hand takes the place of the one observed so far."""
+        self.ask("new_hand")
+
+
+def ros_arguments(namespace: str, parameters: Mapping[str, Any], remaps: Mapping[str, str]) -> list[str]:
+    words = ["--ros-args", "-r", f"__ns:={namespace}"]
+    for name, value in parameters.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        words += ["-p", f"{name}:={text}"] if text else ["-p", f'{name}:=""']
+    for name, topic in remaps.items():
+        words += ["-r", f"{name}:={topic}"]
+    return words
+
+
+def without_rights() -> None:
+    """For a child before it becomes another program: no real-time priority, no locked memory, even for root."""
+    for capability in (_CAP_SYS_NICE, _CAP_IPC_LOCK):
+        ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    for limit in (resource.RLIMIT_RTPRIO, resource.RLIMIT_MEMLOCK):
+        resource.setrlimit(limit, (0, 0))

@@ -1,0 +1,230 @@
+"""Group driver: what stands at the other end of the line, and every dialect that it may speak."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from sensor_msgs.msg import JointState
+
+from nnik_ros.geometry import Array
+from test.robustness.bench_node import Broken, wait_for
+from test.robustness.matrix import row
+from test.robustness.rows_input import spoiled
+from test.robustness.stand import Stand, Workshop
+
+
+@row("driver", "states with ring before index, as some hands are wired", "read by name: the right fingers move", shared=True)
+def fingers_swapped_in_order(stand: Stand) -> str:
+    assert stand.line is not None
+
+    def swap(message: JointState) -> None:
+        for values in (message.name, message.position):
+            values[0:4], values[8:12] = values[8:12], values[0:4]
+
+    stand.line.fault = spoiled(swap)
+    took = stand.follows()
+    time.sleep(0.3)
+    off = float(np.abs(stand.observer_command() - stand.hand()).max())
+    if off > 0.25:
+        raise Broken(f"command and hand are {off:.2f} rad apart")
+    return f"followed in {took:.2f} s, hand within {off:.3f} rad of the command"
+
+
+def _replaced(workshop: Workshop, **parameters: object) -> str:
+    """The hand ends some 0.3 rad from home, and comes back at home."""
+    stand = workshop.stand(**parameters)
+    assert stand.sim is not None and stand.line is not None
+    stand.follows()
+    gap = float(np.abs(stand.hand() - stand.robot.home).max())
+    workshop.discard(stand.sim)
+    stand.until("STALE_STATE")
+    stand.observer.new_hand()
+    stand.line.newest = None
+    time.sleep(1.0)
+    stand.sim = stand.start_sim()
+    home = stand.hand()
+    time.sleep(0.5)
+    start = stand.look().start
+    took = stand.follows()
+    return f"hand {gap:.2f} rad elsewhere, at {np.abs(home - stand.robot.home).max():.2f} rad from home, first command {start:.3f} rad off, followed in {took:.2f} s"
+
+
+@row("driver", "the driver ends, and another one starts with the hand 0.3 rad elsewhere (on_stale_state: hold)",
+     "begins again where the hand now stands")  # fmt: skip
+def driver_restarted(workshop: Workshop) -> str:
+    return _replaced(workshop)
+
+
+@row("driver", "the same with on_stale_state: stop", "begins again where the hand now stands")
+def driver_restarted_stop(workshop: Workshop) -> str:
+    return _replaced(workshop, on_stale_state="stop")
+
+
+@row("driver", "a joint jumps by 0.8 rad in one single message", "hardly noticed: within all limits", shared=True)
+def state_jumps_once(stand: Stand) -> str:
+    assert stand.line is not None
+    stand.rests()
+    stand.look()
+    count = [0]
+
+    def once(message: JointState) -> None:
+        count[0] += 1
+        message.position[1] += 0.8 if count[0] % 30 == 0 else 0.0
+
+    stand.line.fault = spoiled(once)
+    time.sleep(1.0)
+    stand.line.fault = None
+    travel = stand.look().travel
+    if travel > 0.05:
+        raise Broken(f"the command moved by {travel:.3f} rad")
+    return f"{count[0] // 30} jumps, command moved {1e3 * travel:.1f} mrad"
+
+
+@row("driver", "a joint jumps by 0.8 rad and stays there", "the command follows within all limits, at most max_lead away",
+     shared=True)  # fmt: skip
+def state_jumps_and_stays(stand: Stand) -> str:
+    assert stand.line is not None
+    stand.rests()
+
+    def jump(message: JointState) -> None:
+        message.position[2] += 0.8
+
+    stand.line.fault = spoiled(jump)
+    time.sleep(1.0)
+    off = abs(stand.observer_command()[2] - stand.hand()[2] - 0.8)
+    if off > 0.45:
+        raise Broken(f"command {off:.2f} rad from what was told")
+    return f"command {off:.2f} rad from what was told"
+
+
+@row("driver", "joint states frozen while they keep coming", "the command stops at max_lead (0.4 rad), no wind-up", shared=True)
+def states_frozen(stand: Stand) -> str:
+    assert stand.line is not None
+    stand.rests()
+    frozen = JointState(name=list(stand.robot.joint_names), position=stand.hand().tolist())
+    stand.line.fault = lambda message, now: [frozen]
+    goal = stand.goal(4.0)
+    stand.sender.path = lambda t: goal
+    time.sleep(1.5)
+    lead = float(np.abs(stand.observer_command() - np.array(frozen.position)).max())
+    if not 0.2 < lead < 0.401:
+        raise Broken(f"the command is {lead:.3f} rad away from the frozen joints")
+    return f"command {lead:.3f} rad away"
+
+
+@row("driver", "one finger is blocked", "it winds nothing up; the others follow", shared=True)
+def finger_blocked(stand: Stand) -> str:
+    assert stand.line is not None
+    stand.rests()
+    blocked = stand.hand()[0:4].tolist()
+
+    def block(message: JointState) -> None:
+        message.position[0:4] = blocked
+
+    stand.line.fault = spoiled(block)
+    goal = stand.goal(4.0)
+    stand.sender.path = lambda t: goal
+    for tip in ("middle", "ring"):
+        wait_for(lambda tip=tip: stand.status.values[f"{tip}.state"] in ("REACHED", "UNREACHABLE", "COLLISION"), f"{tip}", 10.0)  # type: ignore[misc]
+    lead = float(np.abs(stand.observer_command()[0:4] - blocked).max())
+    if lead > 0.401:
+        raise Broken(f"the blocked finger's command is {lead:.3f} rad away")
+    return f"middle {stand.status.values['middle.state']}, blocked finger's command {lead:.3f} rad away"
+
+
+@row("driver", "two publishers of joint states, 0.05 rad apart", "within all limits", shared=True)
+def states_from_two(stand: Stand) -> str:
+    assert stand.line is not None
+
+    def both(message: JointState, now: float) -> list[JointState]:
+        other = JointState(name=message.name, position=[x + 0.05 for x in message.position])
+        return [message, other] if int(now * 1e3) % 2 else [other, message]
+
+    stand.line.fault = both
+    stand.moves(1.0)
+    return f"followed in {stand.follows():.2f} s"
+
+
+@row("driver", "nobody listens to the commands", "the diagnostics show 0 receivers; the command stays within max_lead")
+def nobody_listens(workshop: Workshop) -> str:
+    stand = workshop.stand(hand=False)
+    workshop.discard(stand.observer)  # it would be a listener itself
+    assert stand.line is not None
+    stop = time.monotonic() + 6.0
+    message = JointState(name=list(stand.robot.joint_names), position=stand.robot.home.tolist())
+    stand.sender.path = lambda t: stand.goal(4.0)
+    while time.monotonic() < stop and stand.status.diagnostics.get("loop", {}).get("command_receivers") != "0":
+        stand.line.publisher.publish(message)
+        time.sleep(0.01)
+    receivers = stand.status.diagnostics.get("loop", {}).get("command_receivers")
+    alive = stand.controller.alive
+    stand.observer = workshop.observer(stand.namespace, "simulated", "hand/joint_states", 333.0)
+    if receivers != "0" or not alive:
+        raise Broken(f"the diagnostics show {receivers} receivers, alive: {alive}")
+    return "0 receivers shown"
+
+
+def _speaks(workshop: Workshop, driver: str) -> str:
+    stand = workshop.stand(driver, line=False)
+    took = stand.follows()
+    again = stand.follows()
+    time.sleep(0.5)
+    found = stand.look()
+    off = float(np.abs(np.array(found.command) - np.array(found.hand)).max())
+    if off > 0.3:
+        raise Broken(f"command and hand are {off:.2f} rad apart")
+    return f"followed in {took:.2f} and {again:.2f} s, hand within {off:.3f} rad of the command"
+
+
+def _profile(driver: str, words: str) -> None:
+    def check(workshop: Workshop) -> str:
+        return _speaks(workshop, driver)
+
+    check.__name__ = f"speaks_{driver}"
+    row("driver", f"profile {driver}: {words}", "followed within all limits, fingers in their places")(check)
+
+
+_profile("allegro_v4", "JointState, joint_0.0")
+_profile("allegro_v5", "JointState, joint_0_0")
+_profile("allegro_v5_2024", "the same, the command topic elsewhere")
+_profile("wonik_ros2_control", "Float64MultiArray, thumb first, 100 Hz")
+_profile("wonik_ros2_control_right", "the same, right of two hands")
+_profile("wonik_ros2_control_left", "the same, left of two hands")
+_profile("joint_trajectory_controller", "JointTrajectory of one point, 100 Hz")
+_profile("joint_state", "JointState on a shared topic")
+
+
+@row("driver", "another robot's joints on the shared topic of the joint states", "passed over; followed")
+def shared_topic(workshop: Workshop) -> str:
+    stand = workshop.stand("joint_state", line=False)
+    other = stand.node.create_publisher(JointState, "joint_states", 10)
+    message = JointState(name=["elbow", "wrist"], position=[1.0, 2.0])
+    timer = stand.node.create_timer(0.003, lambda: other.publish(message))
+    took = stand.follows()
+    stand.moves(1.0)
+    stand.node.destroy_timer(timer)
+    return f"followed in {took:.2f} s, {stand.status.values['refused']} refused"
+
+
+@row("driver", "the hand was moved 0.3 rad by somebody else while paused", "start begins where the hand now stands")
+def moved_while_paused(workshop: Workshop) -> str:
+    stand = workshop.stand()
+    stand.follows()
+    stand.trigger("pause")
+    stand.until("PAUSED")
+    stand.come_to_rest()
+    elsewhere: Array = np.array(stand.look().command) + np.array([0.0, 0.3, 0.0, 0.0] * 4)
+    other = workshop.program(
+        "test.robustness.commander", stand.namespace, "1.0", *[f"{x:.6f}" for x in elsewhere]
+    )
+    wait_for(lambda: not other.alive, "the other commander to end")
+    stand.observer.new_hand()
+    time.sleep(0.3)
+    stand.look()
+    stand.found.clear()  # the other commander's own jump is not the controller's
+    stand.trigger("start")
+    time.sleep(0.5)
+    found = stand.look()
+    took = stand.follows()
+    return f"first command {found.start:.3f} rad off the hand, followed in {took:.2f} s"

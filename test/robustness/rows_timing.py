@@ -1,0 +1,172 @@
+"""Group timing: what comes too late, too early, too often or not at all."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+
+from sensor_msgs.msg import JointState
+
+from test.robustness.bench_node import Broken, wait_for
+from test.robustness.matrix import row
+from test.robustness.processes import Process
+from test.robustness.stand import Stand, Workshop
+
+_STATE_TIMEOUT, _TARGET_TIMEOUT = 0.1, 0.5  # s
+_SLACK = 0.6  # s; statuses come at 50 Hz, and the machine may be busy
+
+
+def _stale(stand: Stand, state: str, timeout: float) -> str:
+    """Stale in time, then at rest."""
+    took = stand.until(state, limit=10.0)
+    if took > timeout + _SLACK:
+        raise Broken(f"{state} only after {took:.2f} s")
+    stand.come_to_rest()
+    return f"{state} after {took:.2f} s, at rest"
+
+
+@row("timing", "joint states stop in the middle of a motion", "STALE_STATE after 0.1 s, at rest; goes on without a jump",
+     shared=True)  # fmt: skip
+def states_stop(stand: Stand) -> str:
+    assert stand.line is not None
+    stand.moves()
+    stand.line.fault = lambda message, now: []
+    return _stale(stand, "STALE_STATE", _STATE_TIMEOUT)
+
+
+@row("timing", "joint states come 50 ms late", "followed within all limits", shared=True)
+def states_late(stand: Stand) -> str:
+    assert stand.line is not None
+    waiting: deque[tuple[float, JointState]] = deque()
+
+    def fault(message: JointState, now: float) -> list[JointState]:
+        waiting.append((now, message))
+        return [waiting.popleft()[1]] if now - waiting[0][0] >= 0.05 else []
+
+    stand.line.fault = fault
+    stand.moves(1.5)
+    return f"followed in {stand.follows():.2f} s"
+
+
+@row("timing", "joint states come in bursts of 15", "followed within all limits", shared=True)
+def states_in_bursts(stand: Stand) -> str:
+    assert stand.line is not None
+    waiting: list[JointState] = []
+
+    def fault(message: JointState, now: float) -> list[JointState]:
+        waiting.append(message)
+        if len(waiting) < 15:
+            return []
+        passed = list(waiting)
+        waiting.clear()
+        return passed
+
+    stand.line.fault = fault
+    stand.moves(1.5)
+    return f"followed in {stand.follows():.2f} s"
+
+
+@row("timing", "joint states at 9 Hz, slower than their timeout", "moves and rests by turns, within all limits", shared=True)
+def states_at_9_hz(stand: Stand) -> str:
+    assert stand.line is not None
+    last = [0.0]
+
+    def fault(message: JointState, now: float) -> list[JointState]:
+        if now - last[0] < 0.111:
+            return []
+        last[0] = now
+        return [message]
+
+    stand.sender.path = stand.moving_path
+    stand.status.seen.clear()
+    stand.line.fault = fault
+    time.sleep(2.5)
+    seen = stand.status.seen
+    if not seen["STALE_STATE"]:
+        raise Broken(f"was never stale: {dict(seen)}")
+    return f"stale in {seen['STALE_STATE']} of {seen.total()} statuses"
+
+
+@row("timing", "targets stop in the middle of a motion", "STALE_TARGET after 0.5 s, at rest", shared=True)
+def targets_stop(stand: Stand) -> str:
+    stand.moves()
+    stand.sender.path = None
+    return _stale(stand, "STALE_TARGET", _TARGET_TIMEOUT)
+
+
+@row("timing", "a target once a second, slower than its timeout", "moves and rests by turns, within all limits", shared=True)
+def targets_at_1_hz(stand: Stand) -> str:
+    stand.rests()
+    stand.status.seen.clear()
+    for share in (1.0, 0.0, 1.0):
+        stand.send_goal(stand.goal(share))
+        time.sleep(1.0)
+    if not stand.status.seen["STALE_TARGET"]:
+        raise Broken(f"was never stale: {dict(stand.status.seen)}")
+    return f"stale in {stand.status.seen['STALE_TARGET']} of {stand.status.seen.total()} statuses"
+
+
+@row("timing", "targets at 2 kHz from another process", "the newest is followed, no deadline for the flood", shared=True)
+def targets_at_2_khz(stand: Stand) -> str:
+    stand.sender.path = None
+    flood = stand.workshop.program("test.robustness.flood", stand.namespace, "2000", "2.5")
+    wait_for(lambda: not flood.alive, "the end of the flood")
+    sent = int(flood.output.split()[-1])
+    travel = stand.look().travel
+    if travel < 0.05:
+        raise Broken(f"{sent} targets were sent, and the command moved only {travel:.3f} rad")
+    return f"{sent} targets sent, command travelled {travel:.2f} rad"
+
+
+@row("timing", "four processes that eat the processors", "followed within all limits", shared=True)
+def processors_busy(stand: Stand) -> str:
+    hogs = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(4)]
+    try:
+        stand.moves(2.5)
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+    stand.node.get_clock()
+    missed = stand.status.diagnostics.get("loop", {}).get("missed", "?")
+    return f"{missed} deadlines passed over since its start"
+
+
+def _frozen(process: Process, seconds: float) -> None:
+    process.send(signal.SIGSTOP)
+    time.sleep(seconds)
+    process.send(signal.SIGCONT)
+
+
+@row("timing", "the controller is stopped for 1 s in the middle of a motion (SIGSTOP)", "goes on without a jump", shared=True)
+def controller_stopped(stand: Stand) -> str:
+    stand.moves()
+    _frozen(stand.controller, 1.0)
+    return f"followed in {stand.follows():.2f} s"
+
+
+@row("timing", "the hand is stopped for 1 s in the middle of a motion (SIGSTOP)", "STALE_STATE; goes on without a jump",
+     shared=True)  # fmt: skip
+def hand_stopped(stand: Stand) -> str:
+    assert stand.sim is not None
+    stand.moves()
+    stand.status.seen.clear()
+    _frozen(stand.sim, 1.0)
+    if not stand.status.seen["STALE_STATE"]:
+        raise Broken("no STALE_STATE")
+    return f"STALE_STATE in {stand.status.seen['STALE_STATE']} statuses, followed in {stand.follows():.2f} s"
+
+
+@row("timing", "controller and hand are started in the other order, 3 s apart", "waits, says for what, then follows")
+def hand_comes_late(workshop: Workshop) -> str:
+    stand = workshop.stand(hand=False)
+    stand.until("WAITING_STATE")
+    told = stand.status.message
+    if "joint_states" not in told:
+        raise Broken(f"says only {told!r}")
+    time.sleep(2.0)
+    stand.sim = stand.start_sim()
+    return f"'{told.replace(stand.namespace, '')}', followed {stand.follows():.2f} s after its start"
