@@ -14,11 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.calibration import LARGEST_ANGLE, Calibration, calibration_of, load_calibration
 from nnik_ros.driver import joint_map, load_driver
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.geometry import Array
-from nnik_ros.paths import driver_file, robot_file
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import driver_file, model_file, robot_file
+from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.bag import BagData, Topics, read_bag
 from nnik_ros.training.calibration_check import exchanged_tips, true_error_table
@@ -186,15 +189,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bag = read_bag(given.bag, robot, joint_map(driver, robot), topics)
         result = calibrate(bag, robot, options, given.bag.name)
         truth = load_calibration(given.truth, robot) if given.truth else None
+        comparison = _comparison(result, truth, given.model) if truth else ""
         result.calibration.write(given.output)
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2
     print(result.text())
-    if truth is not None:
-        print(f"\n{true_error_table(robot, result.fit.kinematics, truth.apply(robot))}")
+    if comparison:
+        print(f"\n{comparison}")
     print(f"\n{given.output}: written; the controller takes it as its parameter 'calibration'")
     return 0
+
+
+def _comparison(result: Result, truth: Calibration, model: str) -> str:
+    """True errors with and without the calibration, of damped least squares and of the network when one is named."""
+    robot = result.robot
+    policies: dict[str, Policy] = {}
+    for name, kinematics in (("as described", robot.kinematics), ("as calibrated", result.calibration.apply(robot))):
+        policies[f"{name}, damped least squares"] = DampedLeastSquares(robot, kinematics)
+        if model:
+            policies[f"{name}, network"] = OnnxPolicy(model_file(model), robot, kinematics)
+    return true_error_table(policies, truth.apply(robot))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -215,6 +230,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision-mm", type=float, default=0.2, help="uncertainty of a tip that is accepted")
     parser.add_argument("--largest-noise-mm", type=float, default=1.0, help="noise of a measured tip that is accepted")
     parser.add_argument("--truth", type=Path, help="true calibration of a simulated robot, to compare with")
+    parser.add_argument(
+        "--model", default="", help="with --truth: a network to compare too, a shipped name or an ONNX file"
+    )
     return parser
 
 
