@@ -12,11 +12,13 @@ from benchmarks.workloads import RATE
 from nnik_ros import onnx_policy
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.collision import CollisionModel
-from nnik_ros.controller import Controller, ControllerOptions, Measurement, Targets
+from nnik_ros.controller import Controller
+from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.guard import GuardedPolicy
 from nnik_ros.policy import Policy
+from nnik_ros.states import Measurement, Targets
 
 NETWORK, GUARDED, DAMPED, CONTROLLER = "network alone", "guarded network", "damped least squares", "controller tick"
 

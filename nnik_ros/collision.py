@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
 from nnik_ros.kinematics import Frames
@@ -54,6 +55,23 @@ class CollisionModel:
         clearance: Array = segment_distance(ends[:, 0], ends[:, 1]) - self._radius[self._pairs].sum(axis=-1)
         return clearance
 
+    def gradients(self, frames: Frames, pairs: NDArray[np.int64]) -> Array:
+        """How the clearance of some pairs (n,) grows with the joints at `frames`: (n, nq) [m/rad]."""
+        ends = self._ends_in_base(frames)[self._pairs[pairs]]
+        points = np.stack(closest_points(ends[:, 0], ends[:, 1]), axis=1)  # (n, 2, 3)
+        gap = points[:, 0] - points[:, 1]
+        normal = gap / np.maximum(np.sqrt(_dot(gap, gap)), _TINY)[:, None]
+        gradient = np.zeros((len(pairs), self._kinematics.nq))
+        for row, pair in enumerate(self._pairs[pairs]):
+            for side, capsule in enumerate(pair):
+                if self._on_base[capsule]:
+                    continue
+                tip, moving = self._tip[capsule], slice(self._frame[capsule] + 1)
+                arm = points[row, side] - frames.joint_position[tip, moving]
+                turn = np.cross(frames.joint_axis[tip, moving], arm) @ normal[row]
+                gradient[row, self._kinematics.topology.chain[tip, moving]] += turn if side == 0 else -turn
+        return gradient
+
     def _ends_in_base(self, frames: Frames) -> Array:
         R, p = frames.joint_rotation[self._tip, self._frame], frames.joint_position[self._tip, self._frame]
         ends = self._ends @ np.swapaxes(R, -1, -2) + p[:, None, :]
@@ -62,6 +80,14 @@ class CollisionModel:
 
 def segment_distance(first: Array, second: Array) -> Array:
     """Smallest distance between segments given by their two ends: (..., 2, 3) [m] each, returns (...) [m]."""
+    near_first, near_second = closest_points(first, second)
+    gap = near_first - near_second
+    distance: Array = np.sqrt(_dot(gap, gap))
+    return distance
+
+
+def closest_points(first: Array, second: Array) -> tuple[Array, Array]:
+    """Where two segments, given by their two ends (..., 2, 3) [m] each, come closest: (..., 3) [m] on each of them."""
     start = first[..., 0, :] - second[..., 0, :]
     vectors = np.stack([first[..., 1, :] - first[..., 0, :], second[..., 1, :] - second[..., 0, :], start], axis=-2)
     products = vectors @ np.swapaxes(vectors, -1, -2)  # all dot products of d1, d2, r at once
@@ -73,14 +99,20 @@ def segment_distance(first: Array, second: Array) -> Array:
     t = b * s + f
     t_unit = _unit(t, e)
     s = np.where(crossing & (t >= 0.0) & (t <= e), s, _unit(b * t_unit - c, a))
-    gap = start + s[..., None] * vectors[..., 0, :] - t_unit[..., None] * vectors[..., 1, :]
-    distance: Array = np.sqrt((gap * gap).sum(axis=-1))
-    return distance
+    near_first: Array = first[..., 0, :] + s[..., None] * vectors[..., 0, :]
+    near_second: Array = second[..., 0, :] + t_unit[..., None] * vectors[..., 1, :]
+    return near_first, near_second
+
+
+def _dot(u: Array, v: Array) -> Array:
+    product: Array = (u * v).sum(axis=-1)
+    return product
 
 
 def _unit(numerator: Array, denominator: Array) -> Array:
     """The quotient, kept within [0, 1]; 0 for a segment without length."""
-    return np.minimum(np.maximum(numerator / np.maximum(denominator, _TINY), 0.0), 1.0)
+    quotient: Array = np.minimum(np.maximum(numerator / np.maximum(denominator, _TINY), 0.0), 1.0)
+    return quotient
 
 
 def _neighbours(first: tuple[int, int], second: tuple[int, int]) -> bool:

@@ -6,7 +6,7 @@ A tick never raises on data, never reads a clock and is repeatable bit for bit: 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -15,80 +15,39 @@ from numpy.typing import NDArray
 
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.collision import CollisionModel
+from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.escape import Escape
 from nnik_ros.geometry import Array
 from nnik_ros.governor import Governor
 from nnik_ros.guard import GuardedPolicy, GuardedStep, Solver
-from nnik_ros.kinematics import Frames
-from nnik_ros.limits import JointLimits, Limit, LimitedStep, stopping_speed
-from nnik_ros.options import describe, option
+from nnik_ros.limits import Limit
+from nnik_ros.motion import JointMotion, Motion
+from nnik_ros.options import describe
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
-from nnik_ros.states import TickResult, TipState
+from nnik_ros.states import Measurement, Targets, TickResult, TipState
 
 _LARGEST_CORRECTION = 0.2  # of the reach: what the closed loop may add to a target
-_STUCK_TICKS = 60  # without progress, at a resting reference, until a target counts as out of reach
+_STUCK_TICKS = 30  # without progress, at a resting reference, until another posture is looked for
 _STUCK_PROGRESS = 1e-5  # of the error, per tick
-
-
-@dataclass(frozen=True)
-class ControllerOptions:
-    """Settings of the control tick."""
-
-    rate: float = option(333.0, "Rate of the control loop.", unit="Hz", low=10.0, high=1000.0, live=False)
-    speed: float = option(1.0, "Share of the robot's tip velocities.", low=0.0, high=1.0)
-    tolerance: float = option(0.0005, "Distance within which a target counts as reached.", unit="m", low=0.0, high=1.0)
-    target_timeout: float = option(
-        1.0, "Age from which a target is stale; 0 lets targets live for ever.", unit="s", low=0.0, high=3600.0
-    )
-    state_timeout: float = option(0.1, "Age from which the joint states are stale.", unit="s", low=0.005, high=10.0)
-    on_stale_target: str = option(
-        "hold", "What a finger does when its target is stale.", choices=("hold", "home", "stop")
-    )
-    on_stale_state: str = option(
-        "hold", "What the hand does when joint states are stale: repeat its last command, or publish nothing.",
-        choices=("hold", "stop"),
-    )  # fmt: skip
-    max_lead: float = option(
-        0.4, "Largest distance between a commanded and a measured joint.", unit="rad", low=0.01, high=3.2
-    )
-    closed_loop_gain: float = option(
-        0.0,
-        "Rate at which the error of the measured tips is corrected at rest; 0 trusts the joints.",
-        unit="1/s",
-        low=0.0,
-        high=20.0,
-    )
-    collision_check: bool = option(True, "Keep the fingers apart from each other and from the palm.")
-    collision_margin: float = option(0.002, "Clearance at which an approach stops.", unit="m", low=0.0, high=0.05)
-    collision_gain: float = option(
-        10.0, "Largest closing speed over the clearance left above the margin.", unit="1/s", low=0.1, high=100.0
-    )
-    bench_after: int = option(
-        200,
-        "Ticks in which the network did not help until it is benched for damped least squares; 0: never.",
-        low=0,
-        high=1000000,
-    )
-
-
-class Measurement(NamedTuple):
-    """Joint positions q (nq,) [rad] and the time of their receipt [s], on the clock of `now`."""
-
-    q: Array
-    stamp: float
-
-
-class Targets(NamedTuple):
-    """Tip targets position (nt, 3) [m] in the base frame and the times of their receipt stamp (nt,) [s], -inf for never."""
-
-    position: Array
-    stamp: Array
+_ARRIVED = 1e-3  # rad, from a posture
+_HELD = Limit.LEAD | Limit.COLLISION | Limit.POSITION
+_Mask = NDArray[np.bool_]
 
 
 class _Mode(Enum):
     PAUSED = "paused"
     RUNNING = "running"
     HOMING = "homing"
+
+
+class _Judged(NamedTuple):
+    """Targets of one tick, (nt,) each: given at all, age [s], too old, to be followed now."""
+
+    given: _Mask
+    age: Array
+    stale: _Mask
+    follows: _Mask
 
 
 class Controller:
@@ -101,15 +60,11 @@ class Controller:
         self.robot, self.options = robot, options
         self._period = 1.0 / options.rate
         self._kinematics = policy.kinematics if policy else robot.kinematics
-        self._collision = collision
-        self._tip_of_joint = self._kinematics.tip_of_joint
-        self._limits = JointLimits(
-            robot.lower, robot.upper, robot.velocity, robot.acceleration, self._tip_of_joint, self._period
-        )
+        self._motion = JointMotion(robot, self._kinematics, collision, self._period)
         self._governor = Governor(robot.tip_velocity, robot.tip_acceleration, robot.tip_jerk, self._period)
-        self._enabled: NDArray[np.bool_] = np.ones(robot.nt, dtype=bool)
-        self.reset()
+        self._enabled: _Mask = np.ones(robot.nt, dtype=bool)
         self.set_policy(policy)
+        self.reset()
 
     # what an operator asks for, between ticks
 
@@ -123,7 +78,7 @@ class Controller:
         return self._benched
 
     def start(self) -> None:
-        """Follow targets; the first command is the measured position, or the own last one when the hand still is there."""
+        """Follow targets; begin at the measured joints, or at the own last command when the hand still is there."""
         self._mode = _Mode.RUNNING
 
     def pause(self) -> None:
@@ -136,16 +91,15 @@ class Controller:
 
     def reset(self) -> None:
         """Pause, and forget the own command: the next start begins at the measured joints."""
+        nt = self.robot.nt
         self._mode = _Mode.PAUSED
-        self._q: Array | None = None
-        self._v: Array = np.zeros(self.robot.nq)
+        self._seeded, self._look_first = False, True
+        self._motion.v = np.zeros(self.robot.nq)
         self._measured: Array | None = None
         self._measured_stamp = -np.inf
-        self._correction = np.zeros((self.robot.nt, 3))
-        self._stuck: NDArray[np.int64] = np.zeros(self.robot.nt, dtype=np.int64)
-        self._last_error: Array = np.full(self.robot.nt, np.nan)
-        self._fresh_seed = True
-        self._clearance: Array | None = None
+        self._correction = np.zeros((nt, 3))
+        self._posture = self.robot.home.copy()
+        self._forget_stuck()
 
     def set_enabled(self, enabled: Sequence[bool]) -> None:
         """Per tip: a disabled one comes to rest and holds."""
@@ -160,12 +114,13 @@ class Controller:
         """Change the solver; the command goes on from where it is."""
         if policy is not None:
             self._kinematics = policy.kinematics
-            if self._q is not None:
-                self._frames = self._kinematics.frames(self._q)
+            self._motion.set_kinematics(self._kinematics)
         stand_in = DampedLeastSquares(self.robot, self._kinematics)
         self._guard = GuardedPolicy(policy or stand_in, stand_in)
+        self._escape = Escape(self.robot, policy or self._guard)
         self._has_network = policy is not None
         self._unhelpful, self._benched = 0, False
+        self._forget_stuck()
 
     # the tick
 
@@ -173,57 +128,55 @@ class Controller:
         """One period. now [s] judges ages only: the step always uses the fixed period."""
         self._take_measurement(measurement)
         state_age = abs(now - self._measured_stamp)  # a clock that jumped makes data stale in both directions
-        if self._measured is None:
-            return self._idle_result(TipState.WAITING_STATE, np.inf, targets, now)
         stale_state = not state_age <= self.options.state_timeout
-        if self._mode is _Mode.PAUSED and not self._moving():
-            return self._idle_result(TipState.PAUSED, state_age, targets, now)
-        if self._q is None or (self._fresh_seed and not stale_state):
-            if stale_state:
-                return self._idle_result(TipState.STALE_STATE, state_age, targets, now)
-            self._seed()
+        judged = self._judge(now, targets, stale_state)
+        if self._measured is None:
+            return self._silent(TipState.WAITING_STATE, np.inf, targets, judged)
+        if self._mode is _Mode.PAUSED and not self._motion.moving:
+            return self._silent(TipState.PAUSED, state_age, targets, judged)
+        if self._look_first and not stale_state:
+            self._seed(self._measured)
         if stale_state:
-            self._fresh_seed = True  # the hand may have moved: look again before going on
-            if not self._moving() and self.options.on_stale_state == "stop":
-                return self._idle_result(TipState.STALE_STATE, state_age, targets, now)
-        return self._moving_tick(now, state_age, stale_state, targets)
+            self._look_first = True  # the hand may have moved: look again before going on
+            if not self._seeded or (self.options.on_stale_state == "stop" and not self._motion.moving):
+                return self._silent(TipState.STALE_STATE, state_age, targets, judged)
+        return self._move(targets, judged, state_age, stale_state, self._measured)
 
-    def _moving_tick(self, now: float, state_age: float, stale_state: bool, targets: Targets) -> TickResult:
-        assert self._q is not None and self._measured is not None
-        given, target_age, stale = self._judge_targets(now, targets)
-        halted = stale_state or self._mode is _Mode.PAUSED
-        homing = np.full(self.robot.nt, self._mode is _Mode.HOMING) | (stale & (self.options.on_stale_target == "home"))
-        homing &= not halted
-        follows = given & ~stale & self._enabled & ~homing & (not halted)
+    def _move(
+        self, targets: Targets, judged: _Judged, state_age: float, stale_state: bool, measured: Array
+    ) -> TickResult:
+        follows = judged.follows
         goal = np.where(follows[:, None], targets.position, np.nan)
-        reference = self._advance_references(goal, follows, homing)
-        step = self._guarded_step(reference, follows)
-        limited, frames = self._limited_step(step.q, homing)
-        fault = not np.isfinite(limited.q).all()
-        if fault:  # cannot happen with finite inputs; if it does, the hand holds
-            limited = LimitedStep(self._q, np.zeros(self.robot.nq), limited.limited)
-            frames = self._kinematics.frames(np.stack([self._q, self._measured]))
-        self._q, self._v, self._frames = limited.q, limited.v, frames.at(0)
-        tips: Array = frames.tip_position
-        error, measured_error = np.sqrt(((tips - goal) ** 2).sum(axis=-1))
-        self._correct(goal, reference, tips[1], limited.limited)
-        tip_limited = np.zeros(self.robot.nt, dtype=np.int64)
-        np.bitwise_or.at(tip_limited, self._tip_of_joint, limited.limited)
-        self._watch_progress(step, error, reference, goal, follows)
-        judged = measured_error if self.options.closed_loop_gain > 0 else error
-        state = self._tip_states(judged, given, stale, homing, tip_limited, stale_state, fault)
-        publish = self._moving() or self.started
-        if stale_state and self.options.on_stale_state == "stop" and not self._moving():
-            publish = False
-        if self.options.on_stale_target == "stop" and not self._moving() and (given & stale).all():
-            publish = False
+        homing = self._homing(judged, stale_state)
+        escaping = self._escaping & follows
+        self._posture = np.where(homing[self._guard.tip_of_joint], self.robot.home, self._posture)
+        by_joints = homing | escaping
+        reference = self._advance_references(goal, follows, by_joints)
+        step = self._guarded_step(reference, follows & ~escaping)
+        wish = step.q
+        if by_joints.any():
+            towards = self._motion.towards(self._posture, self.options.speed)
+            wish = np.where(by_joints[self._guard.tip_of_joint], towards, wish)
+        motion = self._motion.step(wish, measured, self.options)
+        error, measured_error = (_distance(tips, goal) for tips in (motion.tip_position, motion.measured_tip_position))
+        self._correct(goal, reference, motion)
+        self._watch_progress(error, goal, _distance(reference, goal), follows, escaping)
+        closed_loop = self.options.closed_loop_gain > 0
+        state = self._tip_states(measured_error if closed_loop else error, judged, homing, motion, stale_state)
         return TickResult(
-            self._q.copy() if publish else None, TipState(int(state.max())), state, error, measured_error, step.solver,
-            tip_limited, tips[0], tips[1], reference, state_age, target_age,
+            self._motion.q.copy() if self._speaks(judged, stale_state) else None, TipState(int(state.max())), state, error,
+            measured_error, step.solver, motion.limited, motion.tip_position, motion.measured_tip_position, reference,
+            state_age, judged.age,
         )  # fmt: skip
 
-    def _moving(self) -> bool:
-        return self._q is not None and bool(np.any(self._v != 0.0))
+    def _speaks(self, judged: _Judged, stale_state: bool) -> bool:
+        """Whether the command is published."""
+        if self._motion.moving:
+            return True
+        silent = (stale_state and self.options.on_stale_state == "stop") or (
+            self.options.on_stale_target == "stop" and bool((judged.given & judged.stale).all())
+        )
+        return self.started and not silent
 
     def _take_measurement(self, measurement: Measurement | None) -> None:
         if measurement is None or np.shape(measurement.q) != (self.robot.nq,):
@@ -231,156 +184,144 @@ class Controller:
         if np.isfinite(measurement.q).all():
             self._measured, self._measured_stamp = np.array(measurement.q, dtype=np.float64), measurement.stamp
 
-    def _seed(self) -> None:
+    def _seed(self, measured: Array) -> None:
         """Go on from the own command where the hand still follows it, else begin at the measured joints."""
-        assert self._measured is not None
-        self._fresh_seed = False
-        if self._q is not None and np.all(np.abs(self._q - self._measured) <= self.options.max_lead):
+        self._look_first = False
+        if self._seeded and np.all(np.abs(self._motion.q - measured) <= self.options.max_lead):
             return
-        self._q = np.clip(self._measured, self.robot.lower, self.robot.upper)
-        self._v = np.zeros(self.robot.nq)
+        self._seeded = True
+        self._motion.seed(measured)
         self._correction[:] = 0.0
-        self._clearance = None
-        self._frames = self._kinematics.frames(self._q)
-        self._governor.reset(self._frames.tip_position)
+        self._forget_stuck()
+        self._governor.reset(self._motion.frames.tip_position)
 
-    def _judge_targets(self, now: float, targets: Targets) -> tuple[NDArray[np.bool_], Array, NDArray[np.bool_]]:
-        """(given (nt,), age (nt,) [s], stale (nt,)) of targets; a target with a non-finite number was not given."""
+    def _judge(self, now: float, targets: Targets, stale_state: bool) -> _Judged:
+        """A target with a non-finite number was not given."""
         given = np.isfinite(targets.position).all(axis=-1) & ~np.isneginf(targets.stamp)
         age = np.where(given, np.abs(now - targets.stamp), np.inf)
         timeout = self.options.target_timeout
         stale = given & ~(age <= timeout) if timeout > 0 else np.zeros(self.robot.nt, dtype=bool)
-        return given, age, stale
+        follows = given & ~stale & self._enabled & (self._mode is _Mode.RUNNING) & (not stale_state)
+        return _Judged(given, age, stale, follows)
 
-    def _advance_references(self, goal: Array, follows: NDArray[np.bool_], homing: NDArray[np.bool_]) -> Array:
-        """References one period on; a tip without a goal brakes, a homing tip carries its reference along."""
-        assert self._q is not None
-        if homing.any():
-            self._governor.reset(self._frames.tip_position, homing)
-        resting = np.where(follows[:, None], goal, self._governor.point)
+    def _homing(self, judged: _Judged, stale_state: bool) -> _Mask:
+        """Tips that move to their home posture."""
+        if stale_state or self._mode is _Mode.PAUSED:
+            return np.zeros(self.robot.nt, dtype=bool)
+        if self._mode is _Mode.HOMING:
+            return np.ones(self.robot.nt, dtype=bool)
+        return judged.stale & self._enabled & (self.options.on_stale_target == "home")
+
+    def _advance_references(self, goal: Array, follows: _Mask, by_joints: _Mask) -> Array:
+        """References one period on; a tip without a goal brakes, one that moves by its joints carries its reference along."""
+        if by_joints.any():
+            self._governor.reset(self._motion.frames.tip_position, by_joints)
+        resting = np.where((follows & ~by_joints)[:, None], goal, self._governor.point)
         return self._governor.advance(resting, self.options.speed)
 
-    def _guarded_step(self, reference: Array, follows: NDArray[np.bool_]) -> GuardedStep:
-        assert self._q is not None
+    def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
         use_network = self._has_network and not self._benched
-        step = self._guard.checked_step(
-            self._q, reference + self._correction, use_policy=use_network, frames=self._frames
-        )
+        target = reference + self._correction
+        step = self._guard.checked_step(self._motion.q, target, use_policy=use_network, frames=self._motion.frames)
         if use_network:
-            failed = (step.solver != Solver.NETWORK) & follows & (step.start_error > self.options.tolerance)
+            failed = (step.solver == Solver.STAND_IN) & follows & (step.start_error > self.options.tolerance)
             self._unhelpful = self._unhelpful + 1 if failed.any() else max(0, self._unhelpful - 1)
             self._benched = 0 < self.options.bench_after <= self._unhelpful
         return step
 
-    def _limited_step(self, solved: Array, homing: NDArray[np.bool_]) -> tuple[LimitedStep, Frames]:
-        """From the solver's wish to what may be sent: lead, collision, then the joint limits as the last word.
-
-        Returns the step, and the frames of its position and of the measured one.
-        """
-        assert self._q is not None and self._measured is not None
-        wanted = np.where(homing[self._tip_of_joint], self._homing_step(), solved) if homing.any() else solved
-        lead = self.options.max_lead
-        led = np.minimum(np.maximum(wanted, self._measured - lead), self._measured + lead)
-        limited = self._limits.step(self._q, self._v, led)
-        limited = limited._replace(limited=limited.limited | np.where(led != wanted, int(Limit.LEAD), 0))
-        frames = self._kinematics.frames(np.stack([limited.q, self._measured]))
-        if self._collision is None or not self.options.collision_check:
-            return limited, frames
-        return self._avoid_collision(self._collision, limited, frames)
-
-    def _homing_step(self) -> Array:
-        assert self._q is not None
-        way = self.robot.home - self._q
-        T, speed = self._period, self.options.speed
-        fastest = np.minimum(
-            stopping_speed(np.abs(way), 0.5 * self.robot.acceleration, T), 0.5 * speed * self.robot.velocity
-        )
-        step: Array = self._q + np.sign(way) * fastest * T
-        return step
-
-    def _avoid_collision(
-        self, collision: CollisionModel, limited: LimitedStep, frames: Frames
-    ) -> tuple[LimitedStep, Frames]:
-        """Slow down the fingers of every pair that closes faster than its clearance allows; parting is free."""
-        assert self._q is not None and self._measured is not None
-        now = collision.distances(self._frames) if self._clearance is None else self._clearance
-        after = collision.distances(frames.at(0))
-        allowed = np.maximum(now - self.options.collision_margin, 0.0) * min(
-            1.0, self.options.collision_gain * self._period
-        )
-        tight = now - after > allowed
-        if tight.any():
-            share = np.ones(self.robot.nt + 1)  # one more for the base, which does not move
-            for side in (0, 1):
-                np.minimum.at(share, collision.pair_tips[tight, side], allowed[tight] / (now - after)[tight])
-            slow = share[self._tip_of_joint]
-            flags = limited.limited | np.where(slow < 1.0, int(Limit.COLLISION), 0)
-            limited = self._limits.step(self._q, self._v, self._q + slow * (limited.q - self._q))
-            limited = limited._replace(limited=limited.limited | flags)
-            frames = self._kinematics.frames(np.stack([limited.q, self._measured]))
-            after = collision.distances(frames.at(0))
-        self._clearance = after
-        return limited, frames
-
-    def _correct(self, goal: Array, reference: Array, measured_tips: Array, limited: NDArray[np.int64]) -> None:
+    def _correct(self, goal: Array, reference: Array, motion: Motion) -> None:
         """Closed loop: where the reference rests at its goal, shift the target against the error of the measured tips."""
         gain = self.options.closed_loop_gain
         if gain == 0.0:
             self._correction *= 0.99  # fade out without a bump
             return
-        rests = np.sqrt(((goal - reference) ** 2).sum(axis=-1)) < self.options.tolerance  # False without a goal
-        held = np.zeros(self.robot.nt, dtype=bool)
-        np.logical_or.at(held, self._tip_of_joint, (limited & (Limit.LEAD | Limit.COLLISION | Limit.POSITION)) != 0)
-        rests &= ~held
-        self._correction[rests] += gain * self._period * (goal - measured_tips)[rests]
+        rests = _distance(goal, reference) < self.options.tolerance  # False without a goal
+        rests &= (motion.limited & _HELD) == 0
+        self._correction[rests] += gain * self._period * (goal - motion.measured_tip_position)[rests]
         largest = _LARGEST_CORRECTION * self._kinematics.reach[:, None]
         size = np.sqrt((self._correction**2).sum(axis=-1, keepdims=True))
         self._correction *= np.minimum(1.0, largest / np.maximum(size, largest))
 
-    def _watch_progress(
-        self, step: GuardedStep, error: Array, reference: Array, goal: Array, follows: NDArray[np.bool_]
-    ) -> None:
-        """Count the ticks in which a tip came no closer although its reference rests at the goal."""
-        arrived = np.sqrt(((goal - reference) ** 2).sum(axis=-1)) < self.options.tolerance
+    # stuck tips
+
+    def _forget_stuck(self) -> None:
+        nt = self.robot.nt
+        self._stuck: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)
+        self._last_error: Array = np.full(nt, np.nan)
+        self._searched_for: Array = np.full((nt, 3), np.nan)  # goals for which a search was made
+        self._escaping: _Mask = np.zeros(nt, dtype=bool)
+
+    def _watch_progress(self, error: Array, goal: Array, behind: Array, follows: _Mask, escaping: _Mask) -> None:
+        """Count the ticks without progress at a resting reference; after enough of them look for another posture, once for
+        each goal, and move there if it is much better."""
+        tolerance = self.options.tolerance
         progress = self._last_error - error > _STUCK_PROGRESS * error
-        stuck = follows & arrived & ~progress & (step.error > self.options.tolerance)
+        stuck = follows & ~escaping & (behind < tolerance) & ~progress & (error > tolerance)
         self._stuck = np.where(stuck, self._stuck + 1, 0)
         self._last_error = error
+        if self._escape.searching:
+            self._escape.advance()
+            if not self._escape.searching:
+                self._take_escape(goal)
+        elif escaping.any():
+            tip_of_joint = self._guard.tip_of_joint
+            away = np.zeros(self.robot.nt, dtype=bool)
+            np.logical_or.at(away, tip_of_joint, np.abs(self._posture - self._motion.q) > _ARRIVED)
+            moved = ~(_distance(goal, self._searched_for) < tolerance)
+            self._escaping &= away & ~moved & self._motion.moving
+        else:
+            fresh = (self._stuck >= _STUCK_TICKS) & ~(_distance(goal, self._searched_for) < tolerance)
+            if fresh.any():
+                self._searched_for = np.where(fresh[:, None], goal, self._searched_for)
+                self._escape.begin(np.where(np.isnan(goal), self._motion.frames.tip_position, goal))
+
+    def _take_escape(self, goal: Array) -> None:
+        posture, better = self._escape.found(self._motion.q, self.options.tolerance)
+        same_goal = _distance(goal, self._searched_for) < self.options.tolerance
+        self._escaping = better & same_goal & (self._stuck >= _STUCK_TICKS)
+        self._posture = np.where(self._escaping[self._guard.tip_of_joint], posture, self._posture)
+
+    # what it tells
 
     def _tip_states(
-        self, error: Array, given: NDArray[np.bool_], stale: NDArray[np.bool_],
-        homing: NDArray[np.bool_], limited: NDArray[np.int64], stale_state: bool, fault: bool,
-    ) -> NDArray[np.int64]:  # fmt: skip
+        self, error: Array, judged: _Judged, homing: _Mask, motion: Motion, stale_state: bool
+    ) -> NDArray[np.int64]:
         """The most telling state of each tip: a later line overrules an earlier one."""
-        for applies, state in ((fault, TipState.FAULT), (stale_state, TipState.STALE_STATE)):
+        for applies, state in (
+            (not motion.finite, TipState.FAULT), (stale_state, TipState.STALE_STATE),
+            (self._mode is _Mode.PAUSED, TipState.PAUSED),
+        ):  # fmt: skip
             if applies:
                 return np.full(self.robot.nt, int(state))
-        if self._mode is _Mode.PAUSED:
-            return np.full(self.robot.nt, int(TipState.PAUSED))
         classical = self._benched or not self._has_network
         states = np.full(self.robot.nt, int(TipState.FALLBACK if classical else TipState.TRACKING))
-        states[(limited != 0) & (not classical)] = TipState.LIMITED
-        states[self._stuck >= _STUCK_TICKS] = TipState.UNREACHABLE
-        states[(limited & Limit.COLLISION) != 0] = TipState.COLLISION
+        states[(motion.limited != 0) & (not classical)] = TipState.LIMITED
+        states[(self._stuck > 2 * _STUCK_TICKS) & ~self._escaping] = TipState.UNREACHABLE
+        states[(motion.limited & Limit.COLLISION) != 0] = TipState.COLLISION
         states[error <= self.options.tolerance] = TipState.REACHED
-        states[stale] = TipState.STALE_TARGET
-        states[~given] = TipState.IDLE
+        states[judged.stale] = TipState.STALE_TARGET
+        states[~judged.given] = TipState.IDLE
         states[~self._enabled] = TipState.DISABLED
         states[homing] = TipState.HOMING
         return states
 
-    def _idle_result(self, state: TipState, state_age: float, targets: Targets, now: float) -> TickResult:
+    def _silent(self, state: TipState, state_age: float, targets: Targets, judged: _Judged) -> TickResult:
         """A tick that publishes nothing."""
         nt = self.robot.nt
-        given, target_age, _ = self._judge_targets(now, targets)
+        if state is TipState.PAUSED:
+            self._look_first = True  # whoever moves the hand meanwhile, the next start looks first
         nowhere = np.full((nt, 3), np.nan)
         measured = self._kinematics.tip_position(self._measured) if self._measured is not None else nowhere
-        own = self._frames.tip_position if self._q is not None else measured
-        goal = np.where(given[:, None], targets.position, np.nan)
-        if state is TipState.PAUSED:
-            self._fresh_seed = True  # whoever moves the hand meanwhile, the next start looks first
+        own = self._motion.frames.tip_position if self._seeded else measured
+        goal = np.where(judged.given[:, None], targets.position, np.nan)
         return TickResult(
-            None, state, np.full(nt, int(state)), np.sqrt(((own - goal) ** 2).sum(axis=-1)),
-            np.sqrt(((measured - goal) ** 2).sum(axis=-1)), np.full(nt, int(Solver.HOLD)), np.zeros(nt, dtype=np.int64),
-            own, measured, own, state_age, target_age,
+            None, state, np.full(nt, int(state)), _distance(own, goal), _distance(measured, goal),
+            np.full(nt, int(Solver.HOLD)), np.zeros(nt, dtype=np.int64), own, measured, own, state_age, judged.age,
         )  # fmt: skip
+
+
+def _distance(a: Array, b: Array) -> Array:
+    """(nt,) [m] between points (nt, 3); nan where one of them is not known."""
+    gap = a - b
+    distance: Array = np.sqrt((gap * gap).sum(axis=-1))
+    return distance

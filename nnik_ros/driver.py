@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,7 @@ class JointMap:
         place = {name: i for i, name in enumerate(names)}
         wrong = [f"missing {name}" for name in self.names if name not in place]
         if len(place) != len(names):
-            wrong += [f"doubled {name}" for name in place if list(names).count(name) > 1]
+            wrong += [f"doubled {name}" for name, count in Counter(names).items() if count > 1]
         if not self.other_joints:
             wrong += [f"unknown {name}" for name in place if name not in self.names]
         if wrong:

@@ -78,7 +78,8 @@ def read_gate(section: Section) -> Gate:
     """A gate from a recipe or from a model's provenance; unknown and missing keys are reported to the section."""
     shares = {"tips_coarse", "tips_fine", "robots_fine_5", "robots_fine_10"}
     values = {
-        field.name: section.number(field.name, low=0.0, high=1.0 if field.name in shares else np.inf) for field in fields(Gate)
+        field.name: section.number(field.name, low=0.0, high=1.0 if field.name in shares else np.inf)
+        for field in fields(Gate)
     }
     section.finish()
     return Gate(**values)
@@ -135,7 +136,9 @@ def table(evaluation: Evaluation, gate: Gate) -> str:
     for start, solvers in evaluation.scores.items():
         for solver, score in solvers.items():
             for k, error in score.errors.items():
-                shares = [(e <= limit).mean() * 100 for e in (error, error.max(1)) for limit in (gate.coarse, gate.fine)]
+                shares = [
+                    (e <= limit).mean() * 100 for e in (error, error.max(1)) for limit in (gate.coarse, gate.fine)
+                ]
                 lines.append(
                     f"{start:8}{solver:9}{k:5}{np.median(error) * 1e3:12.5f}{np.quantile(error, 0.99) * 1e3:12.5f}"
                     + "".join(f"{share:13.3f} %" for share in shares)
@@ -156,7 +159,9 @@ def gate_table(gate: Gate, values: Mapping[str, float]) -> str:
         share = key.startswith(("tips", "robots"))
         scale, unit, sign = (100.0, "%", ">=") if share else (1e3, "mm", "<=")
         required, value = getattr(gate, key) * scale, values[key] * scale
-        lines.append(f"{'ok  ' if good else 'MISS'} {key:15} {value:12.5f} {unit:2} (required {sign} {required:g} {unit})")
+        lines.append(
+            f"{'ok  ' if good else 'MISS'} {key:15} {value:12.5f} {unit:2} (required {sign} {required:g} {unit})"
+        )
     return "\n".join(lines)
 
 

@@ -35,8 +35,8 @@ class GuardedStep(NamedTuple):
 
 
 class GuardedPolicy:
-    """Per tip the first of: the policy's step, parts of it, the quick and the careful damped least-squares step, that brings the
-    tip closer to its target; else the tip's joints stay. The error of a tip therefore never increases."""
+    """Per tip the first of these that brings the tip closer: the policy's step, parts of it, the quick and the careful
+    damped least-squares step; else its joints stay. The error of a tip therefore never increases."""
 
     name = "guarded"
     _fractions = (0.5, 0.25)
@@ -46,7 +46,7 @@ class GuardedPolicy:
         self.robot = policy.robot
         self.kinematics = policy.kinematics
         self._stand_in = stand_in
-        self._tip_of_joint = self.kinematics.tip_of_joint
+        self.tip_of_joint = self.kinematics.tip_of_joint
         self._resolution = _RESOLUTION * self.kinematics.reach
 
     def step(self, q: Array, target: Array) -> Array:
@@ -84,7 +84,7 @@ class GuardedPolicy:
         helps = errors < start
         helps[0] = ~helps.any(axis=0)
         choice = helps.argmax(axis=0)  # (..., nt)
-        q = np.take_along_axis(candidates, choice[..., self._tip_of_joint][None], axis=0)[0]
+        q = np.take_along_axis(candidates, choice[..., self.tip_of_joint][None], axis=0)[0]
         error = np.take_along_axis(errors, choice[None], axis=0)[0]
         return GuardedStep(q, error, start, solvers[choice])
 

@@ -21,7 +21,6 @@ from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array, frozen, skew, transform
 from nnik_ros.urdf import FIXED, Joint
 
-
 _NEXT = np.array([1, 2, 0])  # the axis after x, y, z
 
 

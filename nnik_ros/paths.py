@@ -49,6 +49,5 @@ def _resolve(name: str, what: str, folder: Path, suffix: str) -> Path:
         raise InputError(f"{what} '{name}': there is no such file")
     if name in shipped(folder, suffix):
         return folder / f"{name}{suffix}"
-    raise InputError(
-        f"{what} '{name}' is unknown; shipped: {', '.join(shipped(folder, suffix)) or 'none'}; or give the path of a {suffix} file"
-    )
+    names = ", ".join(shipped(folder, suffix)) or "none"
+    raise InputError(f"{what} '{name}' is unknown; shipped: {names}; or give the path of a {suffix} file")

@@ -1,4 +1,4 @@
-"""What the controller tells about itself: one state for each tip, one for the hand, and the words for them."""
+"""What goes into a tick and what comes out: measurement, targets, and a state with its words for each tip and the hand."""
 
 from __future__ import annotations
 
@@ -11,6 +11,20 @@ from numpy.typing import NDArray
 from nnik_ros.geometry import Array
 from nnik_ros.guard import Solver
 from nnik_ros.limits import Limit
+
+
+class Measurement(NamedTuple):
+    """Joint positions q (nq,) [rad] and the time of their receipt [s], on the clock of `now`."""
+
+    q: Array
+    stamp: float
+
+
+class Targets(NamedTuple):
+    """Tip targets position (nt, 3) [m] in the base frame and the times of their receipt stamp (nt,) [s], -inf for never."""
+
+    position: Array
+    stamp: Array
 
 
 class TipState(IntEnum):

@@ -10,10 +10,11 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
-from nnik_ros.controller import ControllerOptions
+from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.nodes.conversions import fill_poses
 from nnik_ros.nodes.loading import load, load_policy
@@ -132,12 +133,13 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             self._entities.append(lambda publisher=publisher: self.destroy_publisher(publisher))  # type: ignore[misc]
         self._tip_poses = PoseArray()
         self._tip_poses.header.frame_id = session.robot.base_frame
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
         for rate, callback in (
             (options.status_rate, self._publish_status),
             (options.tip_pose_rate, self._publish_tip_poses),
             (1.0, self._publish_diagnostics),
         ):
-            timer = self.create_timer(1.0 / rate, callback)
+            timer = self.create_timer(1.0 / rate, callback, clock=steady)  # it tells its state whatever the ROS time does
             self._entities.append(lambda timer=timer: self.destroy_timer(timer))  # type: ignore[misc]
         actions = {"start": session.follow, "pause": session.pause, "reset": session.reset, "home": session.home}
         for name, action in actions.items():

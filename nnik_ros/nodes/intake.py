@@ -10,13 +10,17 @@ from geometry_msgs.msg import PoseArray, PoseStamped
 from numpy.typing import NDArray
 from sensor_msgs.msg import JointState
 
-from nnik_ros.controller import Measurement, Targets
 from nnik_ros.driver import JointMap
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
 from nnik_ros.nodes.conversions import position_of
 from nnik_ros.nodes.frames import Frames
 from nnik_ros.robot import Robot
+from nnik_ros.states import Measurement, Targets
+
+
+_LONGEST_REASON = 300  # characters; names and frames come from outside and may be of any length
+_BEYOND = 0.3  # rad; farther outside its limits no joint can stand: degrees, another zero, a broken encoder
 
 
 class Refusals:
@@ -32,6 +36,8 @@ class Refusals:
 
     def refuse(self, topic: str, kind: str, reason: str) -> None:
         self.counts[topic, kind] += 1
+        if len(reason) > _LONGEST_REASON:
+            reason = f"{reason[:_LONGEST_REASON]}..."
         before = self.reasons.get(topic)
         self.reasons[topic] = (kind, reason)
         if before is None or before[0] != kind:
@@ -46,8 +52,9 @@ class Refusals:
 class StateIntake:
     """Joint states to measurements."""
 
-    def __init__(self, joints: JointMap, topic: str, refusals: Refusals) -> None:
+    def __init__(self, robot: Robot, joints: JointMap, topic: str, refusals: Refusals) -> None:
         self.measurement: Measurement | None = None
+        self._robot = robot
         self._joints, self._topic, self._refusals = joints, topic, refusals
         self._names: list[str] = []
         self._indices: NDArray[np.int64] | None = None
@@ -64,11 +71,22 @@ class StateIntake:
             assert self._indices is not None
             kind = "values"
             q = self._joints.pick(message.position, self._indices, len(self._names))
+            self._check_range(q)
         except InputError as error:
             self._refusals.refuse(self._topic, kind, str(error))
             return
         self._refusals.accept(self._topic)
         self.measurement = Measurement(q, now)
+
+    def _check_range(self, q: Array) -> None:
+        robot = self._robot
+        beyond = np.maximum(robot.lower - q, q - robot.upper)
+        worst = int(beyond.argmax())
+        if beyond[worst] > _BEYOND:
+            low, high = robot.lower[worst], robot.upper[worst]
+            raise InputError(
+                f"{robot.joint_names[worst]} stands at {q[worst]:.4g} rad, its limits are {low:.4g} and {high:.4g}"
+            )
 
 
 class TargetIntake:

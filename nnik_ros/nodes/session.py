@@ -11,7 +11,8 @@ from geometry_msgs.msg import PoseArray, PoseStamped
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
-from nnik_ros.controller import Controller, ControllerOptions
+from nnik_ros.controller import Controller
+from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.geometry import Array
 from nnik_ros.nodes.commands import CommandOutput
 from nnik_ros.nodes.control_loop import ControlLoop
@@ -22,7 +23,7 @@ from nnik_ros.nodes.loading import Loaded
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.nodes.realtime import RealtimeReport, apply_realtime, prepare_interpreter
 from nnik_ros.policy import Policy
-from nnik_ros.states import TickResult
+from nnik_ros.states import Measurement, Targets, TickResult
 
 _WARM_UP_TICKS = 50
 
@@ -57,7 +58,7 @@ class Session:
         ]
         self._output = CommandOutput(node, driver, loaded.joints, driver.topic(driver.command, namespace), control.rate)
         self._tf = TfLookup(node)
-        self._state = StateIntake(loaded.joints, self._states.topic, self.refusals)
+        self._state = StateIntake(loaded.robot, loaded.joints, self._states.topic, self.refusals)
         self._targets = TargetIntake(loaded.robot, Frames(loaded.robot, self._tf), self.refusals)
         self.loop = ControlLoop(
             1.0 / control.rate, self._tick, self._on_error, spin=options.spin, setup=self._set_up_thread
@@ -184,8 +185,6 @@ class Session:
     @staticmethod
     def _warm_up(loaded: Loaded, control: ControllerOptions) -> None:
         """First calls are slow; they are made on a controller that is thrown away."""
-        from nnik_ros.controller import Measurement, Targets
-
         controller = Controller(loaded.robot, loaded.policy, control, loaded.collision)
         controller.start()
         home = loaded.robot.home

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from node_bench import Lab
 
-from nnik_ros.controller import ControllerOptions
+from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.options import describe
 from nnik_ros.paths import share_dir

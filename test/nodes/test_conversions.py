@@ -10,7 +10,6 @@ from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, Transform, Vec
 from node_bench import pose_array, pose_stamped
 from sensor_msgs.msg import JointState
 
-from nnik_ros.controller import Targets
 from nnik_ros.driver import COMMAND_TYPES, joint_map, load_driver
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import rotation_from_rpy, transform
@@ -22,6 +21,7 @@ from nnik_ros.nodes.realtime import parse_cpus
 from nnik_ros.nodes.stiff_hand import StiffHand
 from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
+from nnik_ros.states import Targets
 
 DRIVER_OF = {
     "joint_state": "allegro_v5",
@@ -155,7 +155,7 @@ def test_a_refused_target_leaves_the_old_ones_as_they_are(robot: Robot) -> None:
 def test_a_message_of_other_joints_on_a_shared_topic_is_no_refusal(robot: Robot) -> None:
     refusals = Refusals(lambda text: None)
     joints = joint_map(load_driver(driver_file("wonik_ros2_control")), robot)
-    states = StateIntake(joints, "joint_states", refusals)
+    states = StateIntake(robot, joints, "joint_states", refusals)
     states.take(JointState(name=["elbow"], position=[1.0]), 1.0)
     assert states.measurement is None
     assert refusals.counts.total() == 0

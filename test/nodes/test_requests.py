@@ -8,7 +8,7 @@ from node_bench import Bench, Lab, wait_for
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter
 
-from nnik_ros.controller import ControllerOptions
+from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.options import describe
 

@@ -46,7 +46,10 @@ def test_whatever_a_network_proposes_no_tip_gets_farther_from_its_target(hand, r
     assert np.all(reached <= step.start_error)
     np.testing.assert_allclose(reached, step.error, atol=1e-12)
     assert np.isfinite(step.q).all()
-    assert np.all((step.q >= hand.lower - 1e-12) & (step.q <= hand.upper + 1e-12)) or np.isfinite(proposal(q, target)).all()
+    assert (
+        np.all((step.q >= hand.lower - 1e-12) & (step.q <= hand.upper + 1e-12))
+        or np.isfinite(proposal(q, target)).all()
+    )
 
 
 def test_a_perfect_network_is_taken_as_it_is(hand, rng) -> None:

@@ -49,9 +49,9 @@ def test_tip_frames_are_rotations_and_turn_with_their_joints(hand: Robot, rng: n
     np.testing.assert_allclose(np.linalg.det(R), 1.0, atol=1e-12)
     flexed = hand.kinematics.tip_rotation(np.array([0, 0.3, 0.4, 0.5] + [0] * 12, dtype=float))[0]
     tilt, bend = math.radians(-5), 1.2  # the index finger stands 5 degrees off; flexion joints share one axis
-    expected = np.array([[1, 0, 0], [0, math.cos(tilt), -math.sin(tilt)], [0, math.sin(tilt), math.cos(tilt)]]) @ np.array(
-        [[math.cos(bend), 0, math.sin(bend)], [0, 1, 0], [-math.sin(bend), 0, math.cos(bend)]]
-    )
+    expected = np.array(
+        [[1, 0, 0], [0, math.cos(tilt), -math.sin(tilt)], [0, math.sin(tilt), math.cos(tilt)]]
+    ) @ np.array([[math.cos(bend), 0, math.sin(bend)], [0, 1, 0], [-math.sin(bend), 0, math.cos(bend)]])
     np.testing.assert_allclose(flexed, expected, atol=1e-9)
 
 
@@ -62,9 +62,7 @@ def test_torch_computes_the_same_kinematics(any_robot: Robot, rng: np.random.Gen
 
     q = any_robot.random_joint_position(rng, 5)
     parameters = KinematicParameters(*(torch.tensor(np.array(p)) for p in any_robot.kinematics.parameters))
-    frames = forward_kinematics(
-        torch, build_chains(torch, any_robot.kinematics.topology, parameters), torch.tensor(q)
-    )
+    frames = forward_kinematics(torch, build_chains(torch, any_robot.kinematics.topology, parameters), torch.tensor(q))
     np.testing.assert_allclose(frames.tip_position.numpy(), any_robot.kinematics.tip_position(q), atol=1e-12)
     np.testing.assert_allclose(jacobian(torch, frames).numpy(), any_robot.kinematics.jacobian(q), atol=1e-12)
 

@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "nnik_ros"
 CORE = {"numpy", "yaml"}
 FENCES = {
     "sim": CORE | {"mujoco"},
-    "training": CORE | {"torch", "onnx", "onnxslim", "matplotlib", "gymnasium", "stable_baselines3", "rosbags", "scipy", "tqdm"},
+    "training": CORE
+    | {"torch", "onnx", "onnxslim", "matplotlib", "gymnasium", "stable_baselines3", "rosbags", "scipy", "tqdm"},
 }
 ROS = {
     "rclpy", "sensor_msgs", "geometry_msgs", "std_msgs", "std_srvs", "diagnostic_msgs", "trajectory_msgs",
@@ -21,7 +22,7 @@ ROS = {
 }  # fmt: skip
 INNER_ORDER = [
     "errors", "yaml_file", "options", "geometry", "urdf", "kinematics", "robot", "contract", "policy", "limits", "baseline",
-    "guard", "governor", "collision", "states", "controller",
+    "guard", "governor", "collision", "controller_options", "states", "motion", "escape", "controller",
 ]  # fmt: skip
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 

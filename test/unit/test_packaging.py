@@ -19,7 +19,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package installed by pip under a prefix of its own, from a copy of the sources."""
     folder = tmp_path_factory.mktemp("install")
     source = folder / "source"
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
     for name in filter(None, tracked):
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +33,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_installation_finds_every_data_file_of_the_sources(installation: Path) -> None:
     share = installation / "share" / "nnik_ros"
-    wanted = {path.relative_to(ROOT) for folder in DATA_FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()}
+    wanted = {
+        path.relative_to(ROOT) for folder in DATA_FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()
+    }
     wanted = {path for path in wanted if path.name != "README.md" and "__pycache__" not in path.parts}
     assert {path.relative_to(share) for path in share.rglob("*") if path.is_file()} >= wanted
 

@@ -1,0 +1,48 @@
+"""Settings of the control tick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nnik_ros.options import option
+
+
+@dataclass(frozen=True)
+class ControllerOptions:
+    """Settings of the control tick."""
+
+    rate: float = option(333.0, "Rate of the control loop.", unit="Hz", low=10.0, high=1000.0, live=False)
+    speed: float = option(1.0, "Share of the robot's tip velocities.", low=0.0, high=1.0)
+    tolerance: float = option(0.0005, "Distance within which a target counts as reached.", unit="m", low=0.0, high=1.0)
+    target_timeout: float = option(
+        1.0, "Age from which a target is stale; 0 lets targets live for ever.", unit="s", low=0.0, high=3600.0
+    )
+    state_timeout: float = option(0.1, "Age from which the joint states are stale.", unit="s", low=0.005, high=10.0)
+    on_stale_target: str = option(
+        "hold", "What a finger does when its target is stale.", choices=("hold", "home", "stop")
+    )
+    on_stale_state: str = option(
+        "hold", "What the hand does when joint states are stale: repeat its last command, or publish nothing.",
+        choices=("hold", "stop"),
+    )  # fmt: skip
+    max_lead: float = option(
+        0.4, "Largest distance between a commanded and a measured joint.", unit="rad", low=0.01, high=3.2
+    )
+    closed_loop_gain: float = option(
+        0.0,
+        "Rate at which the error of the measured tips is corrected at rest; 0 trusts the joints.",
+        unit="1/s",
+        low=0.0,
+        high=20.0,
+    )
+    collision_check: bool = option(True, "Keep the fingers apart from each other and from the palm.")
+    collision_margin: float = option(0.002, "Clearance at which an approach stops.", unit="m", low=0.0, high=0.05)
+    collision_gain: float = option(
+        10.0, "Largest closing speed over the clearance left above the margin.", unit="1/s", low=0.1, high=100.0
+    )
+    bench_after: int = option(
+        200,
+        "Ticks in which the network did not help until it is benched for damped least squares; 0: never.",
+        low=0,
+        high=1000000,
+    )

@@ -1,0 +1,135 @@
+"""The command itself: where it is, how fast it moves, and everything that bounds its next step."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnik_ros.collision import CollisionModel
+from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.geometry import Array
+from nnik_ros.kinematics import Frames, Kinematics
+from nnik_ros.limits import JointLimits, Limit, LimitedStep, stopping_speed
+from nnik_ros.robot import Robot
+
+_SWEEPS = 4  # over the pairs in contact; each satisfies one pair exactly, a few satisfy all
+_JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from posture to posture
+
+
+class Motion(NamedTuple):
+    """One step: tip_position (nt, 3) [m] commanded, measured_tip_position (nt, 3) [m], limited (nt,) of Limit, and whether
+    the step was finite (if not, the command held)."""
+
+    tip_position: Array
+    measured_tip_position: Array
+    limited: NDArray[np.int64]
+    finite: bool
+
+
+class JointMotion:
+    """Owns the joint command. A wish passes the lead bound, the collision check and, as the last word, the joint limits."""
+
+    def __init__(self, robot: Robot, kinematics: Kinematics, collision: CollisionModel | None, period: float) -> None:
+        self._robot, self._kinematics, self._collision, self._period = robot, kinematics, collision, period
+        self._tip_of_joint = kinematics.tip_of_joint
+        self._limits = JointLimits(
+            robot.lower, robot.upper, robot.velocity, robot.acceleration, self._tip_of_joint, period
+        )
+        self.seed(robot.home)
+
+    @property
+    def moving(self) -> bool:
+        return bool(np.any(self.v != 0.0))
+
+    def seed(self, q: Array) -> None:
+        """Rest at q (nq,) [rad], put inside the limits."""
+        self.q: Array = np.clip(q, self._robot.lower, self._robot.upper)
+        self.v: Array = np.zeros(len(self.q))
+        self.set_kinematics(self._kinematics)
+
+    def set_kinematics(self, kinematics: Kinematics) -> None:
+        """Use another geometry; the command stays."""
+        self._kinematics = kinematics
+        self.frames: Frames = kinematics.frames(self.q)
+        self._clearance: Array | None = None
+
+    def towards(self, goal: Array, speed: float) -> Array:
+        """A wish that leads every joint to goal (nq,) [rad] and stops there, with `speed` (0 to 1) of the pace."""
+        way = goal - self.q
+        stopping = stopping_speed(np.abs(way), _JOINT_SHARE * self._robot.acceleration, self._period)
+        pace = np.minimum(stopping, _JOINT_SHARE * speed * self._robot.velocity)
+        wish: Array = self.q + np.sign(way) * pace * self._period
+        return wish
+
+    def step(self, wish: Array, measured: Array, options: ControllerOptions) -> Motion:
+        """One period towards wish (nq,) [rad]; measured (nq,) [rad]."""
+        lead = options.max_lead
+        led = np.minimum(np.maximum(wish, measured - lead), measured + lead)
+        limited, frames = self._limited(led, measured)
+        flags = limited.limited | np.where(led != wish, int(Limit.LEAD), 0)
+        if self._collision is not None and options.collision_check:
+            limited, frames, apart = self._kept_apart(self._collision, limited, frames, measured, options)
+            flags = flags | limited.limited | apart
+        finite = bool(np.isfinite(limited.q).all())
+        if finite:
+            self.q, self.v, self.frames = limited.q, limited.v, frames.at(0)
+        else:  # cannot happen with finite inputs; if it does, the command holds
+            self.v = np.zeros(len(self.q))
+        tip_flags = np.zeros(self._robot.nt, dtype=np.int64)
+        np.bitwise_or.at(tip_flags, self._tip_of_joint, flags)
+        return Motion(self.frames.tip_position, frames.tip_position[1], tip_flags, finite)
+
+    def _limited(self, wish: Array, measured: Array) -> tuple[LimitedStep, Frames]:
+        """The step that the joint limits leave, and the frames of its end and of the measured position."""
+        limited = self._limits.step(self.q, self.v, wish)
+        return limited, self._kinematics.frames(np.stack([limited.q, measured]))
+
+    def _kept_apart(
+        self,
+        collision: CollisionModel,
+        limited: LimitedStep,
+        frames: Frames,
+        measured: Array,
+        options: ControllerOptions,
+    ) -> tuple[LimitedStep, Frames, NDArray[np.int64]]:
+        """Let no pair close faster than its clearance allows: slide along it, else slow down; parting is free.
+
+        Returns the step, its frames, and (nq,) Limit.COLLISION where it changed.
+        """
+        now = collision.distances(self.frames) if self._clearance is None else self._clearance
+        after = collision.distances(frames.at(0))
+        share_per_tick = min(1.0, options.collision_gain * self._period)
+        allowed = np.maximum(now - options.collision_margin, 0.0) * share_per_tick
+        changed = np.zeros(len(self.q), dtype=bool)
+        for remedy in (self._slide, self._slow_down):
+            tight = np.flatnonzero(now - after > allowed)
+            if len(tight) == 0:
+                break
+            wish = remedy(collision, limited.q - self.q, tight, allowed[tight], (now - after)[tight])
+            changed |= wish != limited.q - self.q
+            limited, frames = self._limited(self.q + wish, measured)
+            after = collision.distances(frames.at(0))
+        self._clearance = after
+        return limited, frames, changed * int(Limit.COLLISION)
+
+    def _slide(
+        self, collision: CollisionModel, step: Array, tight: NDArray[np.int64], allowed: Array, closing: Array
+    ) -> Array:
+        """Take out of the step what closes the tight pairs too fast, and leave the rest: the fingers pass each other."""
+        gradients = collision.gradients(self.frames, tight)
+        steepness = np.maximum((gradients * gradients).sum(axis=-1), 1e-12)
+        for _ in range(_SWEEPS):
+            for gradient, square, most in zip(gradients, steepness, allowed, strict=True):
+                step = step + gradient * (max(0.0, -most - gradient @ step) / square)
+        return step
+
+    def _slow_down(
+        self, collision: CollisionModel, step: Array, tight: NDArray[np.int64], allowed: Array, closing: Array
+    ) -> Array:
+        """Shorten the step of both fingers of every tight pair."""
+        share = np.ones(self._robot.nt + 1)  # one more for the base, which does not move
+        for side in (0, 1):
+            np.minimum.at(share, collision.pair_tips[tight, side], allowed / closing)
+        return step * share[self._tip_of_joint]
