@@ -23,18 +23,18 @@ from test.robustness.processes import PATIENCE
 BEST_EFFORT = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 
 
-class Broken(AssertionError):
+class PromiseError(AssertionError):
     """Something that was promised does not hold."""
 
 
 def wait_for(
     condition: Callable[[], Any], what: str, limit: float = PATIENCE, meanwhile: Callable[[], Any] | None = None
 ) -> float:
-    """Seconds until the condition held. Raises Broken when it does not within the limit."""
+    """Seconds until the condition held. Raises PromiseError when it does not within the limit."""
     begin = time.monotonic()
     while not condition():
         if time.monotonic() - begin > limit:
-            raise Broken(f"waited {limit:g} s for {what}")
+            raise PromiseError(f"waited {limit:g} s for {what}")
         if meanwhile:
             meanwhile()
         time.sleep(0.005)

@@ -16,7 +16,14 @@ from test.robustness.stand import Workshop
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "robustness.md"
 MARKS = ("<!-- matrix: begin -->", "<!-- matrix: end -->")
-MODULES = (rows_input, rows_timing, rows_driver, rows_model, rows_process, rows_clock)  # importing them registers their rows
+MODULES = (
+    rows_input,
+    rows_timing,
+    rows_driver,
+    rows_model,
+    rows_process,
+    rows_clock,
+)  # importing them registers their rows
 
 
 def main() -> int:

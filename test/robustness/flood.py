@@ -21,7 +21,9 @@ def main() -> int:
     bend = np.array([0.0, 0.3, 0.2, 0.1] * 4)
     shares = 0.5 + 0.5 * np.sin(np.arange(400) * 2.0 * math.pi / 400)
     poses = [
-        pose_array(robot.base_frame, robot.kinematics.tip_position(np.clip(robot.home + s * bend, robot.lower, robot.upper)))
+        pose_array(
+            robot.base_frame, robot.kinematics.tip_position(np.clip(robot.home + s * bend, robot.lower, robot.upper))
+        )
         for s in shares
     ]
     rclpy.init(args=[])

@@ -14,7 +14,6 @@ from nnik_ros.robot import Robot
 SILENCE = 0.15  # s without commands: the next one is a first command again
 FIRST_COMMAND = 0.12  # rad that a first command may lie off the hand: what a weak drive sags, and a little
 _ROUNDING = 1e-6  # of a limit
-_LATE = 0.25  # of a period: from here on a message counts as one that took the place of two
 
 
 @dataclass
@@ -24,7 +23,8 @@ class Findings:
     commands: int = 0
     malformed: int = 0  # wrong number of values, or one that is not finite
     beyond: float = 0.0  # outside the position limits
-    step: float = 0.0  # largest step over what the velocity limit allows for the periods elapsed
+    lost: int = 0  # commands that the observer did not get
+    step: float = 0.0  # largest step over what the velocity limit allows in a period
     step_joint: str = ""
     acceleration: float = 0.0  # largest change of step over what the acceleration limit allows; messages in a row only
     starts: int = 0
@@ -53,48 +53,51 @@ class Findings:
 
 
 class Judge:
-    """Fed with commands and with the joints of the hand, both in the robot's order, and with the times of their receipt."""
+    """Fed with commands and with the joints of the hand, both in the robot's order.
+
+    The middleware numbers and times what a publisher sends, so commands that the observer lost are known, not guessed.
+    """
 
     def __init__(self, robot: Robot, period: float) -> None:
         """period [s]: the shortest time for which one command stands."""
         self._robot, self._period = robot, period
         self._hand: Array | None = None
         self._last: Array | None = None
-        self._last_time = -math.inf
+        self._last_time, self._last_number = -math.inf, 0
         self._last_step: Array | None = None
         self._same_hand = True
-        self._reseed = False
         self._findings = Findings()
         self._lowest = self._highest = np.zeros(0)
 
-    def state(self, now: float, q: Array) -> None:
+    def state(self, q: Array) -> None:
         """The hand stands at q (nq,)."""
         self._hand = q
 
     def new_hand(self) -> None:
         """Another hand takes the place of this one: what was commanded before says nothing about it."""
-        self._hand, self._same_hand, self._reseed = None, False, True
+        self._hand, self._same_hand = None, False
 
     def malformed(self) -> None:
         """A command that cannot be read."""
         self._findings.malformed += 1
 
-    def command(self, now: float, q: Array) -> None:
-        """A command with finite values q (nq,)."""
+    def command(self, sent: float, number: int, q: Array) -> None:
+        """A command with finite values q (nq,), sent at that time [s] as the publisher's number-th."""
         found, robot = self._findings, self._robot
         found.commands += 1
-        elapsed = now - self._last_time
+        elapsed, messages = sent - self._last_time, number - self._last_number
         found.beyond = max(found.beyond, float(np.max(np.maximum(robot.lower - q, q - robot.upper))))
-        first = self._last is None or elapsed > SILENCE
+        first = self._last is None or messages < 1 or (elapsed > SILENCE and messages == 1)
         if not first:
-            found.silence = max(found.silence, elapsed)
-            first = self._judge_step(q, elapsed)
+            found.silence = max(found.silence, elapsed / messages)
+            found.lost += messages - 1
+            first = self._judge_step(q, messages)
         if first or (not self._same_hand and self._hand is not None):
             self._judge_start(q)
         if self._hand is not None:
             found.lead = max(found.lead, float(np.abs(q - self._hand).max()))
         self._watch_travel(q)
-        self._last, self._last_time = q, now
+        self._last, self._last_time, self._last_number = q, sent, number
 
     def window(self) -> Findings:
         """What was found since the last call."""
@@ -106,22 +109,24 @@ class Judge:
         self._lowest = self._highest = np.zeros(0)
         return found
 
-    def _judge_step(self, q: Array, elapsed: float) -> bool:
-        """Whether this is a first command in disguise: the one step by which the commands go over to a new hand."""
+    def _judge_step(self, q: Array, messages: int) -> bool:
+        """Whether this is a first command in disguise: a step off the path, to where the hand stands."""
         assert self._last is not None
         found, step = self._findings, q - self._last
-        periods = max(1.0, math.ceil(elapsed / self._period - _LATE))
-        ratios = np.abs(step) / (self._robot.velocity * self._period * periods)
+        ratios = np.abs(step) / (self._robot.velocity * self._period * messages)
         worst = int(ratios.argmax())
-        if ratios[worst] > 1.0 + _ROUNDING and self._reseed:
-            self._reseed = False
+        if (
+            ratios[worst] > 1.0 + _ROUNDING
+            and self._hand is not None
+            and np.all(np.abs(q - self._hand) < FIRST_COMMAND)
+        ):
             return True
         if ratios[worst] > found.step:
             found.step, found.step_joint = float(ratios[worst]), self._robot.joint_names[worst]
-        if self._last_step is not None and periods == 1.0:
+        if self._last_step is not None and messages == 1:
             change = np.abs(step - self._last_step) / (self._robot.acceleration * self._period**2)
             found.acceleration = max(found.acceleration, float(change.max()))
-        self._last_step = step if periods == 1.0 else None
+        self._last_step = step if messages == 1 else None
         return False
 
     def _judge_start(self, q: Array) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from test.robustness.bench_node import Broken
+from test.robustness.bench_node import PromiseError
 from test.robustness.stand import Stand, Workshop
 
 GROUPS = ("input", "timing", "driver", "model", "process", "clock")
@@ -17,7 +17,7 @@ GROUPS = ("input", "timing", "driver", "model", "process", "clock")
 class Row:
     """One fault. shared: the check gets a stand that serves many rows; else the workshop, and starts what it needs.
 
-    The check returns what it measured, and raises Broken where the promise does not hold.
+    The check returns what it measured, and raises PromiseError where the promise does not hold.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Runner:
             measured, held = (self._run_shared(row) if row.shared else self._run_alone(row)), True
         except Exception as error:  # a row that fails must not take the others with it
             held = False
-            measured = str(error) if isinstance(error, Broken) else f"{type(error).__name__}: {error}"
+            measured = str(error) if isinstance(error, PromiseError) else f"{type(error).__name__}: {error}"
             if row.shared and self._shared is not None:
                 measured += self._words_of(self._shared)
                 self._workshop.discard(self._shared)
@@ -92,7 +92,7 @@ class Runner:
             words = [judged(stand) for stand in new]
         except Exception as error:
             told = "".join(self._words_of(stand) for stand in self._workshop.stands if stand not in before)
-            raise Broken(f"{error}{told}") from error
+            raise PromiseError(f"{error}{told}") from error
         finally:
             for stand in [stand for stand in self._workshop.stands if stand not in before]:
                 self._workshop.discard(stand)
@@ -106,7 +106,7 @@ class Runner:
 
 
 def judged(stand: Stand) -> str:
-    """The worst of all that was observed since the row began. Raises Broken where it must never be."""
+    """The worst of all that was observed since the row began. Raises PromiseError where it must never be."""
     stand.look()
     faults = [fault for findings in stand.found for fault in findings.faults()]
     if not stand.controller.alive and not stand.may_end:
@@ -114,7 +114,7 @@ def judged(stand: Stand) -> str:
     if stand.status.values.get("state") == "FAULT" or "internal error" in stand.controller.output:
         faults.append(f"an internal error: {stand.controller.output[-300:]}")
     if faults:
-        raise Broken(", ".join(sorted(set(faults))))
+        raise PromiseError(", ".join(sorted(set(faults))))
     found = stand.found
     commands, step = sum(f.commands for f in found), max(f.step for f in found)
     words = f"{commands} commands, fastest step {100 * step:.0f} % of the limit"

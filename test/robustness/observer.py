@@ -9,7 +9,6 @@ import argparse
 import json
 import sys
 import threading
-import time
 from typing import Any
 
 import rclpy
@@ -36,12 +35,13 @@ def main() -> int:
 
     def on_state(message: JointState) -> None:
         with lock:
-            judge.state(time.monotonic(), joints.joint_position(message.name, message.position))
+            judge.state(joints.joint_position(message.name, message.position))
 
-    def on_command(message: Any) -> None:
+    def on_command(message: Any, info: Any) -> None:
         with lock:
+            sent, number = info["source_timestamp"] * 1e-9, info["publication_sequence_number"]
             try:
-                judge.command(time.monotonic(), read_command(driver, joints, message))
+                judge.command(sent, number, read_command(driver, joints, message))
             except InputError:
                 judge.malformed()
 

@@ -9,7 +9,7 @@ from builtin_interfaces.msg import Time
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 
-from test.robustness.bench_node import Broken, pose_array
+from test.robustness.bench_node import PromiseError, pose_array
 from test.robustness.matrix import row
 from test.robustness.stand import Stand, Workshop
 
@@ -44,7 +44,7 @@ def _status_goes_on(stand: Stand) -> None:
     time.sleep(1.0)
     came = stand.status.count - before
     if came < 20:
-        raise Broken(f"{came} statuses in 1 s, 50 were asked for")
+        raise PromiseError(f"{came} statuses in 1 s, 50 were asked for")
 
 
 @row("clock", "use_sim_time without /clock", _FOLLOWS)
@@ -78,7 +78,7 @@ def sim_time_switched(stand: Stand) -> str:
     for value in (True, False, True):
         good, reason = stand.set_parameters(use_sim_time=value)
         if not good:
-            raise Broken(reason)
+            raise PromiseError(reason)
         time.sleep(0.3)
     _counted(stand)
     stand.set_parameters(use_sim_time=False)
@@ -89,7 +89,7 @@ def _counted(stand: Stand) -> None:
     before = stand.status.count
     time.sleep(1.0)
     if stand.status.count - before < 20:
-        raise Broken(f"{stand.status.count - before} statuses in 1 s, 50 were asked for")
+        raise PromiseError(f"{stand.status.count - before} statuses in 1 s, 50 were asked for")
 
 
 def _stamped(stand: Stand, seconds: int) -> str:

@@ -14,7 +14,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState
 
 from nnik_ros.geometry import Array
-from test.robustness.bench_node import BEST_EFFORT, Broken, pose_array, pose_stamped, wait_for
+from test.robustness.bench_node import BEST_EFFORT, PromiseError, pose_array, pose_stamped, wait_for
 from test.robustness.matrix import row
 from test.robustness.stand import Stand
 
@@ -38,9 +38,9 @@ def refuses(stand: Stand, kind: str, message: Any, topic: str = "target_poses") 
     time.sleep(0.1)
     travel = stand.look().travel
     if travel > _STILL:
-        raise Broken(f"refused, but the command moved by {travel:.4f} rad")
+        raise PromiseError(f"refused, but the command moved by {travel:.4f} rad")
     if "refused" not in shown:
-        raise Broken(f"counted, but the status says only {shown!r}")
+        raise PromiseError(f"counted, but the status says only {shown!r}")
     return f"refused as '{kind}', command moved {1e3 * travel:.2f} mrad"
 
 
@@ -71,6 +71,7 @@ def _turned(x: float, w: float) -> Callable[[Array], PoseArray]:
 
 _bad_targets("pose", "target with NaN", "target_nan", _with(math.nan))
 _bad_targets("pose", "target at infinity", "target_infinite", _with(-math.inf))
+_bad_targets("pose", "target at 1e300 m, finite but too large to be squared", "target_overflow", _with(1e300))
 _bad_targets("pose", "target with NaN in the quaternion", "target_quaternion_nan", _turned(math.nan, 1.0))
 _bad_targets("pose", "quaternion of length 0.5", "target_quaternion_short", _turned(0.0, 0.5))
 _bad_targets("pose", "quaternion of length 0", "target_quaternion_zero", _turned(0.0, 0.0))
@@ -96,7 +97,7 @@ def target_frame_endless(stand: Stand) -> str:
     stand.status.largest = 0
     measured = refuses(stand, "frame", pose_array("x" * 1_000_000, stand.goal(0.5)))
     if stand.status.largest > 20_000:
-        raise Broken(f"{measured}; but the status grew to {stand.status.largest} characters")
+        raise PromiseError(f"{measured}; but the status grew to {stand.status.largest} characters")
     return f"{measured}, status {stand.status.largest} characters"
 
 
@@ -109,14 +110,11 @@ def _far(stand: Stand, goal: Array, seconds: float = 1.0) -> str:
     return f"states {', '.join(sorted(set(states)))}"
 
 
-@row("input", "target a million metres away", "approached within all limits, then at rest; followed again", shared=True)
+@row(
+    "input", "target a thousand metres away", "approached within all limits, then at rest; followed again", shared=True
+)
 def target_huge(stand: Stand) -> str:
-    return _far(stand, stand.goal() + 1e6, 2.0)
-
-
-@row("input", "target at 1e300 m, finite but too large to be squared", "refused or held; followed again", shared=True)
-def target_overflow(stand: Stand) -> str:
-    return _far(stand, stand.goal() + 1e300)
+    return _far(stand, stand.goal() + 1e3, 2.0)
 
 
 @row("input", "all four targets at the origin of the palm", "fingers kept apart, within all limits", shared=True)
@@ -157,7 +155,7 @@ def target_wrong_type(stand: Stand) -> str:
 def _still(stand: Stand) -> float:
     travel = stand.look().travel
     if travel > _STILL:
-        raise Broken(f"the command moved by {travel:.4f} rad")
+        raise PromiseError(f"the command moved by {travel:.4f} rad")
     return travel
 
 

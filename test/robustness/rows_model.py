@@ -10,7 +10,7 @@ from pathlib import Path
 from nnik_ros.paths import model_file
 from nnik_ros.robot import Robot
 from test.robustness import networks
-from test.robustness.bench_node import Broken
+from test.robustness.bench_node import PromiseError
 from test.robustness.matrix import row
 from test.robustness.stand import CONTROLLER, Stand, Workshop
 
@@ -22,7 +22,7 @@ def _refuses_to_start(workshop: Workshop, model: Path, words: str) -> str:
     process = workshop.start(CONTROLLER, "/refused", {"model": str(model)})
     code = process.exit_code()
     if code != 1 or words not in process.output or "Traceback" in process.output:
-        raise Broken(f"exit code {code}, output {process.output[-400:]!r}")
+        raise PromiseError(f"exit code {code}, output {process.output[-400:]!r}")
     return f"exit code 1, '...{words}...'"
 
 
@@ -47,7 +47,9 @@ _refused("network cut off in the middle of the file", "network_truncated", netwo
 _refused("empty network file", "network_empty", networks.empty, "not a usable ONNX file")
 _refused("ONNX file of somebody else", "network_foreign", networks.foreign, "not a network of this package")
 _refused("network of the left hand", "network_of_the_left_hand", _left, "robot: the network has 'allegro_left'")
-_refused("network for other joint limits", "network_other_limits", _named("limits", upper=[1.0] * 16), "upper: the network")
+_refused(
+    "network for other joint limits", "network_other_limits", _named("limits", upper=[1.0] * 16), "upper: the network"
+)
 _refused("network for another geometry", "network_other_geometry", _named("digest", kinematics_digest="0" * 64),
          "kinematics_digest")  # fmt: skip
 _refused("network of a later format", "network_later_schema", _named("schema", schema=2), "schema: is 2")
@@ -66,7 +68,7 @@ def _benched(workshop: Workshop, name: str, answer: str | float) -> str:
     stand.status.seen.clear()
     stand.moves(2.5)
     if not stand.status.seen["FALLBACK"]:
-        raise Broken(f"never said FALLBACK: {dict(stand.status.seen)}")
+        raise PromiseError(f"never said FALLBACK: {dict(stand.status.seen)}")
     again = stand.follows()
     return f"followed in {took:.2f} s, FALLBACK, then in {again:.2f} s"
 
@@ -101,7 +103,7 @@ def live_change_to_broken(stand: Stand) -> str:
     for path in (networks.truncated(stand.robot, stand.workshop.folder), model_file("allegro_left")):
         good, reason = stand.set_parameters(model=str(path))
         if good or path.name not in reason:
-            raise Broken(f"{path.name}: accepted {good}, reason {reason!r}")
+            raise PromiseError(f"{path.name}: accepted {good}, reason {reason!r}")
         told.append(path.stem)
     return f"{' and '.join(told)} refused"
 
@@ -112,6 +114,6 @@ def live_change_in_motion(stand: Stand) -> str:
     for model in ("none", "auto", "none", "auto"):
         good, reason = stand.set_parameters(model=model)
         if not good:
-            raise Broken(f"{model}: {reason}")
+            raise PromiseError(f"{model}: {reason}")
         time.sleep(0.3)
     return "4 changes"

@@ -12,7 +12,7 @@ from lifecycle_msgs.msg import Transition
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
-from test.robustness.bench_node import Broken, wait_for
+from test.robustness.bench_node import PromiseError, wait_for
 from test.robustness.matrix import row
 from test.robustness.processes import without_rights
 from test.robustness.stand import CONTROLLER, Stand, Workshop
@@ -31,12 +31,12 @@ def _ends(workshop: Workshop, *numbers: signal.Signals) -> str:
     took = time.monotonic() - begin
     output = stand.controller.output
     if code != 0 or "Traceback" in output:
-        raise Broken(f"exit code {code}, output {output[-400:]!r}")
+        raise PromiseError(f"exit code {code}, output {output[-400:]!r}")
     held = np.array(stand.look().command)
     time.sleep(0.5)
     found = stand.look()
     if found.commands:
-        raise Broken(f"{found.commands} commands after the end")
+        raise PromiseError(f"{found.commands} commands after the end")
     off = float(np.abs(np.array(found.hand) - held).max())
     return f"exit code 0 after {took:.2f} s, hand within {off:.3f} rad of the last command"
 
@@ -77,14 +77,14 @@ def deactivated(workshop: Workshop) -> str:
     for _ in range(3):
         stand.moves(0.3)
         if not stand.change(Transition.TRANSITION_DEACTIVATE):
-            raise Broken("cannot be deactivated")
+            raise PromiseError("cannot be deactivated")
         stand.until("INACTIVE")
         stand.look()
         time.sleep(0.3)
         if stand.look().commands:
-            raise Broken("commands while inactive")
+            raise PromiseError("commands while inactive")
         if not stand.change(Transition.TRANSITION_ACTIVATE):
-            raise Broken("cannot be activated")
+            raise PromiseError("cannot be activated")
     return f"3 times, followed in {stand.follows():.2f} s"
 
 
@@ -99,7 +99,7 @@ def cleaned_up(workshop: Workshop) -> str:
         stand.moves(0.3)
         for step in steps:
             if not stand.change(step):
-                raise Broken(f"transition {step} failed")
+                raise PromiseError(f"transition {step} failed")
     return f"2 times, followed in {stand.follows():.2f} s"
 
 
@@ -110,13 +110,13 @@ def called_while_inactive(workshop: Workshop) -> str:
     stand.change(Transition.TRANSITION_DEACTIVATE)
     answers = [stand.trigger(name) for name in ("start", "home", "pause", "reset")]
     if any(answer.success for answer in answers) or "not active" not in answers[0].message:
-        raise Broken(f"answers {[(answer.success, answer.message) for answer in answers]}")
+        raise PromiseError(f"answers {[(answer.success, answer.message) for answer in answers]}")
     stand.change(Transition.TRANSITION_ACTIVATE)
     stand.until("PAUSED")
     stand.sender.path = stand.moving_path
     time.sleep(0.5)
     if stand.look().commands:
-        raise Broken("moves although it was never started")
+        raise PromiseError("moves although it was never started")
     stand.trigger("start")
     return f"4 refused, followed in {stand.follows():.2f} s after start"
 
@@ -142,20 +142,28 @@ def service_storm(stand: Stand) -> str:
 
 @row("process", "fingers enabled and disabled in a storm", "no jump", shared=True)
 def enable_storm(stand: Stand) -> str:
-    calls: list[object] = [lambda tip=tip, on=on: stand.enable(tip, on) for tip in stand.robot.tip_names for on in (True, False)]
+    choices = [(tip, on) for tip in stand.robot.tip_names for on in (True, False)]
+    calls: list[object] = [lambda tip=tip, on=on: stand.enable(tip, on) for tip, on in choices]
     count = _storm(stand, 2.0, calls)
     for tip in stand.robot.tip_names:
         stand.enable(tip, True)
     return f"{count} calls"
 
 
-_VALUES: list[tuple[str, object]] = [
+VALUES: list[tuple[str, object]] = [
     ("speed", 0.1), ("speed", 1.0), ("speed", -1.0), ("speed", math.nan), ("max_lead", 0.2), ("max_lead", math.inf),
     ("tolerance", 1.0), ("tolerance", "small"), ("closed_loop_gain", 20.0), ("closed_loop_gain", 0.0), ("rate", 10.0),
     ("collision_check", False), ("collision_check", "no"), ("collision_margin", 0.05), ("on_stale_target", "home"),
     ("on_stale_target", "shout"), ("state_timeout", 0.005), ("target_timeout", 0.0), ("bench_after", -5), ("model", "none"),
     ("model", "auto"), ("model", ""), ("no_such_parameter", 1), ("robot", "shadow"), ("collision_gain", 1e300),
 ]  # fmt: skip
+
+
+CALM: dict[str, object] = {  # the usual values of all that VALUES may change
+    "speed": 1.0, "max_lead": 0.4, "tolerance": 0.0005, "closed_loop_gain": 0.0, "collision_check": True,
+    "collision_margin": 0.002, "collision_gain": 10.0, "state_timeout": 0.1, "target_timeout": 0.5,
+    "on_stale_target": "hold", "model": "auto",
+}  # fmt: skip
 
 
 @row("process", "parameters set in a storm, good and bad values", "bad ones refused, good ones live, no jump")
@@ -169,15 +177,10 @@ def parameter_storm(workshop: Workshop) -> str:
         (result,) = stand.call(SetParameters, "controller/set_parameters", request).results
         answers[result.successful] += 1
 
-    _storm(stand, 3.0, [lambda name=name, value=value: change(name, value) for name, value in _VALUES])
-    calm = {
-        "speed": 1.0, "max_lead": 0.4, "tolerance": 0.0005, "closed_loop_gain": 0.0, "collision_check": True,
-        "collision_margin": 0.002, "collision_gain": 10.0, "state_timeout": 0.1, "target_timeout": 0.5,
-        "on_stale_target": "hold", "model": "auto",
-    }  # fmt: skip
-    good, reason = stand.set_parameters(**calm)
+    _storm(stand, 3.0, [lambda name=name, value=value: change(name, value) for name, value in VALUES])
+    good, reason = stand.set_parameters(**CALM)
     if not good or not answers[True] or not answers[False]:
-        raise Broken(f"accepted {answers[True]}, refused {answers[False]}, {reason}")
+        raise PromiseError(f"accepted {answers[True]}, refused {answers[False]}, {reason}")
     return f"{answers[True]} accepted, {answers[False]} refused, followed in {stand.follows():.2f} s"
 
 
@@ -192,7 +195,7 @@ def two_hands(workshop: Workshop) -> str:
     first.moves(1.0)
     mine, other = first.look().travel, second.look().travel
     if mine < 0.05 or other > 0.003:
-        raise Broken(f"the moved hand's command moved {mine:.3f} rad, the other's {other:.4f} rad")
+        raise PromiseError(f"the moved hand's command moved {mine:.3f} rad, the other's {other:.4f} rad")
     took = [stand.follows() for stand in stands]
     return f"one moved {mine:.2f} rad, the other {1e3 * other:.2f} mrad, then followed in {took[0]:.2f} and {took[1]:.2f} s"
 
@@ -210,9 +213,9 @@ def rights_missing(workshop: Workshop) -> str:
     refused = shown["loop"]["realtime_refused"]
     for words in ("SCHED_FIFO priority 60 is not permitted", "memory locking", "/etc/security/limits.conf"):
         if words not in output or words not in refused:
-            raise Broken(f"'{words}' is not told; diagnostics: {refused!r}")
+            raise PromiseError(f"'{words}' is not told; diagnostics: {refused!r}")
     if "processor 0" not in shown["loop"]["realtime"]:
-        raise Broken(f"the affinity was got and is not told: {shown['loop']['realtime']!r}")
+        raise PromiseError(f"the affinity was got and is not told: {shown['loop']['realtime']!r}")
     return f"'{refused.split(';')[0]}', followed in {took:.2f} s"
 
 
@@ -231,5 +234,5 @@ def services_in_parallel(stand: Stand) -> str:
     for thread in threads:
         thread.join()
     if len(answered) != 40 or not all(answered):
-        raise Broken(f"{sum(answered)} of 40 answered with success")
+        raise PromiseError(f"{sum(answered)} of 40 answered with success")
     return "40 of 40 answered"

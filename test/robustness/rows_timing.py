@@ -10,7 +10,7 @@ from collections import deque
 
 from sensor_msgs.msg import JointState
 
-from test.robustness.bench_node import Broken, wait_for
+from test.robustness.bench_node import PromiseError, wait_for
 from test.robustness.matrix import row
 from test.robustness.processes import Process
 from test.robustness.stand import Stand, Workshop
@@ -23,7 +23,7 @@ def _stale(stand: Stand, state: str, timeout: float) -> str:
     """Stale in time, then at rest."""
     took = stand.until(state, limit=10.0)
     if took > timeout + _SLACK:
-        raise Broken(f"{state} only after {took:.2f} s")
+        raise PromiseError(f"{state} only after {took:.2f} s")
     stand.come_to_rest()
     return f"{state} after {took:.2f} s, at rest"
 
@@ -69,7 +69,12 @@ def states_in_bursts(stand: Stand) -> str:
     return f"followed in {stand.follows():.2f} s"
 
 
-@row("timing", "joint states at 9 Hz, slower than their timeout", "moves and rests by turns, within all limits", shared=True)
+@row(
+    "timing",
+    "joint states at 9 Hz, slower than their timeout",
+    "moves and rests by turns, within all limits",
+    shared=True,
+)
 def states_at_9_hz(stand: Stand) -> str:
     assert stand.line is not None
     last = [0.0]
@@ -86,7 +91,7 @@ def states_at_9_hz(stand: Stand) -> str:
     time.sleep(2.5)
     seen = stand.status.seen
     if not seen["STALE_STATE"]:
-        raise Broken(f"was never stale: {dict(seen)}")
+        raise PromiseError(f"was never stale: {dict(seen)}")
     return f"stale in {seen['STALE_STATE']} of {seen.total()} statuses"
 
 
@@ -97,7 +102,12 @@ def targets_stop(stand: Stand) -> str:
     return _stale(stand, "STALE_TARGET", _TARGET_TIMEOUT)
 
 
-@row("timing", "a target once a second, slower than its timeout", "moves and rests by turns, within all limits", shared=True)
+@row(
+    "timing",
+    "a target once a second, slower than its timeout",
+    "moves and rests by turns, within all limits",
+    shared=True,
+)
 def targets_at_1_hz(stand: Stand) -> str:
     stand.rests()
     stand.status.seen.clear()
@@ -105,11 +115,13 @@ def targets_at_1_hz(stand: Stand) -> str:
         stand.send_goal(stand.goal(share))
         time.sleep(1.0)
     if not stand.status.seen["STALE_TARGET"]:
-        raise Broken(f"was never stale: {dict(stand.status.seen)}")
+        raise PromiseError(f"was never stale: {dict(stand.status.seen)}")
     return f"stale in {stand.status.seen['STALE_TARGET']} of {stand.status.seen.total()} statuses"
 
 
-@row("timing", "targets at 2 kHz from another process", "the newest is followed, no deadline for the flood", shared=True)
+@row(
+    "timing", "targets at 2 kHz from another process", "the newest is followed, no deadline for the flood", shared=True
+)
 def targets_at_2_khz(stand: Stand) -> str:
     stand.sender.path = None
     flood = stand.workshop.program("test.robustness.flood", stand.namespace, "2000", "2.5")
@@ -117,7 +129,7 @@ def targets_at_2_khz(stand: Stand) -> str:
     sent = int(flood.output.split()[-1])
     travel = stand.look().travel
     if travel < 0.05:
-        raise Broken(f"{sent} targets were sent, and the command moved only {travel:.3f} rad")
+        raise PromiseError(f"{sent} targets were sent, and the command moved only {travel:.3f} rad")
     return f"{sent} targets sent, command travelled {travel:.2f} rad"
 
 
@@ -141,7 +153,12 @@ def _frozen(process: Process, seconds: float) -> None:
     process.send(signal.SIGCONT)
 
 
-@row("timing", "the controller is stopped for 1 s in the middle of a motion (SIGSTOP)", "goes on without a jump", shared=True)
+@row(
+    "timing",
+    "the controller is stopped for 1 s in the middle of a motion (SIGSTOP)",
+    "goes on without a jump",
+    shared=True,
+)
 def controller_stopped(stand: Stand) -> str:
     stand.moves()
     _frozen(stand.controller, 1.0)
@@ -156,7 +173,7 @@ def hand_stopped(stand: Stand) -> str:
     stand.status.seen.clear()
     _frozen(stand.sim, 1.0)
     if not stand.status.seen["STALE_STATE"]:
-        raise Broken("no STALE_STATE")
+        raise PromiseError("no STALE_STATE")
     return f"STALE_STATE in {stand.status.seen['STALE_STATE']} statuses, followed in {stand.follows():.2f} s"
 
 
@@ -166,7 +183,7 @@ def hand_comes_late(workshop: Workshop) -> str:
     stand.until("WAITING_STATE")
     told = stand.status.message
     if "joint_states" not in told:
-        raise Broken(f"says only {told!r}")
+        raise PromiseError(f"says only {told!r}")
     time.sleep(2.0)
     stand.sim = stand.start_sim()
     return f"'{told.replace(stand.namespace, '')}', followed {stand.follows():.2f} s after its start"

@@ -23,7 +23,7 @@ from nnik_ros.driver import load_driver
 from nnik_ros.geometry import Array
 from nnik_ros.paths import driver_file, robot_file
 from nnik_ros.robot import load_robot
-from test.robustness.bench_node import Broken, Executor, Sender, StateLine, StatusLog, pose_array, wait_for
+from test.robustness.bench_node import Executor, PromiseError, Sender, StateLine, StatusLog, pose_array, wait_for
 from test.robustness.judge import Findings
 from test.robustness.processes import PATIENCE, Observer, Process, ros_arguments
 
@@ -145,7 +145,7 @@ class Stand:
     def call(self, kind: type[Any], service: str, request: Any = None, limit: float = PATIENCE) -> Any:
         client = self.node.create_client(kind, service)
         if not client.wait_for_service(limit):
-            raise Broken(f"no service {service}")
+            raise PromiseError(f"no service {service}")
         future = client.call_async(request or kind.Request())
         wait_for(future.done, f"an answer of {service}", limit)
         self.node.destroy_client(client)
@@ -173,7 +173,7 @@ class Stand:
 
         def holds() -> bool:
             if not self.controller.alive and not self.may_end:
-                raise Broken(f"the controller ended while this waited for {what}")
+                raise PromiseError(f"the controller ended while this waited for {what}")
             return bool(condition())
 
         return wait_for(holds, what, limit)
@@ -190,7 +190,7 @@ class Stand:
         """Joints (nq,) [rad] of the hand itself."""
         line = self.line
         if line is None:
-            raise Broken("this stand has no line")
+            raise PromiseError("this stand has no line")
         wait_for(lambda: line.newest is not None, "joint states of the hand")
         assert line.newest is not None
         return np.array(line.newest.position)
@@ -256,7 +256,7 @@ class Stand:
         """The last command (nq,) [rad], as observed; what was found stays for the row's own judgement."""
         command = self.look().command
         if not command:
-            raise Broken("no command was ever observed")
+            raise PromiseError("no command was ever observed")
         return np.array(command)
 
     def look(self) -> Findings:
