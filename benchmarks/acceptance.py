@@ -20,7 +20,7 @@ class Verdict(NamedTuple):
 
 def judge(results: Mapping[str, Any]) -> list[Verdict]:
     """All criteria in order."""
-    return [*_static(results), *_tick(results), *_beyond(results), *_node(results), *_batch(results)]
+    return [*_static(results), *_tick(results), *_beyond(results), *judge_node(results), *_batch(results)]
 
 
 def fastest_peer(results: Mapping[str, Any]) -> tuple[str, float] | None:
@@ -76,7 +76,8 @@ def _beyond(results: Mapping[str, Any]) -> Iterator[Verdict]:
                       None if value is None else value <= allowed)  # fmt: skip
 
 
-def _node(results: Mapping[str, Any]) -> Iterator[Verdict]:
+def judge_node(results: Mapping[str, Any]) -> Iterator[Verdict]:
+    """The criteria of the node alone."""
     node = results.get("node")
     for what, key in (("latency", "latency_p99_us"), ("jitter", "jitter_p99_us")):
         criterion = f"node: {what} (p99) at most 1.25 times that of the bare relay"

@@ -39,8 +39,8 @@ class Effort(NamedTuple):
     oracle_every: int
 
 
-FULL = Effort(repeats=5, hands=400, many_hands=50_000, ticks=1332, seconds=1.5, oracle_every=8)
-QUICK = Effort(repeats=2, hands=40, many_hands=3000, ticks=400, seconds=0.25, oracle_every=10)
+FULL = Effort(repeats=5, hands=400, many_hands=50_000, ticks=1332, seconds=2.0, oracle_every=8)
+QUICK = Effort(repeats=2, hands=40, many_hands=3000, ticks=1332, seconds=0.4, oracle_every=24)
 
 
 class StaticRun(NamedTuple):

@@ -11,10 +11,13 @@ import numpy as np
 
 from benchmarks.peers_qp import tracker
 from benchmarks.solver import Call, Scene, Solver
+from benchmarks.workloads import PERIOD
 from nnik_ros.geometry import Array
 
 
-def pinocchio(scene: Scene, *, damping: float = 1e-2, floor: float = 1e-3, largest: float = 0.5) -> Solver:
+def pinocchio(
+    scene: Scene, *, damping: float = 0.1, floor: float = 1e-3, largest: float = 1.0, track_damping: float = 1.0
+) -> Solver:
     """A damped step on Pinocchio's Jacobians as a user writes it; damping grows with the error (in units of 0.1 m)."""
     import pinocchio as pin
 
@@ -27,7 +30,7 @@ def pinocchio(scene: Scene, *, damping: float = 1e-2, floor: float = 1e-3, large
     lower, upper = model.lowerPositionLimit, model.upperPositionLimit
     world = pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
 
-    def call(q: Array, target: Array) -> Array:
+    def step(q: Array, target: Array, damping: float, largest: float) -> Array:
         here = np.empty_like(q)
         here[order] = q
         pin.computeJointJacobians(model, data, here)
@@ -42,16 +45,19 @@ def pinocchio(scene: Scene, *, damping: float = 1e-2, floor: float = 1e-3, large
         result: Array = clipped[order]
         return result
 
+    fastest = PERIOD * float(scene.robot.velocity.min())
     return Solver(
-        "pinocchio + DLS", version("pin"), f"damping {damping:g} e^2 + {floor:g}^2, step at most {largest:g} rad",
-        call, tracker(lambda: call),
+        "pinocchio + DLS", version("pin"), f"damping {damping:g} e^2 + {floor:g}^2, step at most {largest:g} rad; tracking: "
+        f"damping {track_damping:g} e^2, step at most the velocity limit", lambda q, target: step(q, target, damping, largest),
+        tracker(lambda: lambda q, target: step(q, target, track_damping, fastest)),
     )  # fmt: skip
 
 
 def roboticstoolbox(
-    scene: Scene, *, tolerance: float = 1e-10, k: float = 0.1, method: str = "chan", track_searches: int = 1
+    scene: Scene, *, tolerance: float = 1e-9, k: float = 0.1, method: str = "chan",
+    track_k: float = 1e-3, track_method: str = "sugihara", searches: int = 100,
 ) -> Solver:
-    """C++ Levenberg-Marquardt with restarts, one call a finger; in tracking without restarts, which jump."""
+    """C++ Levenberg-Marquardt with restarts, one call a finger."""
     import roboticstoolbox as library
 
     robot = library.Robot.URDF(str(Path(scene.urdf).resolve()))
@@ -60,7 +66,7 @@ def roboticstoolbox(
     mask = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
     pose = np.eye(4)
 
-    def make(searches: int) -> Call:
+    def make(k: float, method: str) -> Call:
         def call(q: Array, target: Array) -> Array:
             result = np.array(q)
             for finger, joints, goal in zip(fingers, chains, target, strict=True):
@@ -74,7 +80,7 @@ def roboticstoolbox(
         return call
 
     def following() -> Call:
-        solve = make(track_searches)
+        solve = make(track_k, track_method)
 
         def call(q: Array, target: Array) -> Array:
             return np.clip(solve(q, target), scene.robot.lower, scene.robot.upper)
@@ -82,8 +88,8 @@ def roboticstoolbox(
         return call
 
     return Solver(
-        "roboticstoolbox", version("roboticstoolbox-python"), f"ik_LM {method} k {k:g}, tolerance {tolerance:g}, 100 restarts; "
-        f"tracking: {track_searches} search, clipped", make(100), tracker(following), whole=True,
+        "roboticstoolbox", version("roboticstoolbox-python"), f"ik_LM {method} k {k:g}, tolerance {tolerance:g}, {searches} "
+        f"searches; tracking: {track_method} k {track_k:g}, clipped", make(k, method), tracker(following), whole=True,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import plots
-from benchmarks.acceptance import judge
+from benchmarks.acceptance import Verdict, judge
 from benchmarks.own import CONTROLLER, GUARDED
 
 Results = Mapping[str, Any]
@@ -67,6 +67,11 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:,.{places}f}" if abs(value) >= 1e-4 else f"{value:.0e}"
 
 
+def verdict_table(verdicts: Sequence[Verdict]) -> str:
+    rows = [(v.criterion, v.measured, {True: "PASS", False: "FAIL", None: "–"}[v.passed]) for v in verdicts]
+    return table(("criterion", "measured", ""), rows)
+
+
 def better_peers(results: Results) -> list[str]:
     """Where a peer beats this package's row for that job, in words."""
     ours = {solver["name"] for solver in results["solvers"] if solver["ours"]}
@@ -101,12 +106,11 @@ def _tables(results: Results) -> Iterable[tuple[str, str]]:
     yield "Out of reach and back", _beyond(results["tracking"]["beyond"])
     yield "Cost per hand and step of many hands in one call, us", _batch(results)
     if results["node"]:
-        yield "The node beside a bare relay", _node(results["node"])
+        yield "The node beside a bare relay", node_table(results["node"])
     yield "Settings", _settings(results)
     better = better_peers(results)
     yield "Where a peer is better", "\n".join(f"- {line}" for line in better) or "Nowhere in this run."
-    rows = [(v.criterion, v.measured, {True: "PASS", False: "FAIL", None: "–"}[v.passed]) for v in judge(results)]
-    yield "What the project promises", table(("criterion", "measured", ""), rows)
+    yield "What the project promises", verdict_table(judge(results))
 
 
 def _static(results: Results) -> str:
@@ -181,7 +185,7 @@ def _batch(results: Results) -> str:
     return table(("solver", *(f"{size} hands" for size in sizes)), rows)
 
 
-def _node(node: Mapping[str, Any]) -> str:
+def node_table(node: Mapping[str, Any]) -> str:
     keys = ("jitter_p50_us", "jitter_p99_us", "jitter_p999_us", "compute_p50_us", "compute_p99_us", "latency_p50_us",
             "latency_p99_us", "cpu_share")  # fmt: skip
     rows = [(f"{rate} Hz {name}", *(number(s[key]) for key in keys))

@@ -41,10 +41,10 @@ TRACKING: dict[str, tuple[Callable[..., Solver], Grid]] = {
     "placo": (peers_qp.placo, {"posture": (0.0, 1e-8, 1e-7, 1e-6), "track_regularization": (1e-7, 1e-6, 1e-5, 1e-4)}),
     "pink": (peers_qp.pink, {"posture": (1e-4, 1e-3), "posture_gain": (0.005, 0.02), "track_damping": (0.0, 1e-3, 1e-1)}),
     "mink": (peers_qp.mink, {"posture": (1e-4, 1e-3), "posture_gain": (0.005, 0.02), "track_damping": (0.0, 1e-3, 1e-1)}),
-    "pinocchio": (peers_other.pinocchio, {"damping": (1e-2, 1e-1, 1.0), "floor": (1e-4, 1e-3, 1e-2), "largest": (0.02, 0.5)}),
+    "pinocchio": (peers_other.pinocchio, {"track_damping": (1e-2, 1e-1, 1.0, 10.0), "floor": (1e-4, 1e-3, 1e-2)}),
     "roboticstoolbox": (
         peers_other.roboticstoolbox,
-        {"method": ("chan", "sugihara"), "k": (1.0, 0.1, 1e-3), "track_searches": (1, 100)},
+        {"track_method": ("chan", "sugihara"), "track_k": (1.0, 0.1, 1e-3, 1e-5), "searches": (1, 100)},
     ),
 }
 

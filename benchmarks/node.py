@@ -1,0 +1,217 @@
+"""`python -m benchmarks.node [--quick]`: the controller node beside a bare relay of the same architecture, in the same run.
+
+Both are processes of their own with the package's `ControlLoop` and inboxes; the relay publishes what it was last sent and
+computes nothing: what it shows is the floor of machine, middleware and interpreter. A third process sends joint states and
+tip targets and measures. Nodes take turns; every figure is the median over the turns.
+
+Latency: a target that steps aside comes with its send time; the first command that answers it ends the time. The controller's
+governor begins to move in the same tick, so its first changed command is the answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Pose, PoseArray
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+from nnik_ros.geometry import Array
+from nnik_ros.nodes.inbox import Inbox, newest
+from nnik_ros.paths import driver_file, robot_file
+from nnik_ros.robot import Robot, load_robot
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "runs" / "bench" / "node.json"
+RATES = (333, 1000)
+_KINDS = ("relay", "controller")
+_SHIFT = 0.01  # m, of the targets, one way and back
+_LISTEN = 5e-5  # s between two looks for a command
+_PATIENCE = 30.0  # s
+_MOVED = 5e-7  # rad
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="bench-node", description="The controller node beside a bare relay.")
+    parser.add_argument("--quick", action="store_true", help="one short turn each")
+    parser.add_argument("--robot", default="allegro_right", help="a shipped robot")
+    options = parser.parse_args(arguments)
+    turns, seconds = (1, 5.0) if options.quick else (5, 10.0)
+    robot = load_robot(robot_file(options.robot))
+    rclpy.init()
+    try:
+        results = {
+            "load_before": os.getloadavg()[0], "turns": turns, "seconds": seconds, "date": time.strftime("%Y-%m-%d"),
+            "rates": {str(rate): _rate(robot, rate, turns, seconds) for rate in RATES},
+        }  # fmt: skip
+    finally:
+        rclpy.try_shutdown()
+    results["load_after"] = os.getloadavg()[0]
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=1))
+    from benchmarks import acceptance, report
+
+    print(report.node_table(results))
+    verdicts = list(acceptance.judge_node({"node": results}))
+    print("\n" + report.verdict_table(verdicts))
+    return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def _rate(robot: Robot, rate: int, turns: int, seconds: float) -> dict[str, dict[str, float]]:
+    scores: dict[str, list[dict[str, float]]] = {kind: [] for kind in _KINDS}
+    for turn in range(turns):
+        for kind in _KINDS if turn % 2 == 0 else _KINDS[::-1]:
+            scores[kind].append(_turn(robot, kind, rate, seconds))
+    return {
+        kind: {key: float(np.median([score[key] for score in all_])) for key in all_[0]} for kind, all_ in scores.items()
+    }
+
+
+def _turn(robot: Robot, kind: str, rate: int, seconds: float) -> dict[str, float]:
+    namespace = f"/bench_{kind}_{rate}"
+    with tempfile.TemporaryDirectory() as folder:
+        driver = Path(folder) / "driver.yaml"  # as fast as the loop, so that every tick is heard
+        driver.write_text(driver_file("simulated").read_text().replace("rate: 333.0", f"rate: {float(rate)}"))
+        return _turn_with(robot, kind, _command(kind, namespace, robot, rate, driver), namespace, rate, seconds)
+
+
+def _turn_with(
+    robot: Robot, kind: str, command: Sequence[str], namespace: str, rate: int, seconds: float
+) -> dict[str, float]:
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)})
+    probe = Probe(robot, namespace, kind)
+    try:
+        probe.begin()
+        used = _cpu_seconds(process.pid)
+        started = time.monotonic()
+        latencies, stamps = probe.measure(seconds)
+        share = (_cpu_seconds(process.pid) - used) / (time.monotonic() - started)
+        return {**_statistics(latencies, stamps, 1.0 / rate), **probe.compute(), "cpu_share": share}
+    finally:
+        probe.close()
+        process.terminate()
+        process.wait()
+
+
+def _command(kind: str, namespace: str, robot: Robot, rate: int, driver: Path) -> list[str]:
+    values = {"rate": float(rate), "robot": robot.name, "driver": driver}
+    if kind == "controller":
+        values |= {"start_paused": "false", "target_timeout": 0.0, "state_timeout": 2.0}
+    module = "benchmarks.relay" if kind == "relay" else "nnik_ros.nodes.controller_node"
+    ros = ["--ros-args", "-r", f"__ns:={namespace}", "--log-level", "warn"]
+    return [sys.executable, "-m", module, *ros, *(word for k, v in values.items() for word in ("-p", f"{k}:={v}"))]
+
+
+def _cpu_seconds(number: int) -> float:
+    fields = Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _statistics(latencies: Sequence[float], stamps: Sequence[float], period: float) -> dict[str, float]:
+    """stamps [s]: of the commands, set by the node's loop right before it publishes."""
+    jitter = np.abs(np.diff(np.array(stamps)) - period) * 1e6
+    latency = np.array(latencies or [np.nan]) * 1e6
+    p = {50: "p50", 99: "p99", 99.9: "p999"}
+    return {
+        **{f"jitter_{name}_us": float(np.percentile(jitter, share)) for share, name in p.items()},
+        **{f"latency_{name}_us": float(np.percentile(latency, share)) for share, name in p.items() if share != 99.9},
+        "commands": float(len(stamps)), "answers": float(len(latencies)),
+    }  # fmt: skip
+
+
+class Probe:
+    """Plays the hand (it stands where it is told to) and the sender of targets."""
+
+    def __init__(self, robot: Robot, namespace: str, kind: str) -> None:
+        self._node = Node("probe", namespace=namespace)
+        self._robot, self._kind = robot, kind
+        self._q: Array = robot.home.copy()
+        self._states = self._node.create_publisher(JointState, "joint_states", 3)
+        self._targets = self._node.create_publisher(PoseArray, "target_poses", 1)
+        self._commands: Inbox[JointState] = Inbox(self._node, JointState, "joint_cmd", newest(10))
+        self._diagnostics: Inbox[DiagnosticArray] = Inbox(self._node, DiagnosticArray, "diagnostics", newest(1))
+        self._home = robot.kinematics.tip_position(self._q)
+        self._state = JointState(name=list(robot.joint_names))
+
+    def begin(self) -> None:
+        """Wait until the node answers joint states and a first target with commands."""
+        finish = time.monotonic() + _PATIENCE
+        while not self._commands.take():
+            self._send_state()
+            self._send_target(0.0)
+            time.sleep(0.02)
+            if time.monotonic() > finish:
+                raise TimeoutError(f"{self._kind}: no command within {_PATIENCE:g} s")
+        time.sleep(0.5)
+        self._commands.take()
+
+    def measure(self, seconds: float) -> tuple[list[float], list[float]]:
+        """Latencies [s] and the commands' stamps [s]."""
+        latencies: list[float] = []
+        stamps: list[float] = []
+        rng = np.random.default_rng(0)
+        finish = time.monotonic() + seconds
+        side = 0.0
+        sent: float | None = None
+        next_target = time.monotonic() + 0.1
+        while time.monotonic() < finish:
+            for message in self._commands.take():
+                stamps.append(message.header.stamp.sec + message.header.stamp.nanosec * 1e-9)
+                q = np.array(message.position)
+                moved = float(np.abs(q - self._q).max())
+                self._q = q
+                self._send_state()
+                if sent is not None and moved > _MOVED:
+                    latencies.append(time.monotonic() - sent)
+                    sent = None
+            if sent is None and time.monotonic() > next_target:
+                side = _SHIFT - side
+                sent = time.monotonic()
+                self._send_target(side)
+                # long enough for the controller to come to rest; at any place in the loop's period
+                next_target = sent + 0.4 + rng.uniform(0.0, 0.003)
+            time.sleep(_LISTEN)
+        return latencies, stamps
+
+    def compute(self) -> dict[str, float]:
+        """Median and 99th percentile of a tick [us], as the node's own loop measured them."""
+        finish = time.monotonic() + 3.0
+        while time.monotonic() < finish:
+            for message in self._diagnostics.take():
+                values = {pair.key: pair.value for status in message.status for pair in status.values}
+                return {f"compute_{key}_us": 1e3 * float(values[f"compute_{key}_ms"]) for key in ("p50", "p99")}
+            time.sleep(0.05)
+        return {"compute_p50_us": float("nan"), "compute_p99_us": float("nan")}
+
+    def close(self) -> None:
+        self._node.destroy_node()
+
+    def _send_state(self) -> None:
+        self._state.header.stamp = self._node.get_clock().now().to_msg()
+        self._state.position = self._q.tolist()
+        self._states.publish(self._state)
+
+    def _send_target(self, side: float) -> None:
+        message = PoseArray()
+        message.header.frame_id = self._robot.base_frame
+        for place in self._home:
+            pose = Pose()
+            pose.position.x, pose.position.y, pose.position.z = (place + (0.0, 0.0, side - _SHIFT)).tolist()
+            message.poses.append(pose)
+        self._targets.publish(message)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
