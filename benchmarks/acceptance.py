@@ -46,9 +46,7 @@ def _static(results: Mapping[str, Any]) -> Iterator[Verdict]:
     if not own or not peer:
         yield Verdict(criterion, "no network" if not own else "no such peer in this run", None)
         return
-    yield Verdict(
-        criterion, f"{own['fine_p50_us']:.0f} us, {peer[0]} {peer[1]:.0f} us", own["fine_p50_us"] < peer[1]
-    )
+    yield Verdict(criterion, f"{own['fine_p50_us']:.0f} us, {peer[0]} {peer[1]:.0f} us", own["fine_p50_us"] < peer[1])
 
 
 def _tick(results: Mapping[str, Any]) -> Iterator[Verdict]:
@@ -59,7 +57,9 @@ def _tick(results: Mapping[str, Any]) -> Iterator[Verdict]:
         yield Verdict(criterion, "not in this run", None)
         return
     tick = smooth[CONTROLLER]["tick_p50_us"]
-    measured = f"{tick:.0f} us, " + ", ".join(f"{name} {value:.0f} us ({tick / value:.2f})" for name, value in steps.items())
+    measured = f"{tick:.0f} us, " + ", ".join(
+        f"{name} {value:.0f} us ({tick / value:.2f})" for name, value in steps.items()
+    )
     yield Verdict(criterion, measured, tick <= 0.25 * min(steps.values()))
 
 
@@ -79,8 +79,9 @@ def _beyond(results: Mapping[str, Any]) -> Iterator[Verdict]:
 def judge_node(results: Mapping[str, Any]) -> Iterator[Verdict]:
     """The criteria of the node alone."""
     node = results.get("node")
-    for what, key in (("latency", "latency_p99_us"), ("jitter", "jitter_p99_us")):
-        criterion = f"node: {what} (p99) at most 1.25 times that of the bare relay"
+    for what, share in (("latency", "p50"), ("latency", "p99"), ("jitter", "p50"), ("jitter", "p99")):
+        key = f"{what}_{share}_us"
+        criterion = f"node: {what} ({share}) at most 1.25 times that of the bare relay"
         if not node:
             yield Verdict(criterion, "not measured: ./run bench-node", None)
             continue
@@ -93,4 +94,8 @@ def _batch(results: Mapping[str, Any]) -> Iterator[Verdict]:
     criterion = "256 hands in one call cost at most 10 us per hand and step"
     costs = results["batch"].get(GUARDED)
     value = costs["256"] if costs else None
-    yield Verdict(criterion, f"{value:.1f} us" if value is not None else "no network", value <= 10.0 if value is not None else None)
+    yield Verdict(
+        criterion,
+        f"{value:.1f} us" if value is not None else "no network",
+        value <= 10.0 if value is not None else None,
+    )

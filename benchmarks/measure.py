@@ -29,22 +29,24 @@ _BATCH_STEPS = 5
 
 
 class Effort(NamedTuple):
-    """Plan of a run. seconds: that one solver may spend on one workload in one repeat."""
+    """Plan of a run. seconds: that one solver may spend on one workload in one repeat; paths: of each kind."""
 
     repeats: int
     hands: int
     many_hands: int
     ticks: int
+    paths: int
     seconds: float
     oracle_every: int
 
 
-FULL = Effort(repeats=5, hands=400, many_hands=50_000, ticks=1332, seconds=2.0, oracle_every=8)
-QUICK = Effort(repeats=2, hands=40, many_hands=3000, ticks=1332, seconds=0.4, oracle_every=24)
+FULL = Effort(repeats=3, hands=400, many_hands=50_000, ticks=1332, paths=3, seconds=1.5, oracle_every=8)
+QUICK = Effort(repeats=2, hands=40, many_hands=3000, ticks=1332, paths=1, seconds=0.3, oracle_every=24)
 
 
 class StaticRun(NamedTuple):
-    """coarse, fine: [s] until the worst tip was within 1 mm and 0.1 mm, inf where never, (repeats, n); calls: until fine, (n,)."""
+    """coarse, fine: [s] until the worst tip was within 1 mm and 0.1 mm, inf where never,
+    (repeats, n); calls: until fine, (n,)."""
 
     coarse: Array
     fine: Array
@@ -65,9 +67,13 @@ def static(scene: Scene, solvers: Sequence[Solver], problems: Static, effort: Ef
     for repeat in range(effort.repeats):
         for solver in _rotated(solvers, repeat):
             n = len(runs[solver.name][0].calls) if repeat else len(problems.start)
-            runs[solver.name].append(_static_once(scene, solver, problems, n, effort.seconds if repeat == 0 else np.inf))
+            runs[solver.name].append(
+                _static_once(scene, solver, problems, n, effort.seconds if repeat == 0 else np.inf)
+            )
     return {
-        name: StaticRun(np.stack([run.coarse[0] for run in all_]), np.stack([run.fine[0] for run in all_]), all_[0].calls)
+        name: StaticRun(
+            np.stack([run.coarse[0] for run in all_]), np.stack([run.fine[0] for run in all_]), all_[0].calls
+        )
         for name, all_ in runs.items()
     }
 
@@ -99,7 +105,7 @@ def steps_needed(robot: Robot, policy: Policy, problems: Static, steps: int) -> 
 
 def batch(policies: Mapping[str, Policy], problems: Static, sizes: Sequence[int], repeats: int) -> dict[str, Array]:
     """Seconds per hand and step, (sizes, repeats): mean of the first five steps from random starts."""
-    seconds = {name: np.empty((len(sizes), repeats)) for name in policies}
+    seconds: dict[str, Array] = {name: np.empty((len(sizes), repeats)) for name in policies}
     for row, size in enumerate(sizes):
         for repeat in range(repeats):
             for name, policy in _rotated(list(policies.items()), repeat):

@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rclpy
@@ -75,7 +74,8 @@ def _rate(robot: Robot, rate: int, turns: int, seconds: float) -> dict[str, dict
         for kind in _KINDS if turn % 2 == 0 else _KINDS[::-1]:
             scores[kind].append(_turn(robot, kind, rate, seconds))
     return {
-        kind: {key: float(np.median([score[key] for score in all_])) for key in all_[0]} for kind, all_ in scores.items()
+        kind: {key: float(np.median([score[key] for score in all_])) for key in all_[0]}
+        for kind, all_ in scores.items()
     }
 
 

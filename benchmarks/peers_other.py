@@ -54,8 +54,14 @@ def pinocchio(
 
 
 def roboticstoolbox(
-    scene: Scene, *, tolerance: float = 1e-9, k: float = 0.1, method: str = "chan",
-    track_k: float = 1e-3, track_method: str = "sugihara", searches: int = 100,
+    scene: Scene,
+    *,
+    tolerance: float = 1e-9,
+    k: float = 0.1,
+    method: str = "chan",
+    track_k: float = 1e-3,
+    track_method: str = "sugihara",
+    searches: int = 100,
 ) -> Solver:
     """C++ Levenberg-Marquardt with restarts, one call a finger."""
     import roboticstoolbox as library

@@ -1,4 +1,4 @@
-"""The peers that solve a quadratic program a step: placo, pink, mink. Settings: see docs/benchmark.md, `python -m benchmarks.sweep`."""
+"""The peers that solve a quadratic program a step: placo, pink, mink. Settings by `python -m benchmarks.sweep`."""
 
 from __future__ import annotations
 
@@ -59,8 +59,13 @@ def placo(
 
 
 def pink(
-    scene: Scene, *, lm_damping: float = 1e-3, posture: float = 1e-3, posture_gain: float = 0.005,
-    track_damping: float = 0.0, qp: str = "daqp",
+    scene: Scene,
+    *,
+    lm_damping: float = 1e-3,
+    posture: float = 1e-3,
+    posture_gain: float = 0.005,
+    track_damping: float = 0.0,
+    qp: str = "daqp",
 ) -> Solver:
     """One `solve_ik` and its integration, joint and velocity limits as pink sets them from the URDF."""
     import pinocchio
@@ -72,7 +77,9 @@ def pink(
 
     def make(tracking: bool) -> Call:
         tasks: list[Any] = [
-            FrameTask(link, position_cost=1.0, orientation_cost=0.0, lm_damping=track_damping if tracking else lm_damping)
+            FrameTask(
+                link, position_cost=1.0, orientation_cost=0.0, lm_damping=track_damping if tracking else lm_damping
+            )
             for link in scene.robot.tip_links
         ]
         tips = list(tasks)
@@ -102,8 +109,13 @@ def pink(
 
 
 def mink(
-    scene: Scene, *, lm_damping: float = 1e-2, posture: float = 1e-3, posture_gain: float = 0.005,
-    track_damping: float = 0.0, qp: str = "daqp",
+    scene: Scene,
+    *,
+    lm_damping: float = 1e-2,
+    posture: float = 1e-3,
+    posture_gain: float = 0.005,
+    track_damping: float = 0.0,
+    qp: str = "daqp",
 ) -> Solver:
     """One `solve_ik` and its integration on MuJoCo kinematics, with configuration and velocity limits."""
     import mink as library
@@ -115,7 +127,11 @@ def mink(
     def make(tracking: bool) -> Call:
         tasks: list[Any] = [
             library.FrameTask(
-                link, "body", position_cost=1.0, orientation_cost=0.0, lm_damping=track_damping if tracking else lm_damping
+                link,
+                "body",
+                position_cost=1.0,
+                orientation_cost=0.0,
+                lm_damping=track_damping if tracking else lm_damping,
             )
             for link in scene.robot.tip_links
         ]
@@ -169,4 +185,3 @@ def _reordered(q: Array, order: NDArray[np.int64]) -> Array:
     result = np.empty_like(q)
     result[order] = q
     return result
-

@@ -8,9 +8,7 @@ from nnik_ros.geometry import Array, rotation_about_axis
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.robot import Robot
 
-_BODY = (
-    '<inertial><mass value="0.05"/><inertia ixx="1e-5" ixy="0" ixz="0" iyy="1e-5" iyz="0" izz="1e-5"/></inertial></link>'
-)
+_BODY = '<inertial><mass value="0.05"/><inertia ixx="1e-5" ixy="0" ixz="0" iyy="1e-5" iyz="0" izz="1e-5"/></inertial></link>'
 
 
 def plain_urdf(robot: Robot, kinematics: Kinematics) -> str:
@@ -30,14 +28,14 @@ def plain_urdf(robot: Robot, kinematics: Kinematics) -> str:
                 f'<link name="{name}_link">{_BODY}',
                 f'<joint name="{name}" type="revolute"><parent link="{parent}"/><child link="{name}_link"/>',
                 f'{_origin(p.joint_origin_position[j], rotation)}<axis xyz="{_words(axis)}"/>',
-                f'<limit {_limits(robot, int(j))} effort="1"/>'
-                "</joint>",
+                f'<limit {_limits(robot, int(j))} effort="1"/></joint>',
             ]
             parent = f"{name}_link"
         lines += [
             f'<link name="{robot.tip_links[tip]}">{_BODY}',
             f'<joint name="{robot.tip_links[tip]}_joint" type="fixed"><parent link="{parent}"/>'
-            f'<child link="{robot.tip_links[tip]}"/>{_origin(p.tip_offset[tip], kinematics.topology.tip_rotation[tip])}</joint>',
+            f'<child link="{robot.tip_links[tip]}"/>',
+            f"{_origin(p.tip_offset[tip], kinematics.topology.tip_rotation[tip])}</joint>",
         ]
     return "\n".join([*lines, "</robot>\n"])
 

@@ -17,12 +17,16 @@ def draw(results: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
     ours = {solver["name"] for solver in results["solvers"] if solver["ours"]}
     static = results["static"]["random"]
     points = [(name, s["fine_p50_us"], 100 * s["share_fine"]) for name, s in static.items()]
-    _scatter(points, ours, "median time to 0.1 mm, us", "whole hands solved, %", folder / "benchmark_static.png", log_y=False)
+    _scatter(
+        points, ours, "median time to 0.1 mm, us", "whole hands solved, %", folder / "benchmark_static.png", log_y=False
+    )
     tracking = results["tracking"]["smooth"]
     points = [(name, s["tick_p50_us"], s["error_rms_mm"]) for name, s in tracking.items()]
     _scatter(points, ours, "median tick, us", "error, mm rms", folder / "benchmark_tracking.png", log_y=True)
     beyond = results["tracking"]["beyond"]
-    points = [(name, s["speed_max"], max(s["excess_p99_mm"], 1e-3)) for name, s in beyond.items() if "excess_p99_mm" in s]
+    points = [
+        (name, s["speed_max"], max(s["excess_p99_mm"], 1e-3)) for name, s in beyond.items() if "excess_p99_mm" in s
+    ]
     _scatter(points, ours, "largest joint speed, rad/s", "beyond the closest point, mm p99", folder / "benchmark_beyond.png",
              log_y=True)  # fmt: skip
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ INTRODUCTION = """# The hand benchmark
 Made by `./run bench --write`; the raw results of every run are in `runs/bench/`. All solvers get the same Allegro hand (one
 URDF of the joints and tips, written from this package's kinematics), the same starts and targets, and one thread. Times are
 processor time of calls from Python, medians over repeats in which the solvers take turns; they hold for the machine of the
-header, so compare the ratios. A solve is repeated until all four tips are within the distance **and all joints within their limits**;
-checking that is not part of anybody's time. "whole" solvers iterate inside one call, the others make one step a call.
+header, so compare the ratios. A solve is repeated until all four tips are within the distance **and all joints within their
+limits**; checking that is not part of anybody's time. roboticstoolbox and dex-retargeting iterate inside one call, the others
+make one step a call. The peers' settings come from the short search of `benchmarks/sweep.md`.
 """
 
 
@@ -41,7 +42,7 @@ def header(results: Results) -> str:
     return (
         f"{h['robot']}; {h['cpu']}, {h['cores']} cores; Python {h['python']}, numpy {h['numpy']}, onnxruntime "
         f"{h['onnxruntime']}; {h['date']}; load {h['load_before']:.1f} before and {h['load_after']:.1f} after; "
-        f"{h['repeats']} repeats, {h['hands']} hands, {h['ticks']} ticks."
+        f"{h['repeats']} repeats, {h['hands']} hands, {h['paths']} paths of {h['ticks']} ticks."
     )
 
 
@@ -53,7 +54,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         "| " + " | ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in
                           enumerate(zip(row, widths, strict=True))) + " |" for row in rows
     ]  # fmt: skip
-    lines.insert(1, "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|")
+    lines.insert(
+        1, "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
+    )
     return "\n".join(lines)
 
 
@@ -77,15 +80,15 @@ def better_peers(results: Results) -> list[str]:
     ours = {solver["name"] for solver in results["solvers"] if solver["ours"]}
     found = []
     for where, scores, own, key, unit, what in (
-        ("static, random starts", results["static"]["random"], GUARDED, "fine_p50_us", "us", "median time to 0.1 mm"),
-        ("static, random starts", results["static"]["random"], GUARDED, "fine_p99_us", "us", "99th percentile of the time to 0.1 mm"),
-        ("static, rest", results["static"]["rest"], GUARDED, "fine_p50_us", "us", "median time to 0.1 mm"),
-        ("static, near starts", results["static"]["near"], GUARDED, "fine_p50_us", "us", "median time to 0.1 mm"),
+        ("static, random starts", results["static"]["random"], GUARDED, "fine_p50_us", "us", "time to 0.1 mm, p50"),
+        ("static, random starts", results["static"]["random"], GUARDED, "fine_p99_us", "us", "time to 0.1 mm, p99"),
+        ("static, rest", results["static"]["rest"], GUARDED, "fine_p50_us", "us", "time to 0.1 mm, p50"),
+        ("static, near starts", results["static"]["near"], GUARDED, "fine_p50_us", "us", "time to 0.1 mm, p50"),
         ("smooth path", results["tracking"]["smooth"], CONTROLLER, "tick_p50_us", "us", "tick"),
         ("smooth path", results["tracking"]["smooth"], GUARDED, "error_rms_mm", "mm", "error"),
-        ("smooth path", results["tracking"]["smooth"], CONTROLLER, "second_difference", "rad", "largest second difference"),
+        ("smooth path", results["tracking"]["smooth"], CONTROLLER, "second_difference", "rad", "second difference"),
         ("singular pass", results["tracking"]["singular"], CONTROLLER, "speed_max", "rad/s", "joint speed"),
-        ("out of reach", results["tracking"]["beyond"], CONTROLLER, "excess_p99_mm", "mm", "distance beyond the closest point, p99"),
+        ("out of reach", results["tracking"]["beyond"], CONTROLLER, "excess_p99_mm", "mm", "excess, p99"),
     ):  # fmt: skip
         if own not in scores:
             continue
@@ -101,7 +104,10 @@ def _tables(results: Results) -> Iterable[tuple[str, str]]:
     yield "Static solves, whole hand", _static(results)
     yield "Guarded steps needed, many random starts", _steps(results["steps"])
     yield "A calibrated hand, random starts", _calibrated(results["calibrated"])
-    for path, title in (("smooth", "Tracking a smooth path at 333 Hz"), ("singular", "A pass near the stretched finger")):
+    for path, title in (
+        ("smooth", "Tracking a smooth path at 333 Hz"),
+        ("singular", "A pass near the stretched finger"),
+    ):
         yield title, _tracking(results["tracking"][path])
     yield "Out of reach and back", _beyond(results["tracking"]["beyond"])
     yield "Cost per hand and step of many hands in one call, us", _batch(results)
@@ -152,7 +158,8 @@ def _calibrated(results: Results) -> str:
         for name, s in results["static"].items()
     ]
     first = table(("solver", "1 mm", "0.1 mm", "p50 us", "calls"), rows)
-    return f"{first}\n\n{_steps(results['steps'])}\n\nJoint zeros off by up to 0.05 rad, joints by 1 mm, tips by 2 mm; nothing retrained."
+    note = "Joint zeros off by up to 0.05 rad, joints by 1 mm, tips by 2 mm; nothing retrained."
+    return f"{first}\n\n{_steps(results['steps'])}\n\n{note}"
 
 
 def _tracking(scores: Mapping[str, Mapping[str, float]]) -> str:
@@ -161,12 +168,22 @@ def _tracking(scores: Mapping[str, Mapping[str, float]]) -> str:
     keys = ("tick_p50_us", "tick_p99_us", "tick_p999_us", "error_rms_mm", "error_max_mm", "speed_max", "second_difference",
             "jerk_rms", "outside_rad", "ticks")  # fmt: skip
     return table(columns, [(name, *(number(s[key]) for key in keys)) for name, s in scores.items()]) + (
-        "\n\nThe error of the controller is against its own governed reference, which is smooth and arrives later than the target."
+        "\n\nThe error of the controller is against its own governed reference, which is smooth and later than the target."
     )
 
 
 def _beyond(scores: Mapping[str, Mapping[str, float]]) -> str:
-    columns = ("solver", "excess p50", "p99", "max mm", "speed rad/s", "2nd diff rad", "tick p50 us", "p99 us", "cost growth")
+    columns = (
+        "solver",
+        "excess p50",
+        "p99",
+        "max mm",
+        "speed rad/s",
+        "2nd diff rad",
+        "tick p50 us",
+        "p99 us",
+        "cost growth",
+    )
     keys = ("excess_p50_mm", "excess_p99_mm", "excess_max_mm", "speed_max", "second_difference", "tick_p50_us", "tick_p99_us",
             "cost_growth")  # fmt: skip
     rows = [(name, *(number(s.get(key, math.nan)) for key in keys)) for name, s in scores.items()]
@@ -190,11 +207,12 @@ def node_table(node: Mapping[str, Any]) -> str:
             "latency_p99_us", "cpu_share")  # fmt: skip
     rows = [(f"{rate} Hz {name}", *(number(s[key]) for key in keys))
             for rate, both in node["rates"].items() for name, s in both.items()]  # fmt: skip
-    return table(("node", "jitter p50", "p99", "p99.9 us", "compute p50", "p99 us", "pose to command p50", "p99 us", "CPU"), rows)
+    return table(
+        ("node", "jitter p50", "p99", "p99.9 us", "compute p50", "p99 us", "pose to command p50", "p99 us", "CPU"), rows
+    )
 
 
 def _settings(results: Results) -> str:
     rows = [(s["name"], s["version"], s["settings"]) for s in results["solvers"]]
     rows += [(name, "absent", why) for name, why in results["absent"]]
-    left: Callable[[Sequence[str]], str] = lambda row: "| " + " | ".join(row) + " |"
-    return "\n".join([left(("solver", "version", "settings")), "|---|---|---|", *map(left, rows)])
+    return "\n".join(["| solver | version | settings |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])

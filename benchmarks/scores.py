@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from benchmarks.measure import FINE, StaticRun, TrackRun
@@ -52,6 +54,20 @@ def track_score(robot: Robot, kinematics: Kinematics, run: TrackRun) -> Score:
         "outside_rad": max(0.0, float(outside)),
         **tick_times(run.seconds),
     }
+
+
+def merged(scores: Sequence[Score]) -> Score:
+    """One score of several paths: medians of times and of growth, root mean squares, totals of counts, else the worst."""
+    result: Score = {}
+    for key in dict.fromkeys(key for score in scores for key in score):
+        values = np.array([score[key] for score in scores if key in score])
+        if key.startswith("tick_") or key in ("cost_growth", "excess_p50_mm"):
+            result[key] = float(np.median(values))
+        elif "rms" in key:
+            result[key] = float(np.sqrt((values**2).mean()))
+        else:
+            result[key] = float(values.sum() if key in ("ticks", "outside_tips") else values.max())
+    return result
 
 
 def tick_times(seconds: Array) -> Score:

@@ -10,7 +10,7 @@ from nnik_ros.kinematics import Kinematics
 from nnik_ros.robot import Robot
 
 Call = Callable[[Array, Array], Array]  # q (nq,) [rad], target (nt, 3) [m] -> q (nq,)
-# target (nt, 3) [m] -> the next command (nq,) [rad], and the reference (nt, 3) [m] that it follows: the target or a governed one
+# target (nt, 3) [m] -> the next command (nq,) [rad] and the reference (nt, 3) [m] it follows: the target or a governed one
 Tick = Callable[[Array], tuple[Array, Array]]
 
 

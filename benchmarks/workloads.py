@@ -78,7 +78,8 @@ def beyond_path(robot: Robot, rng: np.random.Generator, ticks: int) -> Path:
 
 def base_positions(kinematics: Kinematics) -> Array:
     """Where the second joint of each finger stands in mid air: the point that its reach is measured from, (nt, 3) [m]."""
-    position: Array = kinematics.frames(np.zeros(kinematics.nq)).joint_position[:, min(1, kinematics.depth - 1)]
+    frames = kinematics.frames(np.zeros(kinematics.nq))
+    position: Array = frames.joint_position[:, min(1, kinematics.depth - 1)]
     return position
 
 
@@ -93,13 +94,13 @@ def closest_distance(robot: Robot, target: Array, rng: np.random.Generator) -> A
     edge = rng.uniform(size=samples.shape)
     samples = np.where(edge < 0.15, robot.lower, np.where(edge > 0.85, robot.upper, samples))
     tips = kinematics.tip_position(samples)
-    q = np.empty((_REFINED, len(target), robot.nq))
+    q: Array = np.empty((_REFINED, len(target), robot.nq))
     for tip in range(robot.nt):
         joints = np.flatnonzero(kinematics.tip_of_joint == tip)
         gap = np.linalg.norm(target[:, None, tip] - tips[None, :, tip], axis=-1)
         nearest = np.argpartition(gap, _REFINED, axis=1)[:, :_REFINED]
         q[..., joints] = samples[nearest.T][..., joints]
-    best = np.full(target.shape[:2], np.inf)
+    best: Array = np.full(target.shape[:2], np.inf)
     for _ in range(_REFINEMENTS):
         frames = kinematics.frames(q)
         best = np.minimum(best, np.linalg.norm(frames.tip_position - target, axis=-1).min(axis=0))
