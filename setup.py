@@ -13,6 +13,7 @@ DATA = (
     "config/*.yaml",
     "config/*.rviz",
     "config/drivers/*.yaml",
+    "config/presets/*.yaml",
     "config/robots/*.yaml",
     "config/robots/simulation/*.yaml",
     "config/training/*.yaml",

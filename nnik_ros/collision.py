@@ -40,6 +40,8 @@ class CollisionModel:
             for i, j in itertools.combinations(range(len(capsules)), 2)
             if self._tip[i] != self._tip[j] and not _neighbours(capsules[i][:2], capsules[j][:2])
         ]
+        self._tip_of_joint = robot.kinematics.tip_of_joint
+        self._lever = self._levers()  # (nt,) [m]
         self._pairs = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         poses = robot.random_joint_position(np.random.default_rng(0), _SAMPLES)
         sampled = np.array([self.distances(self._kinematics.frames(q)) for q in poses]).reshape(_SAMPLES, -1)
@@ -54,6 +56,12 @@ class CollisionModel:
         ends = self._ends_in_base(frames)[self._pairs]  # (pairs, 2, 2, 3)
         clearance: Array = segment_distance(ends[:, 0], ends[:, 1]) - self._radius[self._pairs].sum(axis=-1)
         return clearance
+
+    def largest_closing(self, dq: Array) -> float:
+        """An upper bound [m] of how much any pair can close in a step dq (nq,) [rad]: the two fingers that move most."""
+        turns = np.zeros(self._kinematics.nt)
+        np.add.at(turns, self._tip_of_joint, np.abs(dq))
+        return float(np.sort(turns * self._lever)[-2:].sum())
 
     def gradients(self, frames: Frames, pairs: NDArray[np.int64]) -> Array:
         """How the clearance of some pairs (n,) grows with the joints at `frames`: (n, nq) [m/rad]."""
@@ -71,6 +79,18 @@ class CollisionModel:
                 turn = np.cross(frames.joint_axis[tip, moving], arm) @ normal[row]
                 gradient[row, self._kinematics.topology.chain[tip, moving]] += turn if side == 0 else -turn
         return gradient
+
+    def _levers(self) -> Array:
+        """Farthest that a point of each finger can be from any of its joints: the chain stretched to its longest capsule."""
+        kinematics = self._kinematics
+        chain = kinematics.topology.chain
+        lengths = np.linalg.norm(kinematics.parameters.joint_origin_position, axis=-1)
+        along = np.where(chain > -1, lengths[chain], 0.0)
+        along[:, 0] = 0.0
+        beyond = np.zeros(kinematics.nt)
+        np.maximum.at(beyond, self._tip, np.where(self._on_base, 0.0, np.linalg.norm(self._ends, axis=-1).max(axis=-1)))
+        levers: Array = along.sum(axis=-1) + beyond
+        return levers
 
     def _ends_in_base(self, frames: Frames) -> Array:
         R, p = frames.joint_rotation[self._tip, self._frame], frames.joint_position[self._tip, self._frame]

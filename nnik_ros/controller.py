@@ -158,9 +158,10 @@ class Controller:
             towards = self._motion.towards(self._posture, self.options.speed)
             wish = np.where(by_joints[self._guard.tip_of_joint], towards, wish)
         motion = self._motion.step(wish, measured, self.options)
-        error, measured_error = (_distance(tips, goal) for tips in (motion.tip_position, motion.measured_tip_position))
-        self._correct(goal, reference, motion)
-        self._watch_progress(error, goal, _distance(reference, goal), follows, escaping)
+        error, measured_error = _distance(np.stack([motion.tip_position, motion.measured_tip_position]), goal)
+        behind = _distance(reference, goal)
+        self._correct(goal, behind, motion)
+        self._watch_progress(error, goal, behind, follows, escaping)
         closed_loop = self.options.closed_loop_gain > 0
         state = self._tip_states(measured_error if closed_loop else error, judged, homing, motion, stale_state)
         return TickResult(
@@ -229,14 +230,13 @@ class Controller:
             self._benched = 0 < self.options.bench_after <= self._unhelpful
         return step
 
-    def _correct(self, goal: Array, reference: Array, motion: Motion) -> None:
+    def _correct(self, goal: Array, behind: Array, motion: Motion) -> None:
         """Closed loop: where the reference rests at its goal, shift the target against the error of the measured tips."""
         gain = self.options.closed_loop_gain
         if gain == 0.0:
             self._correction *= 0.99  # fade out without a bump
             return
-        rests = _distance(goal, reference) < self.options.tolerance  # False without a goal
-        rests &= (motion.limited & _HELD) == 0
+        rests = (behind < self.options.tolerance) & ((motion.limited & _HELD) == 0)  # False without a goal
         self._correction[rests] += gain * self._period * (goal - motion.measured_tip_position)[rests]
         largest = _LARGEST_CORRECTION * self._kinematics.reach[:, None]
         size = np.sqrt((self._correction**2).sum(axis=-1, keepdims=True))
@@ -270,7 +270,9 @@ class Controller:
             moved = ~(_distance(goal, self._searched_for) < tolerance)
             self._escaping &= away & ~moved & self._motion.moving
         else:
-            fresh = (self._stuck >= _STUCK_TICKS) & ~(_distance(goal, self._searched_for) < tolerance)
+            fresh = self._stuck >= _STUCK_TICKS
+            if fresh.any():
+                fresh &= ~(_distance(goal, self._searched_for) < tolerance)
             if fresh.any():
                 self._searched_for = np.where(fresh[:, None], goal, self._searched_for)
                 self._escape.begin(np.where(np.isnan(goal), self._motion.frames.tip_position, goal))

@@ -53,7 +53,8 @@ class JointMotion:
         """Use another geometry; the command stays."""
         self._kinematics = kinematics
         self.frames: Frames = kinematics.frames(self.q)
-        self._clearance: Array | None = None
+        self._clearance: Array | None = None  # of every pair at q, where it is known
+        self._closest = -np.inf  # a lower bound of all of them, always
 
     def towards(self, goal: Array, speed: float) -> Array:
         """A wish that leads every joint to goal (nq,) [rad] and stops there, with `speed` (0 to 1) of the pace."""
@@ -78,7 +79,8 @@ class JointMotion:
         else:  # cannot happen with finite inputs; if it does, the command holds
             self.v = np.zeros(len(self.q))
         tip_flags = np.zeros(self._robot.nt, dtype=np.int64)
-        np.bitwise_or.at(tip_flags, self._tip_of_joint, flags)
+        if flags.any():
+            np.bitwise_or.at(tip_flags, self._tip_of_joint, flags)
         return Motion(self.frames.tip_position, frames.tip_position[1], tip_flags, finite)
 
     def _limited(self, wish: Array, measured: Array) -> tuple[LimitedStep, Frames]:
@@ -98,11 +100,16 @@ class JointMotion:
 
         Returns the step, its frames, and (nq,) Limit.COLLISION where it changed.
         """
+        share_per_tick = min(1.0, options.collision_gain * self._period)
+        changed = np.zeros(len(self.q), dtype=bool)
+        nearer = collision.largest_closing(limited.q - self.q)
+        left = self._closest - nearer - options.collision_margin
+        if nearer <= share_per_tick * left:  # no pair can close too fast, now or in another tick like this one
+            self._clearance, self._closest = None, self._closest - nearer
+            return limited, frames, changed * int(Limit.NONE)
         now = collision.distances(self.frames) if self._clearance is None else self._clearance
         after = collision.distances(frames.at(0))
-        share_per_tick = min(1.0, options.collision_gain * self._period)
         allowed = np.maximum(now - options.collision_margin, 0.0) * share_per_tick
-        changed = np.zeros(len(self.q), dtype=bool)
         for remedy in (self._slide, self._slow_down):
             tight = np.flatnonzero(now - after > allowed)
             if len(tight) == 0:
@@ -111,7 +118,7 @@ class JointMotion:
             changed |= wish != limited.q - self.q
             limited, frames = self._limited(self.q + wish, measured)
             after = collision.distances(frames.at(0))
-        self._clearance = after
+        self._clearance, self._closest = after, float(after.min(initial=np.inf))
         return limited, frames, changed * int(Limit.COLLISION)
 
     def _slide(
