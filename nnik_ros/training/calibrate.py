@@ -29,7 +29,7 @@ from nnik_ros.training.calibration_fit import Data, Fit, Priors, fit
 from nnik_ros.training.recorded_samples import split
 from nnik_ros.training.recording import Recording, RecordingOptions, align
 
-_DELAY_ROUNDS, _DELAY_SETTLED = 5, 2e-5  # s
+_DELAY_ROUNDS, _DELAY_SETTLED, _DELAY_POSES = 5, 1e-4, 500  # the second in s; the fit finds the rest
 _COMPUTED = 1e-6  # m; nothing measures a tip that well
 _LEAST_USED = 0.7  # share of the measurements that the calibrated robot must explain
 _FEW_RANGE = 0.3  # of a joint's range; who moved less is named when the data does not suffice
@@ -40,10 +40,11 @@ _POSES, _SEED = 500, 1  # random poses for the uncertainty of the tips
 
 @dataclass(frozen=True)
 class CalibrateOptions:
-    """axes: fit the directions of the joint axes too; precision [m]: largest 95th percentile of a tip's uncertainty over the
-    joints' range; largest_noise [m]: of a coordinate of a measured tip around the calibrated robot."""
+    """axes: fit the directions of the joint axes too, without which a tenth of a degree costs tenths of a millimetre;
+    precision [m]: largest 95th percentile of a tip's uncertainty over the joints' range; largest_noise [m]: of a coordinate of
+    a measured tip around the calibrated robot."""
 
-    axes: bool = False
+    axes: bool = True
     precision: float = 2e-4
     largest_noise: float = 1e-3
     recording: RecordingOptions = field(default_factory=RecordingOptions)
@@ -108,18 +109,26 @@ def calibrate(bag: BagData, robot: Robot, options: CalibrateOptions, source: str
 
 
 def _fit(bag: BagData, robot: Robot, options: CalibrateOptions) -> tuple[Recording, Fit]:
-    """Align and fit until the delay of the tips' stamps has settled; the fit's delay is the whole one."""
+    """Align with some of the poses until the delay of the tips' stamps has settled, then fit all but the held-out ones; the
+    fit's delay is the whole one."""
     delay = 0.0
-    priors = Priors(axis=_AXIS_PRIOR if options.axes else 0.0)
     for _ in range(_DELAY_ROUNDS):
         recording = align(bag, robot, options.recording, delay)
         _check_measured(recording, robot)
-        rows = ~split(recording)
-        result = fit(robot.kinematics, Data(recording.q[rows], recording.dq[rows], recording.tip[rows]), priors)
-        delay += result.delay
-        if abs(result.delay) < _DELAY_SETTLED:
+        rough = fit(robot.kinematics, _data(recording, _DELAY_POSES), Priors())
+        delay += rough.delay
+        if abs(rough.delay) < _DELAY_SETTLED:
             break
-    return recording, replace(result, delay=delay)
+    recording = align(bag, robot, options.recording, delay)
+    result = fit(robot.kinematics, _data(recording), Priors(axis=_AXIS_PRIOR if options.axes else 0.0))
+    return recording, replace(result, delay=delay + result.delay)
+
+
+def _data(recording: Recording, most: int | None = None) -> Data:
+    """All poses that are not held out, or `most` of them evenly over the recording."""
+    rows = np.flatnonzero(~split(recording))
+    rows = rows if most is None else rows[:: -(-len(rows) // most)]
+    return Data(recording.q[rows], recording.dq[rows], recording.tip[rows])
 
 
 def _check_measured(recording: Recording, robot: Robot) -> None:
@@ -184,7 +193,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         driver = load_driver(driver_file(given.driver))
         topics = Topics(given.joints or driver.topic(driver.state), _tips(given.tips))
         options = CalibrateOptions(
-            given.axes, given.precision_mm * 1e-3, given.largest_noise_mm * 1e-3, RecordingOptions(given.longest_gap)
+            not given.no_axes,
+            given.precision_mm * 1e-3,
+            given.largest_noise_mm * 1e-3,
+            RecordingOptions(given.longest_gap),
         )
         bag = read_bag(given.bag, robot, joint_map(driver, robot), topics)
         result = calibrate(bag, robot, options, given.bag.name)
@@ -225,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
         "--tips", nargs="+", default=["measured_tip_poses"], metavar="TOPIC",
         help="one PoseArray topic in tip order (default: %(default)s), or TIP=TOPIC of PoseStamped for each tip",
     )  # fmt: skip
-    parser.add_argument("--axes", action="store_true", help="fit the directions of the joint axes too")
+    parser.add_argument("--no-axes", action="store_true", help="hold the directions of the joint axes as described")
     parser.add_argument("--longest-gap", type=float, default=0.05, help="s between joint states, to interpolate over")
     parser.add_argument("--precision-mm", type=float, default=0.2, help="uncertainty of a tip that is accepted")
     parser.add_argument("--largest-noise-mm", type=float, default=1.0, help="noise of a measured tip that is accepted")

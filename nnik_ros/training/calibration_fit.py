@@ -27,7 +27,8 @@ _FIRST_NOISE = 3e-3  # m; an uncalibrated robot is off by more, so that the firs
 _LEAST_NOISE = 1e-7  # m; of a recording without noise
 _ROUNDS, _SETTLED = 8, 0.02  # of the robust fit, until the noise changes by no more than this share
 _SPREAD_PER_MAD = 1.4826
-_ROUGH = 1000  # poses in the robust rounds; the last one takes all
+_ROUGH = 500  # poses in the robust rounds; the last one takes all
+_REFINEMENTS, _REFINED = 10, 1e-7  # of a prior
 _INLIER = 4.5  # standard deviations of the distance; of a normal distribution one in 7000 lies beyond
 
 
@@ -150,12 +151,12 @@ def fit(nominal: Kinematics, data: Data, priors: Priors) -> Fit:
     x: Array = np.zeros(unknowns.size)
     noise = _FIRST_NOISE
     for _ in range(_ROUNDS):
-        x = _solve(unknowns, some, measured_tips(some.tip), noise, x, robust=True)
+        x = _solve_robust(unknowns, some, measured_tips(some.tip), noise, x)
         before, noise = noise, _noise(_residual(unknowns, x, some)[measured_tips(some.tip)])
         if abs(noise - before) <= _SETTLED * before:
             break
     used = measured_tips(data.tip) & (_distance(unknowns, x, data) <= _INLIER * noise)
-    x = _solve(unknowns, data, used, noise, x, robust=False)
+    x = _refined(unknowns, data, used, noise, x)
     kinematics = unknowns.kinematics(x)
     J = unknowns.jacobian(kinematics, data.q, data.dq)[used].reshape(-1, unknowns.size) / noise
     covariance = np.linalg.inv(J.T @ J + np.eye(unknowns.size)).astype(np.float64)
@@ -183,24 +184,37 @@ def _noise(residual: Array) -> float:
     return max(float(np.median(np.abs(residual))) * _SPREAD_PER_MAD, _LEAST_NOISE)
 
 
-def _solve(
-    unknowns: Unknowns, data: Data, used: NDArray[np.bool_], noise: float, start: Array, *, robust: bool
-) -> Array:
-    """Minimise the tips' residuals over the noise and the unknowns over their priors; the priors are never softened."""
+def _weighted(unknowns: Unknowns, x: Array, data: Data, used: NDArray[np.bool_], noise: float) -> Array:
+    """What is squared: the tips' residuals over the noise, and the unknowns over their priors."""
+    return np.concatenate([_residual(unknowns, x, data)[used].ravel() / noise, x])
 
-    def residual(x: Array) -> Array:
-        return np.concatenate([_residual(unknowns, x, data)[used].ravel() / noise, x])
 
-    def derivative(x: Array) -> Array:
-        q = data.q - unknowns.delay(x) * data.dq
-        J = unknowns.jacobian(unknowns.kinematics(x), q, data.dq)
-        return np.concatenate([J[used].reshape(-1, unknowns.size) / noise, np.eye(unknowns.size)])
+def _weighted_slope(unknowns: Unknowns, x: Array, data: Data, used: NDArray[np.bool_], noise: float) -> Array:
+    """Of `_weighted` by the unknowns."""
+    J = unknowns.jacobian(unknowns.kinematics(x), data.q - unknowns.delay(x) * data.dq, data.dq)
+    return np.concatenate([J[used].reshape(-1, unknowns.size) / noise, np.eye(unknowns.size)])
 
-    loss: str | Callable[[Array], Array] = _soft_l1(unknowns.size) if robust else "linear"
+
+def _solve_robust(unknowns: Unknowns, data: Data, used: NDArray[np.bool_], noise: float, start: Array) -> Array:
+    """From far away, with the tips' residuals softened; the priors are not."""
     result = least_squares(
-        residual, start, derivative, loss=loss, x_scale=1.0, xtol=1e-9, ftol=1e-9, gtol=1e-9, max_nfev=50
-    )
+        lambda x: _weighted(unknowns, x, data, used, noise), start,
+        lambda x: _weighted_slope(unknowns, x, data, used, noise),
+        loss=_soft_l1(unknowns.size), x_scale=1.0, xtol=1e-6, ftol=1e-6, gtol=1e-6, max_nfev=50,
+    )  # fmt: skip
     x: Array = result.x
+    return x
+
+
+def _refined(unknowns: Unknowns, data: Data, used: NDArray[np.bool_], noise: float, start: Array) -> Array:
+    """From nearby and without softening: Gauss-Newton, which takes a tenth of the time where there are many measurements."""
+    x = start
+    for _ in range(_REFINEMENTS):
+        J = _weighted_slope(unknowns, x, data, used, noise)
+        step = np.linalg.solve(J.T @ J, J.T @ _weighted(unknowns, x, data, used, noise))
+        x = x - step
+        if np.abs(step).max() < _REFINED:
+            break
     return x
 
 
