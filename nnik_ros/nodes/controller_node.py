@@ -13,11 +13,13 @@ from geometry_msgs.msg import PoseArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
+from visualization_msgs.msg import MarkerArray
 
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.nodes.conversions import fill_poses
 from nnik_ros.nodes.loading import load, load_policy
+from nnik_ros.nodes.markers import marker_array
 from nnik_ros.nodes.node_options import AUTO_MODEL, NodeOptions
 from nnik_ros.nodes.parameters import Parameters
 from nnik_ros.nodes.process import run_node
@@ -129,7 +131,9 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._status_publisher = self.create_publisher(DiagnosticStatus, "status", 1)
         self._pose_publisher = self.create_publisher(PoseArray, "tip_poses", 1)
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "diagnostics", 1)
-        for publisher in (self._status_publisher, self._pose_publisher, self._diagnostics_publisher):
+        self._marker_publisher = self.create_publisher(MarkerArray, "markers", 1)
+        publishers = (self._status_publisher, self._pose_publisher, self._diagnostics_publisher, self._marker_publisher)
+        for publisher in publishers:
             self._entities.append(lambda publisher=publisher: self.destroy_publisher(publisher))  # type: ignore[misc]
         self._tip_poses = PoseArray()
         self._tip_poses.header.frame_id = session.robot.base_frame
@@ -137,9 +141,12 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         for rate, callback in (
             (options.status_rate, self._publish_status),
             (options.tip_pose_rate, self._publish_tip_poses),
+            (options.status_rate, self._publish_markers),
             (1.0, self._publish_diagnostics),
         ):
-            timer = self.create_timer(1.0 / rate, callback, clock=steady)  # it tells its state whatever the ROS time does
+            timer = self.create_timer(
+                1.0 / rate, callback, clock=steady
+            )  # it tells its state whatever the ROS time does
             self._entities.append(lambda timer=timer: self.destroy_timer(timer))  # type: ignore[misc]
         actions = {"start": session.follow, "pause": session.pause, "reset": session.reset, "home": session.home}
         for name, action in actions.items():
@@ -223,6 +230,13 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._tip_poses.header.stamp = self.get_clock().now().to_msg()
         fill_poses(self._tip_poses, session.result.measured_tip_position, kinematics.tip_rotation(q))
         self._pose_publisher.publish(self._tip_poses)
+
+    def _publish_markers(self) -> None:
+        session = self._session
+        if session is None or session.result is None or not self._marker_publisher.get_subscription_count():
+            return
+        now = self.get_clock().now().to_msg()
+        self._marker_publisher.publish(marker_array(session.robot, session.result, session.targets, now))
 
     def _publish_diagnostics(self) -> None:
         session = self._session

@@ -18,7 +18,6 @@ from nnik_ros.nodes.frames import Frames
 from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets
 
-
 _LONGEST_REASON = 300  # characters; names and frames come from outside and may be of any length
 _BEYOND = 0.3  # rad; farther outside its limits no joint can stand: degrees, another zero, a broken encoder
 

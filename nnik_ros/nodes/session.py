@@ -75,6 +75,11 @@ class Session:
         return self._all_targets.topic
 
     @property
+    def targets(self) -> Array:
+        """Newest targets (nt, 3) [m] in the base frame, nan where there is none."""
+        return self._targets.targets.position
+
+    @property
     def command_topic(self) -> str:
         return self._output.topic
 

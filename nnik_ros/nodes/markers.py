@@ -1,0 +1,70 @@
+"""Targets, tips and errors as markers for RViz."""
+
+from __future__ import annotations
+
+import math
+
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from nnik_ros.geometry import Array
+from nnik_ros.robot import Robot
+from nnik_ros.states import TickResult, TipState
+
+_SIZE = 0.05  # diameter of a target, of the finger's reach
+_GREEN, _BLUE, _ORANGE, _GREY, _RED = (
+    (0.2, 0.7, 0.35),
+    (0.2, 0.5, 0.9),
+    (0.95, 0.6, 0.1),
+    (0.6, 0.6, 0.6),
+    (0.85, 0.2, 0.2),
+)
+_COLORS = {
+    TipState.REACHED: _GREEN, TipState.TRACKING: _BLUE, TipState.HOMING: _BLUE, TipState.IDLE: _GREY,
+    TipState.DISABLED: _GREY, TipState.PAUSED: _GREY, TipState.STALE_STATE: _RED, TipState.FAULT: _RED,
+}  # fmt: skip
+
+
+def marker_array(robot: Robot, result: TickResult, targets: Array, stamp: Time) -> MarkerArray:
+    """Per tip: a ball at its target, a smaller one at the measured tip, and a line between them, coloured by the tip's state.
+
+    targets (nt, 3) [m] in the base frame, nan where there is none: those markers are deleted.
+    """
+    markers = []
+    for tip, name in enumerate(robot.tip_names):
+        color = _COLORS.get(TipState(int(result.tip_state[tip])), _ORANGE)
+        size = _SIZE * float(robot.kinematics.reach[tip])
+        target, measured = _point(targets[tip]), _point(result.measured_tip_position[tip])
+        for kind, points, shape, scale, alpha in (
+            ("target", [target], Marker.SPHERE, size, 0.5),
+            ("tip", [measured], Marker.SPHERE, 0.6 * size, 1.0),
+            ("error", [target, measured], Marker.LINE_STRIP, 0.1 * size, 1.0),
+        ):
+            known = [point for point in points if point is not None]
+            markers.append(_marker(f"{name}/{kind}", robot.base_frame, stamp, shape, scale, (*color, alpha), known))
+            if len(known) < len(points):
+                markers[-1].action = Marker.DELETE
+    return MarkerArray(markers=markers)
+
+
+def _marker(
+    namespace: str, frame: str, stamp: Time, shape: int, scale: float, color: tuple[float, ...], points: list[Point]
+) -> Marker:
+    marker = Marker(ns=namespace, type=shape, action=Marker.ADD)
+    marker.header.frame_id, marker.header.stamp = frame, stamp
+    marker.scale.x = marker.scale.y = marker.scale.z = scale
+    marker.color = ColorRGBA(**dict(zip("rgba", color, strict=True)))
+    marker.pose.orientation.w = 1.0
+    if shape == Marker.SPHERE:
+        if points:
+            marker.pose.position = points[0]
+    else:
+        marker.points = points
+    return marker
+
+
+def _point(position: Array) -> Point | None:
+    x, y, z = position.tolist()
+    return Point(x=x, y=y, z=z) if math.isfinite(x + y + z) else None

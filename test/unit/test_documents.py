@@ -1,0 +1,44 @@
+"""What the documents say is what the code does."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "models").glob("*.md"),
+        *(ROOT / "config").rglob("*.md"),
+    ]
+)
+
+
+def test_the_tables_of_the_readme_are_those_of_the_code() -> None:
+    spec = importlib.util.spec_from_file_location("make_tables", ROOT / "docs" / "make_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    text = (ROOT / "README.md").read_text()
+    assert text == tables.with_tables(text), "run python docs/make_tables.py"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text())
+    missing = [t for t in targets if not t.startswith("http") and not (document.parent / t).exists()]
+    assert not missing
+
+
+def test_every_command_that_the_readme_names_exists() -> None:
+    listed = subprocess.run([sys.executable, ROOT / "run", "help"], capture_output=True, text=True, check=True).stdout
+    named = set(re.findall(r"\./run ([a-z-]+)", (ROOT / "README.md").read_text()))
+    assert named <= {line.split()[0] for line in listed.splitlines() if line.startswith("  ")}
