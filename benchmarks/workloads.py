@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.collision import CollisionModel
+from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
 from nnik_ros.kinematics import KinematicParameters, Kinematics
 from nnik_ros.robot import Robot
@@ -18,6 +21,10 @@ _NEAR = 0.1  # rad
 _PEAK = 3.0  # rad/s, of the fastest joint on the smooth path
 _EASE = 0.3  # s
 _STRETCHED = 0.03  # rad; bend of the last two joints of each finger at the tightest point of the singular pass
+_WIDTHS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)  # of the joints' range
+_TRIES = 8
+_CLEAR = 0.004  # m
+_LOOK = 12  # ticks between two looks at the clearance
 _BEYOND = 0.03  # m; how far the excursions lead outwards
 _SAMPLES = 8000  # postures that the oracle begins with
 _REFINED = 6  # nearest ones that it refines
@@ -50,19 +57,21 @@ def static_problems(robot: Robot, kinematics: Kinematics, rng: np.random.Generat
 
 
 def smooth_path(robot: Robot, rng: np.random.Generator, ticks: int) -> Path:
-    """Every joint swings as a sum of two sines over most of its range; its fastest moves at 3 rad/s."""
-    q = _swing(robot, rng, ticks)
-    return _path(robot, q)
+    """Every joint swings as a sum of two sines, as widely as the fingers stay apart, at up to 3 rad/s."""
+    return _path(robot, _apart(robot, lambda width: _swing(robot, rng, ticks, width)))
 
 
 def singular_path(robot: Robot, rng: np.random.Generator, ticks: int) -> Path:
     """As before, but the last two joints of every finger pass three times within 0.03 rad of the stretched finger."""
-    q = _swing(robot, rng, ticks)
     bend = _STRETCHED + 0.8 * (0.5 + 0.5 * np.cos(2 * np.pi * 3 * np.arange(ticks) / ticks))
-    for chain in robot.kinematics.topology.chain:
-        last = chain[chain >= 0][-2:]
+    last = np.concatenate([chain[chain >= 0][-2:] for chain in robot.kinematics.topology.chain])
+
+    def make(width: float) -> Array:
+        q = _swing(robot, rng, ticks, width)
         q[:, last] = np.clip(bend[:, None], robot.lower[last], robot.upper[last])
-    return _path(robot, q)
+        return q
+
+    return _path(robot, _apart(robot, make))
 
 
 def beyond_path(robot: Robot, rng: np.random.Generator, ticks: int) -> Path:
@@ -121,13 +130,25 @@ def calibrated(kinematics: Kinematics, rng: np.random.Generator) -> Kinematics:
     )
 
 
-def _swing(robot: Robot, rng: np.random.Generator, ticks: int) -> Array:
+def _apart(robot: Robot, make: Callable[[float], Array]) -> Array:
+    """The widest of a few random motions (ticks, nq) in which no finger comes near another one or the palm."""
+    model = CollisionModel(robot)
+    for width in _WIDTHS:
+        for _ in range(_TRIES):
+            q = make(width)
+            if all(model.distances(robot.kinematics.frames(pose)).min(initial=np.inf) > _CLEAR for pose in q[::_LOOK]):
+                return q
+    raise InputError(f"{robot.name}: no random motion keeps the fingers apart")
+
+
+def _swing(robot: Robot, rng: np.random.Generator, ticks: int, width: float) -> Array:
+    """width: share of the joints' range."""
     time = np.arange(ticks) * PERIOD
     time = np.where(time < _EASE, 0.5 * time**2 / _EASE, time - 0.5 * _EASE)  # begins at rest
     frequency, phase = rng.uniform(0.2, 0.6, (2, robot.nq)), rng.uniform(0, 2 * np.pi, (2, robot.nq))
     waves = np.sin(2 * np.pi * frequency * time[:, None, None] + phase)  # (ticks, 2, nq)
     half = 0.5 * (robot.upper - robot.lower)
-    q = 0.5 * (robot.upper + robot.lower) + 0.9 * half * (0.7 * waves[:, 0] + 0.3 * waves[:, 1])
+    q = 0.5 * (robot.upper + robot.lower) + width * half * (0.7 * waves[:, 0] + 0.3 * waves[:, 1])
     too_fast = np.abs(np.gradient(q, PERIOD, axis=0)).max(axis=0) / _PEAK
     middle = 0.5 * (robot.upper + robot.lower)
     swing: Array = middle + (q - middle) / np.maximum(1.0, too_fast)
