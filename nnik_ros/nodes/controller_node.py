@@ -43,6 +43,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._ticking = False
         self._last_status = -1.0
         self._last_logged: TipState | None = None
+        self._told_benched = False
         self._entities: list[Callable[[], Any]] = []
         self._settings = Parameters(
             self, ControllerOptions, NodeOptions, fixed=lambda: self._session is not None, on_live=self._on_live
@@ -210,6 +211,11 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             name, robot.name, robot.tip_names, result, waits_for, session.refusals, session.fault
         )
         self._status_publisher.publish(status)
+        if session.benched and not self._told_benched:
+            self.get_logger().warning(
+                "the network did not help for long and is benched: damped least squares stands in (parameter bench_after)"
+            )
+        self._told_benched = session.benched
         logged = result.hand_state if result.hand_state in _LOGGED else TipState.TRACKING
         if logged is not self._last_logged:
             self._last_logged = logged

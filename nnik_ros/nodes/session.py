@@ -88,6 +88,11 @@ class Session:
         return self._output.receivers
 
     @property
+    def benched(self) -> bool:
+        """Whether the network is out of use, because it did not help for long."""
+        return self._controller.benched
+
+    @property
     def measured(self) -> Array | None:
         """Newest joint position (nq,) [rad]."""
         measurement = self._state.measurement
@@ -103,6 +108,7 @@ class Session:
     def stop_loop(self) -> None:
         """End after the running tick; the last command holds."""
         self.loop.stop()
+        self._serve_requests()  # a start that came too late must not wait for the next activation
         self._controller.reset()
         self._targets.clear()
         self.result = None
@@ -150,8 +156,7 @@ class Session:
             inbox.take()  # what waited there may be of any age
 
     def _tick(self, now: float) -> None:
-        while self._requests:
-            self._requests.popleft()()
+        self._serve_requests()
         self._take_inputs(now)
         result = self._controller.tick(now, self._state.measurement, self._targets.targets)
         self._output.put(result.command)
@@ -161,6 +166,10 @@ class Session:
         if signature != self._signature:
             self._signature = signature
             self._changed.trigger()
+
+    def _serve_requests(self) -> None:
+        while self._requests:
+            self._requests.popleft()()
 
     def _take_inputs(self, now: float) -> None:
         for state in self._states.take():

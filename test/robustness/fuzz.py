@@ -31,12 +31,14 @@ _WITHHELD, _DAMAGED = 0.2, 0.5  # share of those states
 
 
 class Result(NamedTuple):
-    """sent: by the other process; requests: services and parameters; rate: messages per second; held: the verdict in words."""
+    """sent: by the other process; requests: services and parameters; rate: messages per second; ticks: of the controller;
+    words: the worst that was observed, or what did not hold."""
 
     sent: int
     requests: int
     refused: int
     rate: float
+    ticks: int
     held: bool
     words: str
 
@@ -64,14 +66,14 @@ def _run(stand: Stand, messages: int, seed: int, rate: float) -> Result:
         if time.monotonic() - told > 10.0:
             told = time.monotonic()
             print(f"fuzz: {requests} requests, {judged(stand)}", flush=True)
-            stand.found[:] = stand.found[-1:]
     stand.line.fault = None
     lines = [line for line in fuzzer.output.splitlines() if line.startswith("{")]
     done: dict[str, Any] = json.loads(lines[-1]) if lines else {"sent": 0, "seconds": 1.0}
     held, words = _aftermath(stand)
     refused = int(stand.status.values.get("refused", "0"))
     held = held and done["sent"] == messages
-    return Result(done["sent"], requests, refused, done["sent"] / done["seconds"], held, words)
+    ticks = int(stand.status.diagnostics.get("loop", {}).get("ticks", "0"))
+    return Result(done["sent"], requests, refused, done["sent"] / done["seconds"], ticks, held, words)
 
 
 def _aftermath(stand: Stand) -> tuple[bool, str]:
@@ -126,7 +128,7 @@ def main() -> int:
     verdict = "held" if result.held else "NOT HELD"
     print(
         f"fuzz: {result.sent} messages at {result.rate:.0f}/s and {result.requests} requests, seed {arguments.seed}; "
-        f"{result.refused} refused; {result.words}: {verdict}"
+        f"{result.ticks} ticks, {result.refused} inputs refused; {result.words}: {verdict}"
     )
     return 0 if result.held else 1
 

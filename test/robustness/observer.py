@@ -33,9 +33,11 @@ def main() -> int:
     joints = joint_map(driver, robot)
     judge, lock = Judge(robot, arguments.period), threading.Lock()
 
-    def on_state(message: JointState) -> None:
+    def on_state(message: JointState, info: Any) -> None:
+        if not joints.concerns(message.name):
+            return
         with lock:
-            judge.state(joints.joint_position(message.name, message.position))
+            judge.state(info["source_timestamp"] * 1e-9, joints.joint_position(message.name, message.position))
 
     def on_command(message: Any, info: Any) -> None:
         with lock:
@@ -47,7 +49,7 @@ def main() -> int:
 
     rclpy.init(args=[])
     node = rclpy.create_node("observer", namespace=arguments.namespace)
-    node.create_subscription(JointState, arguments.states, on_state, 1)
+    node.create_subscription(JointState, arguments.states, on_state, QoSProfile(depth=_DEPTH))
     node.create_subscription(MESSAGE_OF[driver.command_type], arguments.commands, on_command, QoSProfile(depth=_DEPTH))
     executor = SingleThreadedExecutor()
     executor.add_node(node)

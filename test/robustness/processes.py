@@ -67,6 +67,8 @@ class Process:
     def ask(self, line: str) -> dict[str, Any]:
         """Write a line and wait for the next line of JSON."""
         assert self.process.stdin is not None
+        if not self.alive:
+            raise RuntimeError(f"'{line}' was asked of a process that ended: {self.output[-2000:]}")
         with self._answered:
             before = len(self._lines)
             self.process.stdin.write(line + "\n")

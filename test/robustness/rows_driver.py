@@ -73,11 +73,6 @@ def driver_restarted_near(workshop: Workshop) -> str:
     return _replaced(workshop, 0.6)
 
 
-@row("driver", "the same with on_stale_state: stop", "begins again where the hand now stands")
-def driver_restarted_stop(workshop: Workshop) -> str:
-    return _replaced(workshop, 0.6, on_stale_state="stop")
-
-
 @row("driver", "a joint jumps by 0.8 rad in one single message", "hardly noticed: within all limits", shared=True)
 def state_jumps_once(stand: Stand) -> str:
     assert stand.line is not None

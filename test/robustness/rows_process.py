@@ -204,7 +204,7 @@ def two_hands(workshop: Workshop) -> str:
 def rights_missing(workshop: Workshop) -> str:
     stand = workshop.stand()
     workshop.discard(stand.controller)
-    options = {**stand.parameters, "realtime_priority": 60, "lock_memory": True, "cpu_affinity": "0"}
+    options = {**stand.parameters, "realtime_priority": 60, "lock_memory": True, "cpu_affinity": "'0'"}
     stand.controller = workshop.start(CONTROLLER, stand.namespace, options, before=without_rights)
     took = stand.follows()
     output = stand.controller.output
