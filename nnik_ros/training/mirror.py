@@ -10,7 +10,7 @@ from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.export import read_layers
 from nnik_ros.training.network import Layers
 from nnik_ros.training.recipe import Mirror, Recipe, load_recipe
-from nnik_ros.training.step import OTHER_FEATURES
+from nnik_ros.training.step import OTHER_FEATURES, step_shape
 
 _TOLERANCE = 1e-6  # m and rad; published descriptions of both hands agree to 2e-7
 _SAMPLES = 500
@@ -31,7 +31,8 @@ def mirrored(recipe: Recipe, robot: Robot) -> Layers:
     chain = robot.kinematics.topology.chain
     slots = np.where(chain >= 0, joints[chain], 1.0)  # (nt, depth)
     others = np.broadcast_to(np.concatenate([axes, axes, axes, np.ones(OTHER_FEATURES)]), (robot.nt, 9 + OTHER_FEATURES))
-    features = np.concatenate([slots, slots, others], 1).astype(np.float32)
+    levers = [np.ones_like(slots)] * (step_shape(robot).joint_features - 2)  # a lever has no sense of rotation
+    features = np.concatenate([slots, slots, *levers, others], 1).astype(np.float32)
     outputs = np.concatenate([slots, np.ones((robot.nt, robot.kinematics.depth + 1))], 1).astype(np.float32)
     first, last = layers.weights[0] * features[:, :, None], layers.weights[-1] * outputs[:, None]
     return Layers(layers.bias, [first, *layers.weights[1:-1], last])

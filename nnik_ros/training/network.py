@@ -16,6 +16,7 @@ from nnik_ros.robot import Robot
 from nnik_ros.training.step import StepShape, step, step_shape
 
 _JUMP_SCALE = 3.0  # ranges of a joint in a jump for an error of one reach, for an output of 1
+_LARGEST_RANGE = 2.0  # rad, in the above
 _FIRST_DAMPING = -4.0  # of the damping's logit: the untrained step is Gauss-Newton with light damping
 
 
@@ -34,7 +35,8 @@ class StepNetwork(torch.nn.Module):  # type: ignore[misc]
         super().__init__()
         self.shape: StepShape = step_shape(robot)
         self.chains = torch_chains(robot)
-        jump = np.where(self.shape.real > 0, _JUMP_SCALE * (self.shape.upper - self.shape.lower) / self.shape.reach, 0.0)
+        ranges = np.minimum(self.shape.upper - self.shape.lower, _LARGEST_RANGE)
+        jump = np.where(self.shape.real > 0, _JUMP_SCALE * ranges / self.shape.reach, 0.0)
         self.out_scale = torch.from_numpy(np.concatenate([jump, np.ones_like(jump), np.ones_like(jump[..., :1])], -1))
         self.center, self.scale = _feature_scaling(robot, self.shape)
         sizes = [self.shape.inputs, *hidden, self.shape.outputs]
@@ -95,7 +97,9 @@ def _feature_scaling(robot: Robot, shape: StepShape) -> tuple[torch.Tensor, torc
     middle, half = 0.5 * (shape.upper + shape.lower), 0.5 * (shape.upper - shape.lower)
     one, half = ones[..., :1], np.where(shape.real > 0, 0.6 * half, 1.0)
     level = 2.0 * math.log(shape.reach) - 3.0
-    center = np.concatenate([middle, 0.0 * middle, place, place, 0.0 * ones, 0.0 * one, level * one], -1)
-    steepness, length = 0.5 * shape.reach * np.ones_like(half), 0.25 * shape.reach
-    scale = np.concatenate([half, steepness, spread * ones, spread * ones, ones, length * one, 3.0 * one], -1)
+    none, length = 0.0 * middle, 0.25 * shape.reach
+    steepness = 0.5 * shape.reach * np.ones_like(half)
+    by_joint = shape.joint_features - 1  # slope and lever
+    center = np.concatenate([middle, *[none] * by_joint, place, place, 0.0 * ones, 0.0 * one, level * one], -1)
+    scale = np.concatenate([half, *[steepness] * by_joint, spread * ones, spread * ones, ones, length * one, 3.0 * one], -1)
     return torch.from_numpy(center.astype(np.float32)), torch.from_numpy(scale.astype(np.float32))

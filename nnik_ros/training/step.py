@@ -9,12 +9,13 @@ For each tip, with error e, Jacobian J, and u, w, l from the tip's own small per
 Far from the target the network is free to damp the correction away and jump; near it the step is Gauss-Newton whatever the
 network says, so that it vanishes with the error and converges to the exact target. Joints at a limit that the error pushes
 further out are left out, and the jump fades where no joint can help (s = 0), so that out of reach the step rests at the
-closest point.
+closest point. A joint with a range of a full circle has no such limit: a step over its stop goes on from the other one.
 Source of the damping: Sugihara, "Solvability-Unconcerned Inverse Kinematics by the Levenberg-Marquardt Method" (2011).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ _LARGEST_DAMPING = 10.0  # of lambda over |e|^2, errors in reaches
 _SMALLEST_DAMPING = 1e-6  # keeps the determinant positive in float32 at a stretched finger
 _SMALLEST_SQUARE = 1e-14  # of an error in reaches, under the root and the logarithm
 _REST = 1e-3  # square of the slope below which the jump fades: at the closest point of an unreachable target there is none
+_TURN, _FULL_CIRCLE = 2.0 * math.pi, 1e-6  # rad, and how much of it a description may round off
 _THIRDS = np.full((9, 1), 1.0 / 3.0, dtype=np.float32)
 _COFACTOR = np.array(
     [[3 * ((i + a) % 3) + (j + b) % 3 for i in range(3) for j in range(3)]
@@ -42,12 +44,14 @@ class StepShape:
     """What of a robot stands in the step besides its kinematics: limits in chain layout, rows for row vectors.
 
     lower, upper: (nt, 1, depth) [rad], rounded inwards to float32; real (nt, 1, depth): 0 where a chain is padded;
+    turn (nt, 1, depth) [rad]: a full circle for joints that can turn one, else 0;
     joint_slot (nq,): where joint i stands in the flattened (nt, depth) layout; reach [m]: unit of length inside the step.
     """
 
     lower: NDArray[np.float32]
     upper: NDArray[np.float32]
     real: NDArray[np.float32]
+    turn: NDArray[np.float32]
     joint_slot: NDArray[np.int64]
     reach: float
 
@@ -60,8 +64,18 @@ class StepShape:
         return self.lower.shape[-1]
 
     @property
+    def turning(self) -> bool:
+        """Whether any joint can turn a full circle."""
+        return bool(self.turn.any())
+
+    @property
+    def joint_features(self) -> int:
+        """Features of each joint: position, slope and, of a turning robot, lever."""
+        return 3 if self.turning else 2
+
+    @property
     def inputs(self) -> int:
-        return 2 * self.depth + 9 + OTHER_FEATURES
+        return self.joint_features * self.depth + 9 + OTHER_FEATURES
 
     @property
     def outputs(self) -> int:
@@ -73,9 +87,10 @@ def step_shape(robot: Robot) -> StepShape:
     real = (chain >= 0)[:, None]
     slots = np.array([int(np.flatnonzero(chain.ravel() == i)[0]) for i in range(robot.nq)])
     lower, upper = (_row(limit, chain) for limit in (robot.lower, robot.upper))
+    turn = np.where(real & (upper - lower >= _TURN - _FULL_CIRCLE), _TURN, 0.0).astype(np.float32)
     return StepShape(
         np.where(real, _inwards(lower, 1.0), np.float32(0.0)), np.where(real, _inwards(upper, -1.0), np.float32(0.0)),
-        real.astype(np.float32), slots, float(robot.kinematics.reach.max()),
+        real.astype(np.float32), turn, slots, float(robot.kinematics.reach.max()),
     )  # fmt: skip
 
 
@@ -85,7 +100,7 @@ def step(xp: Any, shape: StepShape, chains: Chains, layers: Any, q: Any, target:
     frames = forward_kinematics(xp, chains, q)
     J = jacobian(xp, frames)  # (batch, nt, 3, depth)
     J_t = xp.swapaxes(J, -1, -2)
-    lower, upper = xp.asarray(shape.lower), xp.asarray(shape.upper)
+    lower, upper = xp.asarray(shape.lower - shape.turn), xp.asarray(shape.upper + shape.turn)
     joints = q[..., chains.index[:, None]]  # (batch, nt, 1, depth), as all rows below
     here, goal = frames.tip_position[..., None, :], target[..., None, :]
     error = goal - here
@@ -95,7 +110,8 @@ def step(xp: Any, shape: StepShape, chains: Chains, layers: Any, q: Any, target:
     slope = direction @ J
     stuck = xp.eq(xp.minimum(xp.maximum(joints + slope, lower), upper), joints)
     slope = xp.where(stuck, 0.0, slope)
-    features = xp.concatenate([joints, slope, here, goal, direction, size, xp.log(square)], -1)
+    lever = [direction @ xp.swapaxes(frames.arm, -1, -2)] if shape.turning else []
+    features = xp.concatenate([joints, slope, *lever, here, goal, direction, size, xp.log(square)], -1)
     jump, weights = xp.split(layers(features), [shape.depth, shape.depth + 1], -1)
     w, damping = xp.split(xp.sigmoid(weights), [shape.depth, 1], -1)
     steep = xp.sum(slope * slope, -1, keepdim=True)
@@ -105,9 +121,18 @@ def step(xp: Any, shape: StepShape, chains: Chains, layers: Any, q: Any, target:
     damped = square * damping * xp.asarray(_LARGEST_DAMPING * eye) + xp.asarray(_SMALLEST_DAMPING * shape.reach**2 * eye)
     A = J_w @ J_t + damped
     moved = joints + jump + _solve(xp, A, error - jump @ J_t) @ J_w
-    bounded = xp.minimum(xp.maximum(moved, lower), upper)
-    flat = xp.reshape(bounded, (-1, shape.nt * shape.depth))
+    flat = xp.reshape(_bounded(xp, shape, moved), (-1, shape.nt * shape.depth))
     return (flat if _identity(shape) else flat[..., shape.joint_slot]), frames.tip_position
+
+
+def _bounded(xp: Any, shape: StepShape, moved: Any) -> Any:
+    """Joint positions (..., nt, 1, depth) inside the limits; beyond a stop of a full circle the other way round."""
+    lower, upper = xp.asarray(shape.lower), xp.asarray(shape.upper)
+    bounded = xp.minimum(xp.maximum(moved, lower), upper)
+    if not shape.turning:
+        return bounded
+    turned = moved - xp.sign(moved - bounded) * xp.asarray(shape.turn)
+    return xp.minimum(xp.maximum(turned, lower), upper)
 
 
 def _solve(xp: Any, A: Any, b: Any) -> Any:

@@ -52,7 +52,9 @@ def test_every_step_stays_within_the_limits_from_anywhere_to_anywhere(
         assert (q >= any_robot.lower).all() and (q <= any_robot.upper).all()
 
 
-def test_the_step_vanishes_with_the_error(any_robot: Robot, lively: Make, rng: np.random.Generator, tmp_path: Path) -> None:
+def test_the_step_vanishes_with_the_error(
+    any_robot: Robot, lively: Make, rng: np.random.Generator, tmp_path: Path
+) -> None:
     policy = exported(any_robot, lively(any_robot), tmp_path / "network.onnx")
     q = any_robot.random_joint_position(rng, 200)
     steps = [
@@ -81,12 +83,16 @@ def test_calibrated_constants_move_the_target_of_the_steps(
         q = goal + 0.02
         for _ in range(15):
             q = policy.step(q, target)
-        left[name] = np.median(np.linalg.norm(real.tip_position(q) - target, axis=-1)) / any_robot.kinematics.reach.max()
+        left[name] = (
+            np.median(np.linalg.norm(real.tip_position(q) - target, axis=-1)) / any_robot.kinematics.reach.max()
+        )
     assert left["calibrated"] < 1e-5
     assert left["nominal"] > 1e-3
 
 
-def test_the_constants_of_the_robot_are_inputs_that_may_be_left_out(planar: Robot, lively: Make, tmp_path: Path) -> None:
+def test_the_constants_of_the_robot_are_inputs_that_may_be_left_out(
+    planar: Robot, lively: Make, tmp_path: Path
+) -> None:
     exported(planar, lively(planar), tmp_path / "network.onnx")
     graph = onnx.load(tmp_path / "network.onnx").graph
     assert [i.name for i in graph.input] == [*OPTIONAL_INPUTS, "joint_position", "tip_target"]

@@ -18,7 +18,9 @@ RECIPE = share_dir() / "config" / "training" / "allegro_left.yaml"
 
 
 def test_the_left_hand_steps_as_the_mirrored_right_hand(rng: np.random.Generator) -> None:
-    right, left = (OnnxPolicy(model_file(f"allegro_{s}"), load_robot(robot_file(f"allegro_{s}"))) for s in ("right", "left"))
+    right, left = (
+        OnnxPolicy(model_file(f"allegro_{s}"), load_robot(robot_file(f"allegro_{s}"))) for s in ("right", "left")
+    )
     q = right.robot.random_joint_position(rng, 500)
     target = right.kinematics.tip_position(right.robot.random_joint_position(rng, 500))
     difference = np.abs(left.step(q * JOINTS, target * AXES) - right.step(q, target) * JOINTS).max(-1)

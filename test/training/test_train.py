@@ -66,11 +66,15 @@ def test_training_lowers_the_loss(tiny_recipe: Write, planar: Robot, rng: np.ran
     none = np.empty((0, 2)), np.empty((0, 1, 3))
     q, target, _ = sample(planar, replace(recipe.training, batch=500), rng, none)
     batch = torch.from_numpy(q.astype(np.float32)), torch.from_numpy(target.astype(np.float32))
-    losses = [float(unrolled_loss(network, planar, recipe.training, *batch)[0].detach()) for network in (fresh, trained)]
+    losses = [
+        float(unrolled_loss(network, planar, recipe.training, *batch)[0].detach()) for network in (fresh, trained)
+    ]
     assert losses[1] < losses[0] - 0.05
 
 
-def test_shares_of_the_samples_are_those_of_the_recipe(tiny_recipe: Write, planar: Robot, rng: np.random.Generator) -> None:
+def test_shares_of_the_samples_are_those_of_the_recipe(
+    tiny_recipe: Write, planar: Robot, rng: np.random.Generator
+) -> None:
     path = tiny_recipe()
     shares = "near_share: 0.5\n  beyond_share: 0.3\n  hard_share: 0.25"
     path.write_text(path.read_text().replace("batch: 64", f"batch: 20000\n  {shares}"))
