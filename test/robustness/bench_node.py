@@ -15,6 +15,7 @@ from geometry_msgs.msg import Pose, PoseArray, PoseStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 
 from nnik_ros.geometry import Array
@@ -45,14 +46,15 @@ class Executor:
     """Serves all nodes of this process in a thread."""
 
     def __init__(self) -> None:
-        rclpy.init(args=[])
-        self._executor = SingleThreadedExecutor()
+        self._context = rclpy.Context()
+        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self._executor = SingleThreadedExecutor(context=self._context)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
     def node(self, name: str, namespace: str) -> Node:
-        node = rclpy.create_node(name, namespace=namespace)
+        node = rclpy.create_node(name, namespace=namespace, context=self._context)
         self._executor.add_node(node)
         return node
 
@@ -64,7 +66,7 @@ class Executor:
         self._end.set()
         self._thread.join()
         self._executor.shutdown()
-        rclpy.try_shutdown()
+        rclpy.try_shutdown(context=self._context)
 
     def _spin(self) -> None:
         while not self._end.is_set():

@@ -12,6 +12,7 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 from test.robustness import rows_clock, rows_driver, rows_input, rows_model, rows_process, rows_timing
 from test.robustness.matrix import GROUPS, ROWS, Outcome, Row, Runner, table
+from test.robustness.processes import end_on_sigterm
 from test.robustness.stand import Workshop
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "robustness.md"
@@ -55,6 +56,7 @@ def chosen(only: str) -> list[Row]:
 
 
 def run(rows: list[Row]) -> list[Outcome]:
+    end_on_sigterm()
     workshop = Workshop()
     try:
         runner, outcomes = Runner(workshop), []

@@ -23,6 +23,7 @@ from sensor_msgs.msg import JointState
 from test.robustness.bench_node import PromiseError
 from test.robustness.fuzz_messages import Fuzz
 from test.robustness.matrix import judged
+from test.robustness.processes import end_on_sigterm
 from test.robustness.rows_process import CALM, VALUES
 from test.robustness.stand import Stand, Workshop
 
@@ -43,15 +44,15 @@ class Result(NamedTuple):
     words: str
 
 
-def run(messages: int, seed: int, rate: float) -> Result:
-    workshop = Workshop()
+def run(messages: int, seed: int, rate: float, workshop: Workshop) -> Result:
+    """messages at `rate` per second into a controller of its own."""
+    stand = workshop.stand()
     try:
-        stand = workshop.stand()
         stand.follows()
         stand.sender.path = None
         return _run(stand, messages, seed, rate)
     finally:
-        workshop.close()
+        workshop.discard(stand)
 
 
 def _run(stand: Stand, messages: int, seed: int, rate: float) -> Result:
@@ -60,12 +61,15 @@ def _run(stand: Stand, messages: int, seed: int, rate: float) -> Result:
     fuzzer = stand.workshop.program("test.robustness.fuzzer", stand.namespace, str(messages), str(seed), str(rate))
     stand.line.fault = lambda message, now: _damaged(damages, rng, message, now)
     requests, told = 0, time.monotonic()
-    while fuzzer.alive and stand.controller.alive:
-        _ask(stand, rng)
-        requests += 1
-        if time.monotonic() - told > 10.0:
-            told = time.monotonic()
-            print(f"fuzz: {requests} requests, {judged(stand)}", flush=True)
+    try:
+        while fuzzer.alive and stand.controller.alive:
+            _ask(stand, rng)
+            requests += 1
+            if time.monotonic() - told > 10.0:
+                told = time.monotonic()
+                print(f"fuzz: {requests} requests, {judged(stand)}", flush=True)
+    except PromiseError as broken:
+        return Result(0, requests, 0, 0.0, 0, False, str(broken))
     stand.line.fault = None
     lines = [line for line in fuzzer.output.splitlines() if line.startswith("{")]
     done: dict[str, Any] = json.loads(lines[-1]) if lines else {"sent": 0, "seconds": 1.0}
@@ -124,7 +128,12 @@ def main() -> int:
         "--rate", type=float, default=2000.0, help="messages per second; a tick takes at most 6 of them"
     )
     arguments = parser.parse_args()
-    result = run(arguments.messages, arguments.seed, arguments.rate)
+    end_on_sigterm()
+    workshop = Workshop()
+    try:
+        result = run(arguments.messages, arguments.seed, arguments.rate, workshop)
+    finally:
+        workshop.close()
     verdict = "held" if result.held else "NOT HELD"
     print(
         f"fuzz: {result.sent} messages at {result.rate:.0f}/s and {result.requests} requests, seed {arguments.seed}; "

@@ -75,7 +75,8 @@ class Judge:
         self._last_step: Array | None = None
         self._same_hand = True
         self._findings = Findings()
-        self._lowest = self._highest = np.zeros(0)
+        self._lowest: Array = np.zeros(0)
+        self._highest: Array = np.zeros(0)
 
     def state(self, sent: float, q: Array) -> None:
         """The hand stood at q (nq,) at that time [s]."""

@@ -13,6 +13,7 @@ import onnxruntime
 from onnx import helper, numpy_helper
 
 from nnik_ros.contract import JOINT_POSITION, JOINT_POSITION_NEXT, METADATA_KEY, TIP_POSITION, TIP_TARGET
+from nnik_ros.geometry import Array
 from nnik_ros.paths import model_file
 from nnik_ros.robot import Robot
 
@@ -76,7 +77,7 @@ def answering(robot: Robot, folder: Path, name: str, answer: str | float) -> Pat
     return _saved(model, folder / f"{name}.onnx")
 
 
-def _replace_answer(graph: Any, probe_target: np.ndarray, answer: str | float) -> None:
+def _replace_answer(graph: Any, probe_target: Array, answer: str | float) -> None:
     for node in graph.node:
         for i, output in enumerate(node.output):
             if output == JOINT_POSITION_NEXT:

@@ -118,6 +118,11 @@ class Observer(Process):
         self.ask("new_hand")
 
 
+def end_on_sigterm() -> None:
+    """SIGTERM ends this process as an exception does, so that those it started end with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def ros_arguments(namespace: str, parameters: Mapping[str, Any], remaps: Mapping[str, str]) -> list[str]:
     words = ["--ros-args", "-r", f"__ns:={namespace}"]
     for name, value in parameters.items():

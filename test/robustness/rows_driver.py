@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 from sensor_msgs.msg import JointState
@@ -36,7 +37,7 @@ def fingers_swapped_in_order(stand: Stand) -> str:
     return f"followed in {took:.2f} s, hand within {off:.3f} rad of the command"
 
 
-def _replaced(workshop: Workshop, share: float, **parameters: object) -> str:
+def _replaced(workshop: Workshop, share: float, **parameters: Any) -> str:
     """The hand ends away from home, and comes back at home."""
     stand = workshop.stand(**parameters)
     assert stand.sim is not None and stand.line is not None
@@ -124,10 +125,11 @@ def states_frozen(stand: Stand) -> str:
     goal = stand.goal(4.0)
     stand.sender.path = lambda t: goal
     time.sleep(1.5)
+    stand.come_to_rest()
     lead = float(np.abs(stand.observer_command() - np.array(frozen.position)).max())
     if not 0.2 < lead < 0.401:
-        raise PromiseError(f"the command is {lead:.3f} rad away from the frozen joints")
-    return f"command {lead:.3f} rad away"
+        raise PromiseError(f"the command rests {lead:.3f} rad away from the frozen joints")
+    return f"command rests {lead:.3f} rad away"
 
 
 @row("driver", "one finger is blocked", "it winds nothing up; the others follow", shared=True)

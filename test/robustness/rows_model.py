@@ -66,9 +66,8 @@ def _benched(workshop: Workshop, name: str, answer: str | float) -> str:
     stand = _answers(workshop, name, answer)
     took = stand.follows()
     stand.status.seen.clear()
-    stand.moves(2.5)
-    if not stand.status.seen["FALLBACK"]:
-        raise PromiseError(f"never said FALLBACK: {dict(stand.status.seen)}")
+    stand.moves(0.5)
+    stand.wait(lambda: stand.status.seen["FALLBACK"] > 0, f"FALLBACK; seen: {dict(stand.status.seen)}", 15.0)
     if "benched" not in stand.controller.output:
         raise PromiseError("FALLBACK without a warning in the log")
     again = stand.follows()

@@ -14,6 +14,7 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 from test.robustness.bench_node import PromiseError
 from test.robustness.matrix import judged
+from test.robustness.processes import end_on_sigterm
 from test.robustness.stand import Stand, Workshop
 
 _GROWTH = 2.0  # MB from the first to the last fifth; a leak of 100 bytes per tick would be 50 MB in half an hour
@@ -27,14 +28,14 @@ class Result(NamedTuple):
     lines: list[str]
 
 
-def run(seconds: float) -> Result:
-    workshop = Workshop()
+def run(seconds: float, workshop: Workshop) -> Result:
+    """A controller of its own for so long."""
+    stand = workshop.stand()
     try:
-        stand = workshop.stand()
         stand.follows()
         return _run(stand, seconds)
     finally:
-        workshop.close()
+        workshop.discard(stand)
 
 
 def _run(stand: Stand, seconds: float) -> Result:
@@ -114,7 +115,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     minutes = parser.parse_args().minutes
-    result = run(60.0 * minutes)
+    end_on_sigterm()
+    workshop = Workshop()
+    try:
+        result = run(60.0 * minutes, workshop)
+    finally:
+        workshop.close()
     print("\n".join(result.lines))
     print(f"soak: {minutes:g} minutes: {'held' if result.held else 'NOT HELD'}")
     return 0 if result.held else 1
