@@ -43,12 +43,14 @@ def _scatter(
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    for name, at_x, at_y in points:
+    for place, (name, at_x, at_y) in enumerate(sorted(points, key=lambda point: point[1])):
         if not (math.isfinite(at_x) and math.isfinite(at_y)):
             continue
         color = "tab:blue" if name in ours else "0.45"
         axes.plot(at_x, at_y, "o", color=color)
-        axes.annotate(name, (at_x, at_y), xytext=(5, 4), textcoords="offset points", fontsize=8, color=color)
+        axes.annotate(
+            name, (at_x, at_y), xytext=(5, 4 if place % 2 else -11), textcoords="offset points", fontsize=8, color=color
+        )
     axes.set_xscale("log")
     if log_y:
         axes.set_yscale("log")
