@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 from lifecycle_msgs.msg import Transition
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
-from test.robustness.bench_node import PromiseError, wait_for
+from test.robustness.bench_node import PromiseError
 from test.robustness.matrix import row
 from test.robustness.processes import without_rights
 from test.robustness.stand import CONTROLLER, Stand, Workshop
@@ -200,23 +202,38 @@ def two_hands(workshop: Workshop) -> str:
     return f"one moved {mine:.2f} rad, the other {1e3 * other:.2f} mrad, then followed in {took[0]:.2f} and {took[1]:.2f} s"
 
 
-@row("process", "real-time options without the right to use them", "a warning with the remedy; follows all the same")
-def rights_missing(workshop: Workshop) -> str:
+def _realtime(workshop: Workshop, before: Callable[[], None] | None) -> tuple[Stand, str, str]:
+    """A controller that asks for all real-time options, and what its diagnostics say that it got and was refused."""
     stand = workshop.stand()
     workshop.discard(stand.controller)
-    options = {**stand.parameters, "realtime_priority": 60, "lock_memory": True, "cpu_affinity": "'0'"}
-    stand.controller = workshop.start(CONTROLLER, stand.namespace, options, before=without_rights)
-    took = stand.follows()
-    output = stand.controller.output
-    shown = stand.status.diagnostics
-    wait_for(lambda: "loop" in shown, "diagnostics")
-    refused = shown["loop"]["realtime_refused"]
+    stand.status.diagnostics.clear()
+    cpu = min(os.sched_getaffinity(0))
+    options = {**stand.parameters, "realtime_priority": 60, "lock_memory": True, "cpu_affinity": f"'{cpu}'"}
+    stand.controller = workshop.start(CONTROLLER, stand.namespace, options, before=before)
+    stand.follows()
+    stand.wait(
+        lambda: "processor" in stand.status.diagnostics.get("loop", {}).get("realtime", ""), "the affinity to be told"
+    )
+    loop = stand.status.diagnostics["loop"]
+    return stand, loop["realtime"], loop["realtime_refused"]
+
+
+@row("process", "real-time options without the right to use them", "a warning with the remedy; follows all the same")
+def rights_missing(workshop: Workshop) -> str:
+    stand, got, refused = _realtime(workshop, without_rights)
     for words in ("SCHED_FIFO priority 60 is not permitted", "memory locking", "/etc/security/limits.conf"):
-        if words not in output or words not in refused:
+        if words not in stand.controller.output or words not in refused:
             raise PromiseError(f"'{words}' is not told; diagnostics: {refused!r}")
-    if "processor 0" not in shown["loop"]["realtime"]:
-        raise PromiseError(f"the affinity was got and is not told: {shown['loop']['realtime']!r}")
-    return f"'{refused.split(';')[0]}', followed in {took:.2f} s"
+    return f"got '{got}', refused '{refused.split(';')[0]}' and SCHED_FIFO"
+
+
+@row("process", "real-time options with the rights of this process", "each one is told as got or as refused; follows")
+def rights_as_they_are(workshop: Workshop) -> str:
+    _, got, refused = _realtime(workshop, None)
+    for what in ("SCHED_FIFO", "memory", "processor"):
+        if (what in got) == (what in refused):
+            raise PromiseError(f"{what}: got {got!r}, refused {refused!r}")
+    return f"got '{got}', refused '{refused}'"
 
 
 @row("process", "services called from four threads at once while targets come at 50 Hz", "all answered", shared=True)
