@@ -79,12 +79,14 @@ def static(scene: Scene, solvers: Sequence[Solver], problems: Static, effort: Ef
 
 
 def track(solvers: Sequence[Solver], path: Path, effort: Effort) -> dict[str, TrackRun]:
-    """Every solver along as much of the path as it can follow in its time."""
+    """Every peer along as much of the path as it can follow in its time; this package along all of it."""
     runs: dict[str, list[TrackRun]] = {solver.name: [] for solver in solvers}
     for repeat in range(effort.repeats):
         for solver in _rotated(solvers, repeat):
             ticks = len(runs[solver.name][0].reference) if repeat else len(path.target)
-            runs[solver.name].append(_track_once(solver, path, ticks, effort.seconds if repeat == 0 else np.inf))
+            runs[solver.name].append(
+                _track_once(solver, path, ticks, np.inf if repeat or solver.ours else effort.seconds)
+            )
     return {
         name: TrackRun(all_[0].q, all_[0].reference, np.concatenate([run.seconds for run in all_]))
         for name, all_ in runs.items()

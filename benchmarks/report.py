@@ -93,7 +93,10 @@ def better_peers(results: Results) -> list[str]:
         if own not in scores:
             continue
         mine = scores[own].get(key, math.inf)
-        better = [(s[key], name) for name, s in scores.items() if name not in ours and key in s and s[key] < mine]
+        whole = {
+            name: s for name, s in scores.items() if name not in ours and s.get("ticks") == scores[own].get("ticks")
+        }
+        better = [(s[key], name) for name, s in whole.items() if key in s and s[key] < mine]
         if better:
             value, name = min(better)
             found.append(f"{where}, {what}: {name} {number(value)} {unit}, {own} {number(mine)} {unit}")
@@ -168,7 +171,8 @@ def _tracking(scores: Mapping[str, Mapping[str, float]]) -> str:
     keys = ("tick_p50_us", "tick_p99_us", "tick_p999_us", "error_rms_mm", "error_max_mm", "speed_max", "second_difference",
             "jerk_rms", "outside_rad", "ticks")  # fmt: skip
     return table(columns, [(name, *(number(s[key]) for key in keys)) for name, s in scores.items()]) + (
-        "\n\nThe error of the controller is against its own governed reference, which is smooth and later than the target."
+        "\n\nThe error of the controller is against its own governed reference, which is smooth and later than the target.\n"
+        "Fewer ticks than the others: a solver too slow for the whole path, seen on its beginning alone."
     )
 
 
