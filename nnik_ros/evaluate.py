@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnik_ros.baseline import DampedLeastSquares
-from nnik_ros.errors import NnikError
+from nnik_ros.errors import ContractError, NnikError, Problems
 from nnik_ros.geometry import Array
 from nnik_ros.guard import GuardedPolicy
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
@@ -38,10 +38,10 @@ class Gate:
     """What a model must reach on held-out targets from random starts; lengths in metres, each for the worst tip.
 
     coarse, fine: errors that count as near and as reached; median_1, median_2, median_3: largest median error after so many
-    steps; tips_coarse, tips_fine: least share of tips after 5 steps of the network alone; robots_fine_5, robots_fine_10:
-    least share of robots with all tips reached by the guarded network; stay: largest error in 1000 further steps at a
-    reached target; beyond: largest 99th percentile, guarded, of the distance
-    to an unreachable target over the closest possible one.
+    steps; tips_coarse, tips_fine: least share of tips after 5 steps of the network alone; guarded_coarse: the same of
+    the guarded network; robots_fine_5, robots_fine_10: least share of robots with all tips reached by it; stay: largest
+    error in 1000 further steps at a reached target; beyond: largest 99th percentile, guarded, of the distance to an
+    unreachable target over the closest possible one.
     """
 
     coarse: float
@@ -51,6 +51,7 @@ class Gate:
     median_3: float
     tips_coarse: float
     tips_fine: float
+    guarded_coarse: float
     robots_fine_5: float
     robots_fine_10: float
     stay: float
@@ -76,9 +77,8 @@ class Evaluation:
 
 def read_gate(section: Section) -> Gate:
     """A gate from a recipe or from a model's provenance; unknown and missing keys are reported to the section."""
-    shares = {"tips_coarse", "tips_fine", "robots_fine_5", "robots_fine_10"}
     values = {
-        field.name: section.number(field.name, low=0.0, high=1.0 if field.name in shares else np.inf)
+        field.name: section.number(field.name, low=0.0, high=1.0 if _is_share(field.name) else np.inf)
         for field in fields(Gate)
     }
     section.finish()
@@ -111,6 +111,7 @@ def measured(evaluation: Evaluation, gate: Gate) -> dict[str, float]:
         **{f"median_{k}": float(np.median(network[k], axis=0).max()) for k in (1, 2, 3)},
         "tips_coarse": float((network[5] <= gate.coarse).mean(0).min()),
         "tips_fine": float((network[5] <= gate.fine).mean(0).min()),
+        "guarded_coarse": float((guarded[5] <= gate.coarse).mean(0).min()),
         "robots_fine_5": float((guarded[5].max(1) <= gate.fine).mean()),
         "robots_fine_10": float((guarded[10].max(1) <= gate.fine).mean()),
         "stay": evaluation.stay,
@@ -121,7 +122,7 @@ def measured(evaluation: Evaluation, gate: Gate) -> dict[str, float]:
 def passes(gate: Gate, values: Mapping[str, float]) -> dict[str, bool]:
     """For every measured key whether the gate is passed: shares are least values, lengths are largest ones."""
     return {
-        key: bool(value >= getattr(gate, key) if key.startswith(("tips", "robots")) else value <= getattr(gate, key))
+        key: bool(value >= getattr(gate, key) if _is_share(key) else value <= getattr(gate, key))
         for key, value in values.items()
     }
 
@@ -156,8 +157,7 @@ def gate_table(gate: Gate, values: Mapping[str, float]) -> str:
     """Each key of the gate: required and measured, shares in percent and lengths in millimetres."""
     lines = []
     for key, good in passes(gate, values).items():
-        share = key.startswith(("tips", "robots"))
-        scale, unit, sign = (100.0, "%", ">=") if share else (1e3, "mm", "<=")
+        scale, unit, sign = (100.0, "%", ">=") if _is_share(key) else (1e3, "mm", "<=")
         required, value = getattr(gate, key) * scale, values[key] * scale
         lines.append(
             f"{'ok  ' if good else 'MISS'} {key:15} {value:12.5f} {unit:2} (required {sign} {required:g} {unit})"
@@ -184,7 +184,9 @@ def _report(path: Path, robot_path: Path | None, targets: int) -> bool:
     """Print the tables of one model; True when it passes its gate."""
     contract = read_contract(path)
     robot = load_robot(robot_path or robot_file(contract.robot))
-    gate = Gate(**contract.provenance["gate"])
+    problems = Problems(str(path), ContractError)
+    gate = read_gate(Section(contract.provenance.get("gate"), "provenance.gate", problems))
+    problems.raise_if_any()
     evaluation = evaluate(robot, OnnxPolicy(path, robot), targets)
     values = measured(evaluation, gate)
     print(f"{path.name}: robot {robot.name}, recipe {contract.provenance.get('recipe')}, {targets} targets")
@@ -192,6 +194,10 @@ def _report(path: Path, robot_path: Path | None, targets: int) -> bool:
     print(gate_table(gate, values), flush=True)
     print()
     return all(passes(gate, values).values())
+
+
+def _is_share(key: str) -> bool:
+    return key.startswith(("tips", "guarded", "robots"))
 
 
 def _score(policy: Policy, q: Array, target: Array) -> Score:

@@ -14,19 +14,20 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 
-from nnik_ros.errors import NnikError
+from nnik_ros.errors import ContractError, NnikError
 from nnik_ros.evaluate import evaluate, gate_table, measured, passes, provenance_fields, table
 from nnik_ros.geometry import Array
-from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot, load_robot
-from nnik_ros.training.export import export, write
+from nnik_ros.training.export import export, read_layers, write
 from nnik_ros.training.mirror import mirrored
 from nnik_ros.training.network import Layers, StepNetwork
 from nnik_ros.training.recipe import Recipe, TrainingOptions, load_recipe
@@ -121,27 +122,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, help="file to write (default: the recipe's)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders")
     parser.add_argument("--targets", type=int, default=20_000, help="held-out targets of the evaluation")
+    parser.add_argument("--gate-only", action="store_true", help="keep the weights of the model, write the recipe's new gate")
     options = parser.parse_args(arguments)
     try:
         recipe = load_recipe(options.recipe)
-        return 0 if run(recipe, options.model or recipe.model, options.runs / recipe.name, options.targets) else 1
+        path, folder = options.model or recipe.model, options.runs / recipe.name
+        return 0 if run(recipe, path, folder, options.targets, gate_only=options.gate_only) else 1
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2
 
 
-def run(recipe: Recipe, path: Path, folder: Path, targets: int) -> bool:
-    """Train or mirror, export, evaluate and write everything; True when the gate is passed."""
+def run(recipe: Recipe, path: Path, folder: Path, targets: int, *, gate_only: bool = False) -> bool:
+    """Train, mirror or keep the weights, export, evaluate and write everything; True when the gate is passed."""
     robot = load_robot(recipe.robot)
     folder.mkdir(parents=True, exist_ok=True)
-    recipe_text = recipe.path.read_text(encoding="utf-8")
-    provenance = {
-        "recipe": recipe.name, "recipe_text": recipe_text, "seed": recipe.seed, "commit": _commit(), "gate": asdict(recipe.gate)
-    }  # fmt: skip
-    start = time.monotonic()
     progress: list[Progress] = []
-    layers = mirrored(recipe, robot) if recipe.mirror else _trained(recipe, robot, progress)
-    provenance["training_seconds"] = round(time.monotonic() - start)
+    layers, facts = _kept(recipe, path) if gate_only else _made(recipe, robot, progress)
+    provenance: dict[str, Any] = {
+        "recipe": recipe.name, "recipe_text": _text(recipe), "seed": recipe.seed, "gate": asdict(recipe.gate), **facts
+    }  # fmt: skip
     exported = export(robot, layers)
     write(exported, robot, path, provenance)
     evaluation = evaluate(robot, OnnxPolicy(path, robot), targets)
@@ -152,7 +152,7 @@ def run(recipe: Recipe, path: Path, folder: Path, targets: int) -> bool:
     report = f"{table(evaluation, recipe.gate)}\n{gate_table(recipe.gate, values)}\n"
     print(report)
     np.savez(folder / "weights.npz", layers.bias, *layers.weights)
-    (folder / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
+    (folder / "recipe.yaml").write_text(_text(recipe), encoding="utf-8")
     (folder / "evaluation.txt").write_text(report, encoding="utf-8")
     (folder / "metrics.json").write_text(
         json.dumps({**provenance, "progress": [p._asdict() for p in progress]}, indent=1), encoding="utf-8"
@@ -160,6 +160,29 @@ def run(recipe: Recipe, path: Path, folder: Path, targets: int) -> bool:
     if progress:
         _plot(progress, folder / "curve.png")
     return all(passes(recipe.gate, values).values())
+
+
+def _made(recipe: Recipe, robot: Robot, progress: list[Progress]) -> tuple[Layers, dict[str, Any]]:
+    """New weights, and when and from what they were made."""
+    commit, start = _commit(), time.monotonic()
+    layers = mirrored(recipe, robot) if recipe.mirror else _trained(recipe, robot, progress)
+    return layers, {"commit": commit, "training_seconds": round(time.monotonic() - start)}
+
+
+def _kept(recipe: Recipe, path: Path) -> tuple[Layers, dict[str, Any]]:
+    """The weights of the model, when its recipe differs in nothing but the gate, and when and from what they were made."""
+    facts = read_contract(path).provenance
+    documents = [yaml.safe_load(text) for text in (facts.get("recipe_text", ""), _text(recipe))]
+    old, new = ({**document, "gate": None} if isinstance(document, dict) else {} for document in documents)
+    if old != new:
+        changed = ", ".join(sorted(key for key in {*old, *new} if old.get(key) != new.get(key)))
+        problem = f"was made by another recipe than {recipe.path}, differing in: {changed}; train it again"
+        raise ContractError(str(path), [problem])
+    return read_layers(path), {key: facts[key] for key in ("commit", "training_seconds")}
+
+
+def _text(recipe: Recipe) -> str:
+    return recipe.path.read_text(encoding="utf-8")
 
 
 def _trained(recipe: Recipe, robot: Robot, progress: list[Progress]) -> Layers:

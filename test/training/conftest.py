@@ -24,7 +24,7 @@ training:
   batch: 64
   learning_rate: 0.003
 gate: {{coarse: 0.1, fine: 0.01, median_1: {median}, median_2: 10, median_3: 10, tips_coarse: 0.3, tips_fine: 0.1,
-  robots_fine_5: 0.1, robots_fine_10: 0.1, stay: 1, beyond: 10}}
+  guarded_coarse: 0.3, robots_fine_5: 0.1, robots_fine_10: 0.1, stay: 1, beyond: 10}}
 """
 
 
