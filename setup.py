@@ -17,8 +17,10 @@ DATA = (
     "config/robots/*.yaml",
     "config/robots/simulation/*.yaml",
     "config/training/*.yaml",
+    "config/training/seeds/*.yaml",
     "urdf/*.urdf",
     "models/*.onnx",
+    "models/seeds/*.onnx",
     "models/README.md",
 )
 
@@ -49,6 +51,7 @@ setup(
             f"controller_node = {NAME}.nodes.controller_node:main",
             f"sim_hand_node = {NAME}.nodes.sim_hand_node:main",
             f"web_node = {NAME}.nodes.web_node:main",
+            f"marker_node = {NAME}.nodes.marker_node:main",
         ]
     },
 )

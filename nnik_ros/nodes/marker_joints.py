@@ -1,0 +1,40 @@
+"""Measured joints under the robot's own names, for robot_state_publisher: a driver may name them as it likes."""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+from nnik_ros.errors import InputError
+from nnik_ros.nodes.inbox import Inbox, newest
+from nnik_ros.nodes.loading import load_named_driver
+from nnik_ros.robot import Robot
+
+
+class MeasuredJoints:
+    """Passes the newest joint states on to `measured_joints`.
+
+    Raises:
+        NnikError: unknown driver, or one that does not fit the robot.
+    """
+
+    def __init__(self, node: Node, robot: Robot, driver: str, driver_namespace: str) -> None:
+        profile, self._joints = load_named_driver(driver, robot)
+        topic = profile.topic(profile.state, driver_namespace or None)
+        depth = profile.state.depth if profile.other_joints else 1
+        self._states = Inbox(node, JointState, topic, newest(depth))
+        self._publisher = node.create_publisher(JointState, "measured_joints", 1)
+        self._names = list(robot.joint_names)
+
+    def pass_on(self) -> None:
+        """Call often. Messages that do not fit are left out; the controller tells why it refuses them."""
+        for message in self._states.take():
+            if not self._joints.concerns(message.name):
+                continue
+            try:
+                q = self._joints.joint_position(message.name, message.position)
+            except InputError:
+                continue
+            passed = JointState(name=self._names, position=q.tolist())
+            passed.header.stamp = message.header.stamp
+            self._publisher.publish(passed)

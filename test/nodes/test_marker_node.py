@@ -1,0 +1,252 @@
+"""The interactive markers: silent unless dragged, never against another publisher, and their menu acts."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseStamped
+from node_bench import Bench, Lab, NodeProcess, Station, pose_array, pose_stamped, wait_for
+from visualization_msgs.msg import InteractiveMarker, InteractiveMarkerUpdate
+from visualization_msgs.msg import InteractiveMarkerFeedback as Feedback
+from visualization_msgs.srv import GetInteractiveMarkers
+
+from nnik_ros.nodes.marker_shapes import ENABLE, TRIGGERS, look_of, tip_marker
+from nnik_ros.nodes.marker_steering import DragSteering
+
+HERE, THERE = np.array([0.1, 0.2, 0.3]), np.array([0.3, 0.2, 0.1])
+INSTALLED = importlib.util.find_spec("interactive_markers") is not None
+with_the_package = pytest.mark.skipif(
+    not INSTALLED, reason="interactive_markers is part of ROS 2 and not on PyPI: runs where a ROS 2 is sourced"
+)
+
+
+def enable_title(marker: InteractiveMarker) -> str:
+    return next(entry.title for entry in marker.menu_entries if entry.id == ENABLE)
+
+
+class Wire:
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, str, tuple[float, ...]]] = []
+
+    def send(self, tip: int, frame: str, position: np.ndarray) -> int:
+        self.sent.append((tip, frame, tuple(position.tolist())))
+        return len(self.sent)
+
+
+# the steering, without ROS
+
+
+def test_nothing_is_sent_before_a_drag() -> None:
+    wire = Wire()
+    steering = DragSteering(4, wire.send)
+    for step in range(100):
+        steering.keep(1, 0.03 * step)
+        steering.let_go(2, 0.03 * step)
+        steering.update(0.03 * step)
+    assert wire.sent == []
+
+
+def test_a_held_target_is_repeated_for_its_tip_alone_and_ends_with_one_last_message() -> None:
+    wire = Wire()
+    steering = DragSteering(4, wire.send)
+    assert steering.drag(2, "palm", HERE, 0.0)
+    for step in range(51):
+        steering.update(0.01 * step)
+    assert 8 <= len(wire.sent) <= 11
+    steering.drag(2, "palm", THERE, 0.51)
+    steering.let_go(2, 0.511)
+    assert wire.sent[-1] == (2, "palm", tuple(THERE.tolist()))
+    assert {(tip, place) for tip, _, place in wire.sent[:-1]} == {(2, tuple(HERE.tolist()))}
+    count = len(wire.sent)
+    for step in range(100):
+        steering.update(0.6 + 0.01 * step)
+    assert len(wire.sent) == count
+
+
+def test_a_viewer_that_died_while_it_dragged_steers_no_more_and_one_that_rests_does() -> None:
+    for alive in (False, True):
+        wire = Wire()
+        steering = DragSteering(1, wire.send)
+        steering.drag(0, "palm", HERE, 0.0)
+        for step in range(300):
+            if alive and step % 25 == 0:
+                steering.keep(0, 0.01 * step)
+            steering.update(0.01 * step)
+        assert steering.holds(0) is alive
+        assert (len(wire.sent) > 40) is alive
+
+
+def test_another_publisher_takes_its_tip_out_of_the_hand_and_keeps_it() -> None:
+    wire = Wire()
+    steering = DragSteering(2, wire.send)
+    steering.drag(0, "palm", HERE, 0.0)
+    steering.drag(1, "palm", HERE, 0.0)
+    steering.update(0.0)
+    steering.heard(0, 1, 0.01)  # our own echo
+    assert steering.holds(0)
+    steering.heard(0, 987654, 0.02)
+    assert (steering.holds(0), steering.holds(1)) == (False, True)
+    assert not steering.drag(0, "palm", THERE, 0.5)
+    wire.sent.clear()
+    steering.update(0.6)
+    assert [tip for tip, _, _ in wire.sent] == [1]
+    assert steering.drag(0, "palm", THERE, 1.1)
+
+
+def test_the_arrows_of_a_marker_point_along_the_axes_of_the_base_frame() -> None:
+    marker = tip_marker("index", "palm", HERE, 0.1, look_of("REACHED", True))
+    first = {}
+    for control in marker.controls:
+        w, x, y, z = (getattr(control.orientation, name) for name in "wxyz")
+        # the first column of the rotation matrix of the quaternion
+        first[control.name] = np.array([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)])
+    np.testing.assert_allclose([first[name] for name in "xyz"], np.eye(3), atol=1e-12)
+
+
+def test_the_menu_shows_whether_a_finger_is_enabled() -> None:
+    assert enable_title(tip_marker("ring", "palm", HERE, 0.1, look_of("IDLE", True))) == "[x] Enable ring"
+    assert enable_title(tip_marker("ring", "palm", HERE, 0.1, look_of("DISABLED", False))) == "[ ] Enable ring"
+
+
+# the node
+
+
+@pytest.mark.skipif(INSTALLED, reason="interactive_markers is installed: there is nothing to complain about")
+def test_without_its_package_the_node_says_how_to_install_it(lab: Lab) -> None:
+    process = lab.start("marker_node", lab.station().namespace)
+    assert process.exit_code() == 1
+    assert "apt install ros-$ROS_DISTRO-interactive-markers" in process.output
+
+
+class Viewer:
+    """What RViz does with the markers of a bench."""
+
+    def __init__(self, bench: Bench, process: NodeProcess) -> None:
+        self.bench, self.process, self.station = bench, process, bench.station
+        self.updates = self.station.listen(InteractiveMarkerUpdate, "tip_markers/update")
+        self.targets = self.station.listen(PoseStamped, "index/target_pose")
+
+    def markers(self) -> dict[str, InteractiveMarker]:
+        answer = self.station.call(GetInteractiveMarkers, "tip_markers/get_interactive_markers")
+        return {marker.name: marker for marker in answer.markers}
+
+    def tell(self, kind: int, tip: str = "index", place: np.ndarray | None = None, entry: int = 0) -> None:
+        message = Feedback(client_id="viewer", marker_name=tip, event_type=kind, menu_entry_id=entry)
+        stamped = pose_stamped(self.bench.robot.base_frame, HERE if place is None else place)
+        message.header, message.pose = stamped.header, stamped.pose
+        self.station.publish("tip_markers/feedback", message)
+
+    def choose(self, name: str) -> None:
+        entries = {service: number for number, service in TRIGGERS.items()}
+        self.tell(Feedback.MENU_SELECT, entry=entries.get(name, ENABLE))
+
+    def place_of(self, tip: str) -> np.ndarray:
+        p = self.markers()[tip].pose.position
+        return np.array([p.x, p.y, p.z])
+
+
+@pytest.fixture(scope="module")
+def viewer(module_lab: Lab) -> Iterator[Viewer]:
+    bench = module_lab.bench()
+    process = module_lab.start("marker_node", bench.station.namespace)
+    viewer = Viewer(bench, process)
+    bench.until("IDLE")
+    wait_for(lambda: len(viewer.markers()) == bench.robot.nt, "the markers", process)
+    yield viewer
+    assert process.alive, process.output
+
+
+@with_the_package
+def test_markers_stand_at_the_measured_tips_and_stay_silent(viewer: Viewer) -> None:
+    bench = viewer.bench
+    others = [viewer.station.listen(PoseStamped, f"{tip}/target_pose") for tip in bench.robot.tip_names]
+    bench.count_statuses(50)
+    for tip, name in enumerate(bench.robot.tip_names):
+        assert np.linalg.norm(viewer.place_of(name) - bench.tips()[tip]) < 3e-4
+    assert [len(messages) for messages in others] == [0] * bench.robot.nt
+
+
+@with_the_package
+def test_a_dragged_marker_brings_its_tip_and_is_silent_once_let_go(viewer: Viewer) -> None:
+    bench = viewer.bench
+    goal = bench.tips()[0] + (0.0, 0.01, -0.01)
+    thumb = bench.tips()[3].copy()
+    bench.until("REACHED", "index.state", lambda: viewer.tell(Feedback.POSE_UPDATE, place=goal))
+    assert np.linalg.norm(bench.tips()[0] - goal) < 6e-4
+    np.testing.assert_allclose(bench.tips()[3], thumb, atol=1e-9)
+    viewer.tell(Feedback.MOUSE_UP, place=goal)
+    bench.until("STALE_TARGET", "index.state")  # silence, as the controller hears it
+    count = len(viewer.targets)
+    bench.count_statuses(10)
+    assert len(viewer.targets) == count
+
+
+@with_the_package
+def test_a_marker_that_is_not_held_follows_its_tip(viewer: Viewer) -> None:
+    bench = viewer.bench
+    goal = bench.robot.kinematics.tip_position(bench.robot.home)
+    bench.reach(goal)
+    wait_for(lambda: np.linalg.norm(viewer.place_of("index") - goal[0]) < 1e-3, "the marker at the tip", viewer.process)
+
+
+@with_the_package
+def test_a_drag_does_not_fight_a_script(viewer: Viewer) -> None:
+    bench = viewer.bench
+    script = bench.robot.kinematics.tip_position(bench.robot.home)
+    away = script[0] + (0.0, 0.02, 0.0)
+    stamp = viewer.station.node.get_clock().now().to_msg
+
+    def both() -> None:
+        message = pose_array(bench.robot.base_frame, script)
+        message.header.stamp = stamp()
+        viewer.station.publish("target_poses", message)
+        viewer.tell(Feedback.POSE_UPDATE, place=away)
+
+    wait_for(lambda: both() or "another publisher steers it" in viewer.process.output, "a warning", viewer.process)
+    before = len(viewer.targets)
+    for _ in range(30):
+        both()
+        bench.count_statuses(1)
+    assert len(viewer.targets) == before
+    assert np.linalg.norm(bench.tips() - script, axis=-1).max() < 6e-4
+
+
+@with_the_package
+def test_the_menu_pauses_starts_and_lets_one_finger_rest(viewer: Viewer) -> None:
+    bench = viewer.bench
+    viewer.choose("pause")
+    bench.until("PAUSED")
+    viewer.choose("start")
+    wait_for(lambda: bench.state() != "PAUSED", "the end of the pause", viewer.process)
+    viewer.choose("enable")
+    bench.until("DISABLED", "index.state")
+
+    wait_for(
+        lambda: enable_title(viewer.markers()["index"]) == "[ ] Enable index", "the menu to show it", viewer.process
+    )
+    viewer.choose("enable")
+    wait_for(lambda: bench.state("index.state") != "DISABLED", "the finger to be enabled", viewer.process)
+
+
+def test_measured_joints_carry_the_robots_names_whatever_the_driver_calls_them(lab: Lab) -> None:
+    from sensor_msgs.msg import JointState
+
+    from nnik_ros.driver import joint_map, load_driver
+    from nnik_ros.nodes.marker_joints import MeasuredJoints
+    from nnik_ros.paths import driver_file
+
+    station: Station = lab.station()
+    joints = joint_map(load_driver(driver_file("wonik_ros2_control")), lab.robot)
+    passing = MeasuredJoints(station.node, lab.robot, "wonik_ros2_control", station.namespace)
+    heard = station.listen(JointState, "measured_joints")
+    q = lab.robot.home + 0.01 * np.arange(lab.robot.nq)
+    message = JointState(name=list(joints.names), position=joints.to_array(q).tolist())
+    wait_for(
+        lambda: station.publish("joint_states", message) or passing.pass_on() or bool(heard),
+        "joints that are passed on",
+    )
+    assert heard[-1].name == list(lab.robot.joint_names)
+    np.testing.assert_array_equal(heard[-1].position, q)
