@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Pose, PoseArray, PoseStamped
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -21,6 +23,7 @@ from sensor_msgs.msg import JointState
 from nnik_ros.geometry import Array
 from test.robustness.processes import PATIENCE
 
+InvalidHandle: type[Exception] = rclpy_implementation.InvalidHandle
 BEST_EFFORT = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 
 
@@ -49,6 +52,7 @@ class Executor:
         self._context = rclpy.Context()
         rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._executor = SingleThreadedExecutor(context=self._context)
+        self._tasks: deque[Callable[[], None]] = deque()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
@@ -59,8 +63,16 @@ class Executor:
         return node
 
     def remove(self, node: Node) -> None:
-        self._executor.remove_node(node)
-        node.destroy_node()
+        """Between two turns of the executor, so that it never waits on what is being destroyed."""
+        removed = threading.Event()
+
+        def remove() -> None:
+            self._executor.remove_node(node)
+            node.destroy_node()
+            removed.set()
+
+        self._tasks.append(remove)
+        removed.wait(PATIENCE)
 
     def close(self) -> None:
         self._end.set()
@@ -70,7 +82,10 @@ class Executor:
 
     def _spin(self) -> None:
         while not self._end.is_set():
-            self._executor.spin_once(timeout_sec=0.02)
+            while self._tasks:
+                self._tasks.popleft()()
+            with suppress(InvalidHandle):  # a client or timer that a row destroyed meanwhile
+                self._executor.spin_once(timeout_sec=0.02)
 
 
 class StateLine:
