@@ -1,0 +1,1 @@
+"""Baselines: learned inverse kinematics as others describe it, behind the same contract as the package's own network."""

@@ -1,0 +1,103 @@
+"""Absolute networks: target in, joint positions out, whatever the present joints are (S4; S1 in its plain form).
+
+Training and test sets are CSV files in the run folder; where the folder has them already they are read instead of made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from nnik_ros.geometry import Array
+from nnik_ros.robot import Robot
+from nnik_ros.training.graph import Graph, Value
+from nnik_ros.training.seeds.base import Method, SeedRecipe, Trained, seeded
+from nnik_ros.training.seeds.csv_data import Table, read_table, write_table
+from nnik_ros.training.seeds.dense import Dense, Stage, dense_module, dense_of, fit
+from nnik_ros.yaml_file import Section
+
+_MOVES = 1e-6  # m, spread of a coordinate that is worth reading
+
+
+@dataclass(frozen=True)
+class AbsoluteOptions:
+    """samples, test_samples: sizes of the sets; dropout: share of units left out; upper_half: joints drawn from the
+    upper half of their range alone, so that one target has one answer."""
+
+    samples: int
+    test_samples: int
+    epochs: int
+    batch: int
+    learning_rate: float
+    dropout: float
+    upper_half: tuple[str, ...]
+
+
+def read(section: Section) -> AbsoluteOptions:
+    return AbsoluteOptions(
+        samples=section.integer("samples", low=10, high=10_000_000),
+        test_samples=section.integer("test_samples", low=10, high=1_000_000),
+        epochs=section.integer("epochs", low=1, high=100_000),
+        batch=section.integer("batch", low=1, high=1_000_000),
+        learning_rate=section.number("learning_rate", above=0.0, high=1.0),
+        dropout=section.number("dropout", 0.0, low=0.0, high=0.9),
+        upper_half=tuple(map(str, section.items("upper_half", []))),
+    )
+
+
+def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
+    """See `Method.train`."""
+    options: AbsoluteOptions = recipe.options
+    columns = moving_columns(robot)
+    with seeded(recipe.seed) as rng:
+        names = column_names(robot, columns), robot.joint_names
+        if not (folder / "train_inputs.csv").exists():
+            for part, count in (("train", options.samples), ("test", options.test_samples)):
+                write_table(folder, part, samples(robot, options, columns, count, rng), *names)
+        train_set, test_set = (read_table(folder, part, *names) for part in ("train", "test"))
+        center, scale = train_set.inputs.mean(0), train_set.inputs.std(0)
+        middle, half = 0.5 * (robot.lower + robot.upper), 0.5 * (robot.upper - robot.lower)
+        module = dense_module([len(columns), *recipe.hidden, robot.nq], options.dropout)
+        scaled = [((part.inputs - center) / scale, (part.outputs - middle) / half) for part in (train_set, test_set)]
+        stages = [Stage("adam", options.learning_rate, options.epochs)]
+        curves = fit(module, scaled[0], scaled[1], stages, options.batch, rng)
+    move = partial(absolute_move, dense_of(module), columns, (center, scale), (middle, half))
+    return Trained(move, curves, {"samples": float(len(train_set.inputs))})
+
+
+def samples(
+    robot: Robot, options: AbsoluteOptions, columns: Array, count: int, rng: np.random.Generator
+) -> Table:
+    """Targets and the joint positions that they come from."""
+    q = robot.random_joint_position(rng, count)
+    for i, name in enumerate(robot.joint_names):
+        if name in options.upper_half:
+            q[:, i] = 0.5 * (q[:, i] + robot.upper[i])
+    return Table(robot.kinematics.tip_position(q).reshape(count, -1)[:, columns], q)
+
+
+def absolute_move(
+    dense: Dense, columns: Array, inputs: tuple[Array, Array], outputs: tuple[Array, Array],
+    graph: Graph, q: Value, target: Value, tip: Value,
+) -> Value:  # fmt: skip
+    """The network with its scaling; the present joints and tips are left aside."""
+    x = graph.reshape(target, (-1, int(np.prod(target.shape[1:]))))[..., columns]
+    x = (x + (-inputs[0]).astype(np.float32)) * (1.0 / inputs[1]).astype(np.float32)
+    return dense.write(graph, x) * outputs[1].astype(np.float32) + outputs[0].astype(np.float32)
+
+
+def moving_columns(robot: Robot) -> Array:
+    """Which of the flattened target coordinates (3 nt) the robot can change at all: x and y of a planar arm."""
+    tips = robot.kinematics.tip_position(robot.random_joint_position(np.random.default_rng(0), 256)).reshape(256, -1)
+    return np.flatnonzero(np.ptp(tips, axis=0) > _MOVES)
+
+
+def column_names(robot: Robot, columns: Array) -> list[str]:
+    """Names of target coordinates: `x`, or `tip_x` where there are several tips."""
+    return [(f"{robot.tip_names[i // 3]}_" if robot.nt > 1 else "") + "xyz"[i % 3] for i in columns]
+
+
+METHOD = Method(read, train)

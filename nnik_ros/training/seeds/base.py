@@ -1,0 +1,135 @@
+"""What all baselines share: the recipe, the file that they are exported to, and the seeded random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nnik_ros.contract import JOINT_POSITION, JOINT_POSITION_NEXT, OPTIONAL_INPUTS, TIP_POSITION, TIP_TARGET, Probe
+from nnik_ros.errors import Problems
+from nnik_ros.evaluate import Gate
+from nnik_ros.kinematics import KinematicParameters, build_chains, forward_kinematics
+from nnik_ros.robot import Robot
+from nnik_ros.training.export import Exported
+from nnik_ros.training.graph import Graph, Value
+from nnik_ros.yaml_file import Section, load_mapping
+
+SCHEMA = 1
+_PROBES = 4
+_NO_GATE = 1e3  # m: no baseline misses it
+Move = Callable[[Graph, Value, Value, Value], Value]
+"""graph, q (batch, nq), target and tips at q (batch, nt, 3) to the next q (batch, nq), not yet inside the limits."""
+
+
+@dataclass(frozen=True)
+class SeedRecipe:
+    """system: the description it follows, such as S4; method: the module that trains it; options: of the method."""
+
+    path: Path
+    name: str
+    system: str
+    method: str
+    robot: Path
+    model: Path
+    seed: int
+    hidden: tuple[int, ...]
+    options: Any
+
+
+class Trained(NamedTuple):
+    """move: one increment; curves: training curves by name, one value an epoch or episode; notes: figures of the method."""
+
+    move: Move
+    curves: Mapping[str, Sequence[float]]
+    notes: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Method:
+    """read: the options of a recipe's `training` section; train: (recipe, robot, run folder) to a network."""
+
+    read: Callable[[Section], Any]
+    train: Callable[[SeedRecipe, Robot, Path], Trained]
+
+
+def load_seed_recipe(path: Path, methods: Mapping[str, Method]) -> SeedRecipe:
+    """Read a recipe; the paths in it are relative to it.
+
+    Raises:
+        FileError: listing every missing, unknown or wrong key.
+    """
+    problems = Problems(str(path))
+    document = Section(load_mapping(path), "", problems)
+    document.integer("schema", low=SCHEMA, high=SCHEMA)
+    name, system = document.text("name"), document.text("system")
+    method = document.text("method", choices=methods)
+    robot = document.text("robot")
+    model = document.text("model", f"../../../models/seeds/{name}.onnx")
+    seed = document.integer("seed", low=0, high=2**31 - 1)
+    hidden = document.items("hidden")
+    if not hidden or not all(isinstance(size, int) and 1 <= size <= 4096 for size in hidden):
+        document.wrong("hidden", hidden, "a list of layer sizes within [1, 4096]")
+    section = document.section("training")
+    options = None
+    if method in methods:
+        options = methods[method].read(section)
+        section.finish()
+    document.finish()
+    problems.raise_if_any()
+    return SeedRecipe(
+        path, name, system, method, path.parent / robot, path.parent / model, seed, tuple(hidden), options
+    )
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[np.random.Generator]:
+    """A generator, and torch's own numbers (weights, dropout), for the body alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield np.random.default_rng(seed)
+
+
+def export_seed(robot: Robot, move: Move) -> Exported:
+    """The graph of one increment: `move`, then the joint limits; the tips come from kinematics in the graph."""
+    graph = Graph()
+    joints = robot.random_joint_position(np.random.default_rng(0), 2 * _PROBES)
+    start, goal = (half.astype(np.float32) for half in (joints[:_PROBES], robot.kinematics.tip_position(joints[_PROBES:])))
+    parameters = (
+        graph.optional_input(name, np.asarray(value, dtype=np.float32))
+        for name, value in zip(OPTIONAL_INPUTS, robot.kinematics.parameters, strict=True)
+    )
+    chains = build_chains(graph, robot.kinematics.topology, KinematicParameters(*parameters))
+    q, target = graph.input(JOINT_POSITION, start), graph.input(TIP_TARGET, goal)
+    tip = forward_kinematics(graph, chains, q).tip_position
+    lower, upper = _inside(robot)
+    q_next = graph.minimum(graph.maximum(move(graph, q, target, tip), lower), upper)
+    model = graph.model({JOINT_POSITION_NEXT: q_next, TIP_POSITION: tip}, robot.name)
+    return Exported(model, Probe(*(_nested(value) for value in (start, goal, q_next.example, tip.example))))
+
+
+def no_gate(reach: float) -> dict[str, float]:
+    """A gate that everything passes: a baseline is measured, not judged. Coarse and fine are 1 mm and 0.1 mm, or 0.1 %
+    and 0.01 % of a larger reach [m]."""
+    gate = {f.name: _NO_GATE if f.name.startswith(("median", "stay", "beyond")) else 0.0 for f in fields(Gate)}
+    coarse = 1e-3 * max(1.0, reach)
+    return {**gate, "coarse": coarse, "fine": 0.1 * coarse}
+
+
+def _inside(robot: Robot) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The limits in float32, none outside of the robot's."""
+    lower, upper = robot.lower.astype(np.float32), robot.upper.astype(np.float32)
+    return (
+        np.where(lower < robot.lower, np.nextafter(lower, np.float32(np.inf)), lower),
+        np.where(upper > robot.upper, np.nextafter(upper, np.float32(-np.inf)), upper),
+    )
+
+
+def _nested(array: NDArray[Any]) -> Any:
+    return tuple(_nested(item) for item in array) if array.ndim else float(array)

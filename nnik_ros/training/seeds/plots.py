@@ -1,0 +1,64 @@
+"""Pictures of a training: the curves, and wanted against reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnik_ros.evaluate import SEED
+from nnik_ros.policy import Policy
+
+_POINTS = 400
+
+
+def plot_history(curves: Mapping[str, Sequence[float]], path: Path) -> None:
+    """Every curve over its epochs or episodes; a `val_` curve shares the axes of the one that it validates."""
+    names = [name for name in curves if not name.startswith("val_")]
+    figure, axes = _axes(max(len(names), 1))
+    for ax, name in zip(axes, names, strict=False):
+        ax.plot(curves[name], label="training")
+        if f"val_{name}" in curves:
+            ax.plot(curves[f"val_{name}"], label="held out")
+            ax.legend()
+        if min(curves[name], default=0.0) > 0.0:
+            ax.set_yscale("log")
+        ax.set(xlabel="epoch", ylabel=name)
+    _save(figure, path)
+
+
+def plot_predictions(policy: Policy, path: Path) -> None:
+    """Held-out targets and where one step from home brings the first tip, in the two widest directions."""
+    robot = policy.robot
+    goal = robot.random_joint_position(np.random.default_rng(SEED), _POINTS)
+    target = policy.kinematics.tip_position(goal)
+    reached = policy.kinematics.tip_position(policy.step(np.broadcast_to(robot.home, goal.shape), target))
+    wide = np.sort(np.argsort(np.ptp(target[:, 0], axis=0))[-2:])
+    figure, (ax,) = _axes(1)
+    pairs = np.stack([target[:, 0, wide], reached[:, 0, wide]], 1)
+    for pair in pairs:
+        ax.plot(*pair.T, color="0.8", linewidth=0.6, zorder=1)
+    ax.scatter(*pairs[:, 0].T, s=6, label="target", zorder=2)
+    ax.scatter(*pairs[:, 1].T, s=6, label="reached", zorder=2)
+    ax.set(xlabel=f"{'xyz'[wide[0]]} [m]", ylabel=f"{'xyz'[wide[1]]} [m]", aspect="equal")
+    ax.legend(loc="upper right")
+    _save(figure, path)
+
+
+def _axes(count: int) -> tuple[Any, Any]:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, count, figsize=(4.5 * count, 4.0), constrained_layout=True, squeeze=False)
+    return figure, axes[0]
+
+
+def _save(figure: Any, path: Path) -> None:
+    from matplotlib import pyplot
+
+    figure.savefig(path)
+    pyplot.close(figure)
