@@ -1,9 +1,12 @@
-"""The controller of a real (or elsewhere simulated) robot."""
+"""The controller of one robot, real or simulated, with RViz and the browser page where they are wanted."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import launch.logging
+import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
@@ -11,40 +14,61 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from nnik_ros.paths import robot_file, share_dir, shipped
-from nnik_ros.robot import load_robot
+from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.errors import InputError, NnikError, Problems
+from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions, SimHandOptions
+from nnik_ros.options import OptionInfo, describe
+from nnik_ros.paths import driver_file, model_file, robot_file, share_dir, shipped
+from nnik_ros.robot import Robot, load_robot
 
 CONFIG = share_dir() / "config"
-ROBOTS = ", ".join(shipped(CONFIG / "robots", ".yaml"))
-DRIVERS = ", ".join(shipped(CONFIG / "drivers", ".yaml"))
-BOOLEANS = ["true", "false"]
-ARGUMENTS = (
-    DeclareLaunchArgument("robot", default_value="allegro_right", description=f"Robot: {ROBOTS}, or the path of a YAML file"),
-    DeclareLaunchArgument(
-        "model", default_value="auto", description="Network: auto, none (damped least squares), a shipped name, or an ONNX file"
-    ),
-    DeclareLaunchArgument("calibration", default_value="", description="Calibration of this one robot: a YAML file, or empty"),
-    DeclareLaunchArgument("driver", default_value="simulated", description=f"Driver: {DRIVERS}, or the path of a YAML file"),
-    DeclareLaunchArgument(
-        "driver_namespace", default_value="", description="Namespace of the driver; empty: the profile's, '/': the root"
-    ),
-    DeclareLaunchArgument("namespace", default_value="", description="Namespace of the controller, for instance 'right'"),
-    DeclareLaunchArgument(
-        "start_paused", default_value="true", choices=BOOLEANS, description="Send nothing until ~/start is called"
-    ),
-    DeclareLaunchArgument(
-        "parameters", default_value=str(CONFIG / "controller.yaml"), description="Parameter file, under the other arguments"
-    ),
-    DeclareLaunchArgument(
-        "state_publisher", default_value="false", choices=BOOLEANS, description="Start robot_state_publisher"
-    ),
-    DeclareLaunchArgument(
-        "joint_states", default_value="joint_states", description="Topic of the joint states for robot_state_publisher"
-    ),
-    DeclareLaunchArgument("rviz", default_value="false", choices=BOOLEANS, description="Start RViz"),
-    DeclareLaunchArgument("rviz_config", default_value="", description="RViz configuration; empty: RViz's own default"),
+BOOLEANS = ("true", "false")
+# parameters of the controller that are arguments too; an empty argument leaves the parameter file's value
+PASSED_ON = tuple(
+    info
+    for info in [*describe(NodeOptions), *describe(ControllerOptions)]
+    if info.name in {
+        "model", "calibration", "driver", "driver_namespace", "start_paused", "autostart", "rate", "speed", "closed_loop_gain",
+        "realtime_priority", "lock_memory", "cpu_affinity", "spin",
+    }
 )  # fmt: skip
-TEXTS = ("robot", "model", "calibration", "driver", "driver_namespace")
+PHYSICS = next(info for info in describe(SimHandOptions) if info.name == "physics")
+
+
+def _choice(name: str, default: str, description: str, choices: Iterable[str] = BOOLEANS) -> DeclareLaunchArgument:
+    return DeclareLaunchArgument(name, default_value=default, choices=list(choices), description=description)
+
+
+def _passed_on(info: OptionInfo) -> DeclareLaunchArgument:
+    names = {"driver": shipped(CONFIG / "drivers", ".yaml"), "model": shipped(share_dir() / "models", ".onnx")}
+    listed = f" Shipped: {', '.join(names[info.name])}." if info.name in names else ""
+    allowed = "" if info.type is str else f" Allowed: {info.allowed}."
+    default = str(info.default).lower() if info.type is bool else str(info.default)
+    if info.name == "driver":  # the simulated robot and the markers have to speak it too
+        return DeclareLaunchArgument("driver", default_value=default, description=f"{info.doc}{listed}")
+    text = f"{info.doc}{listed}{allowed} Empty: of the parameter file, as shipped '{default}'."
+    return DeclareLaunchArgument(info.name, default_value="", description=text)
+
+
+ARGUMENTS = (
+    _choice("hand", "right", "Side of the Allegro hand, where no other robot is named", ("right", "left")),
+    DeclareLaunchArgument(
+        "robot",
+        default_value=["allegro_", LaunchConfiguration("hand")],
+        description=f"Robot: {', '.join(shipped(CONFIG / 'robots', '.yaml'))}, or the path of a YAML file",
+    ),
+    _choice("sim", "false", "true: start a simulated robot that speaks the driver's dialect; false: a real one is there"),
+    _choice("physics", str(PHYSICS.default), PHYSICS.doc, PHYSICS.choices),
+    DeclareLaunchArgument("namespace", default_value="", description="Namespace of all nodes, for instance 'right'"),
+    *map(_passed_on, PASSED_ON),
+    DeclareLaunchArgument(
+        "parameters", default_value=str(CONFIG / "controller.yaml"), description="Parameter file; the arguments go first"
+    ),
+    _choice("rviz", "false", "Start RViz, with what it shows: the robot, its targets, a marker to drag for every fingertip"),
+    _choice("view", "false", "Start robot_state_publisher and the markers alone, for an RViz elsewhere"),
+    DeclareLaunchArgument("rviz_config", default_value="", description="RViz configuration; empty: the shipped view"),
+    _choice("web", "false", "Start the browser page (Python package viser)"),
+)  # fmt: skip
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -52,29 +76,90 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _nodes(context: LaunchContext) -> list[Node]:
-    def value(name: str) -> str:
-        return str(LaunchConfiguration(name).perform(context))
-
-    robot = load_robot(robot_file(value("robot")))
-    description = Path(robot.urdf_path).read_text(encoding="utf-8")
-    rviz = ["-d", value("rviz_config")] if value("rviz_config") else []
-    given = {name: ParameterValue(value(name), value_type=str) for name in TEXTS}
+    given = {argument.name: str(LaunchConfiguration(argument.name).perform(context)) for argument in ARGUMENTS}
+    parameters = _checked(given)
+    robot = load_robot(robot_file(given["robot"]))
+    named = {"robot": _text(given["robot"])}
+    driver = {name: parameters[name] for name in ("driver", "driver_namespace") if name in parameters}
+    physics = {"physics": given["physics"]}
+    view = str("true" in (given["rviz"], given["view"])).lower()
+    namespace = given["namespace"]
+    description = ParameterValue(Path(robot.urdf_path).read_text(encoding="utf-8"), value_type=str)
+    rviz_config = given["rviz_config"] or str(_view(robot, namespace))
     return [
-        Node(
-            package="nnik_ros",
-            executable="controller_node",
-            namespace=value("namespace"),
-            parameters=[value("parameters"), {**given, "start_paused": value("start_paused") == "true"}],
-            output="screen",
-            emulate_tty=True,
-        ),
+        _node("sim_hand_node", namespace, [{**named, **driver, **physics}], given["sim"]),
+        _node("controller_node", namespace, [given["parameters"], {**named, **parameters}], "true"),
+        _node("marker_node", namespace, [{**named, **driver}], view),
+        _node("web_node", namespace, [{**named, **driver}], given["web"]),
         Node(
             package="robot_state_publisher",
             executable="robot_state_publisher",
-            namespace=value("namespace"),
-            parameters=[{"robot_description": ParameterValue(description, value_type=str)}],
-            remappings=[("joint_states", value("joint_states"))],
-            condition=IfCondition(value("state_publisher")),
+            namespace=namespace,
+            parameters=[{"robot_description": description}],
+            remappings=[("joint_states", "measured_joints")],
+            condition=IfCondition(view),
         ),
-        Node(package="rviz2", executable="rviz2", arguments=rviz, condition=IfCondition(value("rviz"))),
-    ]
+        Node(
+            package="rviz2", executable="rviz2", namespace=namespace, arguments=["-d", rviz_config],
+            condition=IfCondition(given["rviz"]),
+        ),
+    ]  # fmt: skip
+
+
+def _node(executable: str, namespace: str, parameters: list[object], wanted: str) -> Node:
+    return Node(
+        package="nnik_ros",
+        executable=executable,
+        namespace=namespace,
+        parameters=parameters,
+        output="screen",
+        emulate_tty=True,
+        condition=IfCondition(wanted),
+    )
+
+
+def _checked(given: dict[str, str]) -> dict[str, object]:
+    """Parameters out of the arguments that are not empty. Raises FileError naming every wrong one and what is allowed."""
+    problems = Problems("launch arguments")
+    parameters: dict[str, object] = {}
+    for info in PASSED_ON:
+        if not given[info.name]:
+            continue
+        value = given[info.name] if info.type is str else yaml.safe_load(given[info.name])
+        if not info.accepts(value):
+            problems.add(f"{info.name}: is '{given[info.name]}', must be {info.allowed}")
+        else:
+            parameters[info.name] = _text(value) if info.type is str else info.type(value)
+    model = given["model"] if given["model"] not in (AUTO_MODEL, NO_MODEL) else ""
+    for find, value in ((robot_file, given["robot"]), (driver_file, given["driver"]), (model_file, model)):
+        try:
+            if value:
+                find(value)
+        except NnikError as error:
+            problems.add(str(error))
+    for name in ("parameters", "rviz_config", "calibration"):
+        if given[name] and not Path(given[name]).expanduser().is_file():
+            problems.add(f"{name} '{given[name]}': there is no such file")
+    problems.raise_if_any()
+    return parameters
+
+
+def _text(value: object) -> ParameterValue:
+    return ParameterValue(str(value), value_type=str)  # '0' and 'true' stay texts
+
+
+def _view(robot: Robot, namespace: str) -> Path:
+    """The shipped view, looking at this robot's base frame from a distance that fits its size."""
+    document = yaml.safe_load((CONFIG / "robot.rviz").read_text(encoding="utf-8"))
+    manager = document["Visualization Manager"]
+    size = float(robot.kinematics.reach.max())
+    manager["Global Options"]["Fixed Frame"] = robot.base_frame
+    manager["Views"]["Current"]["Distance"] = 3.5 * size
+    manager["Displays"][0]["Cell Size"] = 10.0 ** round(-0.5 + float(f"{size:e}".split("e")[1]))
+    folder = Path(launch.logging.launch_config.log_dir)
+    path = folder / f"{namespace.strip('/').replace('/', '_') or robot.name}.rviz"
+    try:
+        path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"the view could not be written to {path}: {error}") from error
+    return path

@@ -1,0 +1,70 @@
+"""All tips follow a path that was recorded into a bag: python follow_bag.py BAG [--topic tip_poses] [--speed 0.5].
+
+Record the path with `ros2 bag record tip_poses` while the hand is moved in any way. Needs the Python package rosbags.
+"""
+
+import argparse
+from pathlib import Path
+
+import rclpy
+from geometry_msgs.msg import PoseArray
+from rclpy.node import Node
+from rclpy.serialization import deserialize_message
+from rosbags.highlevel import AnyReader
+
+RATE = 50.0  # Hz
+
+
+def read_path(bag, topic):
+    """The recorded poses as (time since the first [s], PoseArray), oldest first."""
+    with AnyReader([Path(bag)]) as reader:
+        connections = [c for c in reader.connections if c.topic.strip("/") == topic.strip("/")]
+        if not connections:
+            raise SystemExit(f"{bag}: no topic {topic}; it has {', '.join(sorted(reader.topics))}")
+        rows = [(stamp, deserialize_message(data, PoseArray)) for _, stamp, data in reader.messages(connections)]
+    return [(1e-9 * (stamp - rows[0][0]), poses) for stamp, poses in rows]
+
+
+class Follower(Node):
+    def __init__(self, path, speed):
+        super().__init__("follower")
+        self.path, self.speed = path, speed
+        self.time, self.place = 0.0, 0
+        self.publisher = self.create_publisher(PoseArray, "target_poses", 1)
+        self.create_timer(1.0 / RATE, self.step)
+
+    @property
+    def done(self):
+        return self.time > self.path[-1][0] + 1.0  # the last place a little longer, so that the hand arrives
+
+    def step(self):
+        if self.publisher.get_subscription_count() == 0:
+            return  # no controller yet
+        while self.place + 1 < len(self.path) and self.path[self.place + 1][0] <= self.time:
+            self.place += 1
+        target = self.path[self.place][1]
+        target.header.stamp = self.get_clock().now().to_msg()
+        self.publisher.publish(target)
+        self.time += self.speed / RATE
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bag")
+    parser.add_argument("--topic", default="tip_poses")
+    parser.add_argument("--speed", type=float, default=1.0, help="1: as recorded")
+    arguments, ros = parser.parse_known_args()
+    path = read_path(arguments.bag, arguments.topic)
+    rclpy.init(args=ros)
+    node = Follower(path, arguments.speed)
+    print(f"{len(path)} places in {path[-1][0]:.1f} s, frame {path[0][1].header.frame_id}")
+    try:
+        while not node.done:
+            rclpy.spin_once(node)
+    except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
+        return
+    print("arrived at the end of the path")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Prints what the controller says of the hand and of every finger, whenever a state changes, until Ctrl-C."""
+
+import contextlib
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.node import Node
+
+
+class StatusReader(Node):
+    def __init__(self):
+        super().__init__("status_reader")
+        self.last = {}
+        self.create_subscription(DiagnosticStatus, "status", self.on_status, 1)
+
+    def on_status(self, status):
+        values = {pair.key: pair.value for pair in status.values}
+        states = {key: value for key, value in values.items() if key.endswith("state")}
+        if states == self.last:
+            return
+        self.last = states
+        print(f"{status.hardware_id}: {values['state']} ({status.message})")
+        for key, state in states.items():
+            finger = key.removesuffix(".state")
+            if finger != key:
+                error = 1e3 * float(values[f"{finger}.error"])
+                print(f"  {finger:8} {state:12} {error:7.2f} mm to go, by {values[f'{finger}.solver']}", flush=True)
+
+
+def main():
+    rclpy.init()
+    with contextlib.suppress(KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
+        rclpy.spin(StatusReader())
+
+
+if __name__ == "__main__":
+    main()

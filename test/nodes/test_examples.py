@@ -1,0 +1,188 @@
+"""Every example runs, against a simulated hand where it needs one, and does what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from geometry_msgs.msg import PoseArray, PoseStamped
+from node_bench import Bench, Lab, Station, pose_array, wait_for
+from rclpy.serialization import serialize_message
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from nnik_ros.paths import share_dir
+
+EXAMPLES = share_dir() / "examples"
+TESTED = {
+    "publish_one_pose.sh", "circle_with_the_index.py", "two_hands.launch.py", "read_status.py", "core_without_ros.py",
+    "follow_bag.py",
+}  # fmt: skip
+Start = Callable[..., "Example"]
+
+
+class Example:
+    """An example in a process of its own."""
+
+    def __init__(self, log: Path, *command: str) -> None:
+        path = os.pathsep.join(filter(None, (str(share_dir()), os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "ROS_LOG_DIR": str(log)}
+        self._output = log / "output.txt"
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(list(command), env=environment, stdout=output, stderr=subprocess.STDOUT)
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text(errors="replace")
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def interrupt(self) -> int:
+        """What Ctrl-C does; the exit code."""
+        self.process.send_signal(2)
+        return self.process.wait(15.0)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[Example] = []
+
+    def begin(name: str, *arguments: str) -> Example:
+        program = [sys.executable] if name.endswith(".py") else ["sh"]
+        started.append(Example(tmp_path, *program, str(EXAMPLES / name), *arguments))
+        return started[-1]
+
+    yield begin
+    for example in started:
+        if example.alive:
+            example.process.kill()
+        example.process.wait()
+
+
+@pytest.fixture
+def hand(lab: Lab) -> Bench:
+    """A simulated hand and its controller, with the sag of its drives taken out."""
+    station: Station = lab.station()
+    lab.start("sim_hand_node", station.namespace)
+    controller = lab.start(
+        "controller_node", station.namespace, start_paused=False, rate=100, status_rate=50, closed_loop_gain=4.0
+    )
+    return Bench(station, lab.robot, None, controller)
+
+
+def tips_of(message: PoseArray) -> np.ndarray:
+    return np.array([(p.position.x, p.position.y, p.position.z) for p in message.poses])
+
+
+def in_namespace(bench: Bench) -> tuple[str, ...]:
+    return ("--ros-args", "-r", f"__ns:={bench.station.namespace}")
+
+
+def test_every_example_has_a_test() -> None:
+    assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".sh")} == TESTED
+
+
+def test_the_core_without_ros_reaches_its_targets(start: Start) -> None:
+    example = start("core_without_ros.py")
+    assert example.process.wait(60.0) == 0, example.output
+    assert "4 REACHED" in example.output
+    distances = re.findall(r"[\d.]+", example.output.splitlines()[-1].split(":")[1])
+    assert len(distances) == 4
+    assert all(float(distance) < 0.5 for distance in distances)
+
+
+def test_the_circle_is_a_circle(hand: Bench, start: Start) -> None:
+    tips = hand.station.listen(PoseArray, "tip_poses")
+    targets = hand.station.listen(PoseStamped, "index/target_pose")
+    hand.until("IDLE")
+    example = start("circle_with_the_index.py", *in_namespace(hand))
+    wait_for(lambda: len(targets) > 350, "the circle to be full", example, limit=40.0)
+    goal = np.array([(t.pose.position.x, t.pose.position.y, t.pose.position.z) for t in targets[-200:]])
+    middle = goal.mean(0)
+    np.testing.assert_allclose(np.linalg.norm(goal - middle, axis=-1), 0.012, atol=2e-4)
+    assert np.linalg.norm(np.diff(goal, axis=0), axis=-1).max() < 1.5e-3, "a step of the circle is no jump"
+    measured = np.array([tips_of(message)[0] for message in tips[-100:]])
+    off = np.abs(np.linalg.norm((measured - middle)[:, :2], axis=-1) - 0.012)
+    assert off.max() < 0.006, "the measured tip goes round too"
+    assert example.interrupt() == 0, example.output
+
+
+def test_the_status_reader_tells_changes_of_every_finger(hand: Bench, start: Start) -> None:
+    hand.until("IDLE")
+    example = start("read_status.py", *in_namespace(hand))
+    wait_for(lambda: "allegro_right: IDLE" in example.output, "the state", example)
+    goal = hand.robot.kinematics.tip_position(hand.robot.home)
+    wait_for(
+        lambda: hand.send(goal) or bool(re.search(r"thumb +REACHED +0\.\d\d mm to go", example.output)),
+        "the thumb's state", example,
+    )  # fmt: skip
+    assert example.interrupt() == 0, example.output
+
+
+def test_a_recorded_path_is_followed_by_all_tips(hand: Bench, start: Start, tmp_path: Path) -> None:
+    robot, bag = hand.robot, tmp_path / "bag"
+    store = get_typestore(Stores.ROS2_JAZZY)
+    path = [robot.kinematics.tip_position(robot.home + 0.1 * share) for share in np.linspace(0.0, 1.0, 31)]
+    with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection("/right/tip_poses", "geometry_msgs/msg/PoseArray", typestore=store)
+        for step, place in enumerate(path):
+            writer.write(connection, 10**9 + step * 50_000_000, serialize_message(pose_array(robot.base_frame, place)))
+    tips = hand.station.listen(PoseArray, "tip_poses")
+    targets = hand.station.listen(PoseArray, "target_poses")
+    hand.until("IDLE")
+    example = start("follow_bag.py", str(bag), "--topic", "right/tip_poses", *in_namespace(hand))
+    assert example.process.wait(40.0) == 0, example.output
+    assert "31 places in 1.5 s" in example.output
+    sent = np.array([tips_of(message) for message in targets])
+    assert {round(float(d), 6) for d in np.linalg.norm(sent[:, None] - np.array(path), axis=-1).max(-1).min(-1)} == {
+        0.0
+    }
+    np.testing.assert_allclose(sent[-1], path[-1], atol=1e-12)
+    assert np.linalg.norm(tips_of(tips[-1]) - path[-1], axis=-1).max() < 0.005
+
+
+def test_a_bag_without_the_topic_lists_those_that_it_has(start: Start, tmp_path: Path) -> None:
+    with Writer(tmp_path / "bag", version=9) as writer:
+        store = get_typestore(Stores.ROS2_JAZZY)
+        connection = writer.add_connection("/elsewhere", "geometry_msgs/msg/PoseArray", typestore=store)
+        writer.write(connection, 1, serialize_message(PoseArray()))
+    example = start("follow_bag.py", str(tmp_path / "bag"))
+    assert example.process.wait(30.0) != 0
+    assert "/elsewhere" in example.output
+
+
+def test_the_pose_of_the_shell_example_is_reached(hand: Bench) -> None:
+    text = (EXAMPLES / "publish_one_pose.sh").read_text()
+    (values,) = re.findall(r'"(\{.*\})"', text)
+    target = PoseStamped()
+    fill(target, yaml.safe_load(values))
+    assert "index/target_pose geometry_msgs/msg/PoseStamped" in text
+    hand.until("REACHED", "index.state", lambda: hand.station.publish("index/target_pose", target))
+
+
+@pytest.mark.skipif(not shutil.which("ros2"), reason="the command ros2 is not on PyPI: runs where a ROS 2 is sourced")
+def test_the_shell_example_brings_the_index_to_its_target(hand: Bench, start: Start) -> None:
+    hand.until("IDLE")
+    example = start("publish_one_pose.sh", *in_namespace(hand))
+    wait_for(lambda: hand.state("index.state") == "REACHED", "the index at its target", example, limit=40.0)
+    assert hand.state("thumb.state") == "IDLE"
+
+
+def fill(message: Any, values: dict[str, Any]) -> None:
+    """Set the fields of a message as `ros2 topic pub` does."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            fill(getattr(message, name), value)
+        else:
+            setattr(message, name, type(getattr(message, name))(value))

@@ -1,0 +1,203 @@
+"""The launch files, where ROS 2's launch is installed: what they start, and what they say to a wrong argument.
+
+launch and launch_ros are part of ROS 2 and not on PyPI. robot_state_publisher and rviz2 are stood in for by programs that
+write down how they were called, so no display is needed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from diagnostic_msgs.msg import DiagnosticStatus
+from node_bench import Station, pose_stamped, wait_for
+
+from nnik_ros.paths import share_dir, shipped
+
+ROOT = share_dir()
+INSTALLED = importlib.util.find_spec("launch_ros") is not None
+pytestmark = pytest.mark.skipif(
+    not INSTALLED, reason="launch_ros is part of ROS 2 and not on PyPI: runs where a ROS 2 is sourced"
+)
+NODES = ("controller_node", "sim_hand_node", "web_node", "marker_node")
+START = (
+    "import sys; from launch import LaunchService; from launch.actions import *; from launch.launch_description_sources \
+import *; from launch import LaunchDescription; s = LaunchService(argv=[]); s.include_launch_description(LaunchDescription([\
+IncludeLaunchDescription(PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=[a.split(':=') for a in sys.argv[2:]])\
+])); sys.exit(s.run())"
+)
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ament prefix whose programs are the nodes of the source tree, and stand-ins for the others."""
+    prefix = tmp_path_factory.mktemp("prefix")
+    programs = {"nnik_ros": NODES, "robot_state_publisher": ("robot_state_publisher",), "rviz2": ("rviz2",)}
+    for package, names in programs.items():
+        index = prefix / "share" / "ament_index" / "resource_index" / "packages" / package
+        index.parent.mkdir(parents=True, exist_ok=True)
+        index.touch()
+        (prefix / "lib" / package).mkdir(parents=True)
+        for name in names:
+            own = f'exec {sys.executable} -m nnik_ros.nodes.{name} "$@"'
+            other = f'echo "$@" > {prefix}/{name}.txt; exec sleep 1000'
+            path = prefix / "lib" / package / name
+            path.write_text(f"#!/bin/sh\n{own if package == 'nnik_ros' else other}\n")
+            path.chmod(0o755)
+    return prefix
+
+
+class Launched:
+    """A launch file in a process of its own."""
+
+    def __init__(self, prefix: Path, log: Path, file: Path, *arguments: str) -> None:
+        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+        ament = [str(prefix), os.environ.get("AMENT_PREFIX_PATH", "")]
+        environment = {
+            **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1", "ROS_LOG_DIR": str(log),
+            "AMENT_PREFIX_PATH": os.pathsep.join(filter(None, ament)), "OVERRIDE_LAUNCH_PROCESS_OUTPUT": "log",
+        }  # fmt: skip
+        self._output = log / "output.txt"
+        with self._output.open("wb") as file_handle:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", START, str(file), *arguments], env=environment, stdout=file_handle,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text(errors="replace")
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def exit_code(self) -> int:
+        return self._process.wait(30.0)
+
+    def close(self) -> None:
+        if self.alive:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(15.0)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                try:
+                    os.killpg(self._process.pid, number)
+                except ProcessLookupError:
+                    break
+
+
+@pytest.fixture
+def launch_file(prefix: Path, tmp_path: Path) -> Iterator[type]:
+    started: list[Launched] = []
+
+    def start(name: str, *arguments: str) -> Launched:
+        started.append(Launched(prefix, tmp_path, ROOT / name, *arguments))
+        return started[-1]
+
+    yield start  # type: ignore[misc]
+    for launched in started:
+        launched.close()
+
+
+def state_of(statuses: list[DiagnosticStatus]) -> str:
+    return next((pair.value for pair in statuses[-1].values if pair.key == "state"), "") if statuses else ""
+
+
+def test_the_demo_starts_a_hand_that_waits_for_targets_and_rviz_with_the_robots_view(launch_file, prefix, lab) -> None:
+    station: Station = lab.station()
+    statuses = station.listen(DiagnosticStatus, "status")
+    given = (f"namespace:={station.namespace}", "web:=false", "rate:=100", "model:=none", "hand:=left")
+    launched = launch_file("launch/demo.launch.py", *given)
+    wait_for(lambda: state_of(statuses) == "IDLE", "the controller to wait for targets", launched, limit=40.0)
+    assert statuses[-1].hardware_id == "allegro_left"
+    rviz = prefix / "rviz2.txt"
+    wait_for(lambda: rviz.is_file() and rviz.read_text().strip(), "RViz", launched)
+    words = rviz.read_text().split()
+    assert f"__ns:={station.namespace}" in words
+    view = yaml.safe_load(Path(words[words.index("-d") + 1]).read_text())["Visualization Manager"]
+    assert view["Global Options"]["Fixed Frame"] == "palm_link"
+    assert 0.2 < view["Views"]["Current"]["Distance"] < 1.0
+    assert not re.search(r"Value: /", (ROOT / "config" / "robot.rviz").read_text()), "a topic of the view is absolute"
+    assert "joint_states:=measured_joints" in (prefix / "robot_state_publisher.txt").read_text()
+    topics = dict(station.node.get_topic_names_and_types())
+    wait_for(
+        lambda: f"{station.namespace}/tip_markers/update" in dict(station.node.get_topic_names_and_types()),
+        f"the markers, among {sorted(topics)}", launched, limit=40.0,
+    )  # fmt: skip
+
+
+def test_a_controller_without_a_robot_says_that_it_waits_for_one(launch_file, lab) -> None:
+    station: Station = lab.station()
+    statuses = station.listen(DiagnosticStatus, "status")
+    given = (f"namespace:={station.namespace}", "driver:=allegro_v5", "robot:=allegro_right", "model:=none")
+    launched = launch_file("launch/controller.launch.py", *given)
+    wait_for(lambda: state_of(statuses) == "WAITING_STATE", "the controller to wait", launched, limit=40.0)
+    assert "allegroHand_0/joint_states" in statuses[-1].message
+
+
+def test_two_hands_live_side_by_side_and_a_target_of_one_leaves_the_other_alone(launch_file, lab) -> None:
+    station: Station = lab.station()
+    sides = ("right", "left")
+    statuses = {side: station.listen(DiagnosticStatus, f"/{side}/status") for side in sides}
+    launched = launch_file("examples/two_hands.launch.py")
+    wait_for(lambda: all(state_of(heard) == "IDLE" for heard in statuses.values()), "two hands", launched, limit=60.0)
+    assert {side: heard[-1].hardware_id for side, heard in statuses.items()} == {
+        side: f"allegro_{side}" for side in sides
+    }
+    target = pose_stamped("palm_link", (0.09, -0.05, 0.05))
+    wait_for(
+        lambda: station.publish("/left/index/target_pose", target) or state_of(statuses["left"]) not in ("", "IDLE"),
+        "the left hand to take its target", launched,
+    )  # fmt: skip
+    assert state_of(statuses["right"]) == "IDLE"
+
+
+@pytest.mark.parametrize(
+    ("argument", "allowed"),
+    [
+        ("hand:=middle", ["right", "left"]),
+        ("sim:=perhaps", ["true", "false"]),
+        ("robot:=shadow", shipped(ROOT / "config" / "robots", ".yaml")),
+        ("driver:=telepathy", shipped(ROOT / "config" / "drivers", ".yaml")),
+        ("model:=gpt", shipped(ROOT / "models", ".onnx")),
+        ("rate:=5000", ["10", "1000"]),
+        ("rate:=fast", ["10", "1000"]),
+        ("realtime_priority:=99", ["0", "98"]),
+        ("lock_memory:=maybe", ["true", "false"]),
+        ("physics:=magic", ["auto", "mujoco", "stiff"]),
+        ("rviz_config:=nowhere.rviz", ["no such file"]),
+    ],
+)
+def test_a_wrong_argument_starts_nothing_and_lists_what_is_allowed(
+    launch_file, argument: str, allowed: list[str]
+) -> None:
+    launched = launch_file("launch/controller.launch.py", argument)
+    assert launched.exit_code() != 0
+    assert all(re.search(rf"\b{re.escape(word)}\b", launched.output) for word in allowed), launched.output
+    assert argument.split(":=")[1] in launched.output
+
+
+@pytest.mark.parametrize("name", ["controller.launch.py", "demo.launch.py"])
+def test_every_argument_has_a_description(name: str) -> None:
+    from launch import LaunchContext
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    description = PythonLaunchDescriptionSource(str(ROOT / "launch" / name)).get_launch_description(LaunchContext())
+    arguments = {argument.name: argument.description for argument in description.get_launch_arguments()}
+    wanted = {
+        "hand", "robot", "driver", "model", "rate", "namespace", "realtime_priority", "lock_memory", "cpu_affinity", "rviz",
+        "sim",
+        "web", "start_paused", "physics", "parameters",
+    }  # fmt: skip
+    assert wanted <= set(arguments)
+    assert all(text and "no description" not in text.lower() for text in arguments.values())
