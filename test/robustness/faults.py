@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 from test.robustness import rows_clock, rows_driver, rows_input, rows_model, rows_process, rows_timing
-from test.robustness.matrix import GROUPS, ROWS, Outcome, Row, Runner, table
+from test.robustness.matrix import GROUPS, ROWS, TABLE_HEAD, Outcome, Row, Runner, table_line
 from test.robustness.processes import end_on_sigterm
 from test.robustness.stand import Workshop
 
@@ -74,9 +75,13 @@ def describe(outcome: Outcome) -> str:
 
 
 def write_page(outcomes: list[Outcome], page: Path) -> None:
-    """Put the table between the marks of the page."""
+    """Put the rows into the table between the marks of the page; those that were not run keep their line."""
     before, _, rest = page.read_text().partition(MARKS[0])
-    page.write_text(f"{before}{MARKS[0]}\n{table(outcomes)}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
+    old, _, after = rest.partition(MARKS[1])
+    lines = {match[1]: line for line in old.splitlines() if (match := re.search(r"\(`([a-z0-9-]+)`\)", line))}
+    lines.update((outcome.row.name, table_line(outcome)) for outcome in outcomes)
+    kept = [lines[row.name] for row in chosen("") if row.name in lines]
+    page.write_text("\n".join([f"{before}{MARKS[0]}", *TABLE_HEAD, *kept, f"{MARKS[1]}{after}"]))
 
 
 def _arguments() -> argparse.Namespace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -123,12 +123,12 @@ def judged(stand: Stand) -> str:
     return words
 
 
-def table(outcomes: Iterable[Outcome]) -> str:
-    """The matrix as a Markdown table."""
-    lines = ["| Group | Fault | Promised | Measured |", "|---|---|---|---|"]
-    for outcome in outcomes:
-        row = outcome.row
-        mark = "" if outcome.held else "DOES NOT HOLD: "
-        cells = (row.group, f"{row.fault} (`{row.name}`)", row.promise, f"{mark}{outcome.measured}")
-        lines.append("| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |")
-    return "\n".join(lines)
+TABLE_HEAD = ("| Group | Fault | Promised | Measured |", "|---|---|---|---|")
+
+
+def table_line(outcome: Outcome) -> str:
+    """The outcome as a line of a Markdown table."""
+    row = outcome.row
+    mark = "" if outcome.held else "DOES NOT HOLD: "
+    cells = (row.group, f"{row.fault} (`{row.name}`)", row.promise, f"{mark}{outcome.measured}")
+    return "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |"
