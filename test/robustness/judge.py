@@ -124,7 +124,10 @@ class Judge:
             found.silence = max(found.silence, elapsed / messages)
             found.lost += messages - 1
             first = self._judge_step(q, messages, off_hand)
-        if first or (not self._same_hand and self._hand):
+        seen_from_the_first = (
+            self._last is not None and messages > 0
+        ) or number == 1  # else the observer came too late
+        if (first and seen_from_the_first) or (not self._same_hand and self._hand):
             self._judge_start(q, off_hand)
         found.lead = max(found.lead, off_hand)
         self._watch_travel(q)
