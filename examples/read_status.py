@@ -23,8 +23,8 @@ class StatusReader(Node):
         for key, state in states.items():
             finger = key.removesuffix(".state")
             if finger != key:
-                error = 1e3 * float(values[f"{finger}.error"])
-                print(f"  {finger:8} {state:12} {error:7.2f} mm to go, by {values[f'{finger}.solver']}", flush=True)
+                error = 1e3 * float(values[f"{finger}.measured_error"])
+                print(f"  {finger:8} {state:12} {error:7.2f} mm off, by {values[f'{finger}.solver']}", flush=True)
 
 
 def main():

@@ -124,7 +124,7 @@ def test_the_status_reader_tells_changes_of_every_finger(hand: Bench, start: Sta
     wait_for(lambda: "allegro_right: IDLE" in example.output, "the state", example)
     goal = hand.robot.kinematics.tip_position(hand.robot.home)
     wait_for(
-        lambda: hand.send(goal) or bool(re.search(r"thumb +REACHED +0\.\d\d mm to go", example.output)),
+        lambda: hand.send(goal) or bool(re.search(r"thumb +REACHED +\d+\.\d\d mm off, by \w+", example.output)),
         "the thumb's state", example,
     )  # fmt: skip
     assert example.interrupt() == 0, example.output
@@ -167,14 +167,14 @@ def test_the_pose_of_the_shell_example_is_reached(hand: Bench) -> None:
     (values,) = re.findall(r'"(\{.*\})"', text)
     target = PoseStamped()
     fill(target, yaml.safe_load(values))
-    assert "index/target_pose geometry_msgs/msg/PoseStamped" in text
+    assert '/index/target_pose}" geometry_msgs/msg/PoseStamped' in text
     hand.until("REACHED", "index.state", lambda: hand.station.publish("index/target_pose", target))
 
 
 @pytest.mark.skipif(not shutil.which("ros2"), reason="the command ros2 is not on PyPI: runs where a ROS 2 is sourced")
 def test_the_shell_example_brings_the_index_to_its_target(hand: Bench, start: Start) -> None:
     hand.until("IDLE")
-    example = start("publish_one_pose.sh", *in_namespace(hand))
+    example = start("publish_one_pose.sh", f"{hand.station.namespace}/index/target_pose")
     wait_for(lambda: hand.state("index.state") == "REACHED", "the index at its target", example, limit=40.0)
     assert hand.state("thumb.state") == "IDLE"
 
