@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -28,7 +28,11 @@ from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 
 MANY = 100  # steps, for networks that move little at a time
-_BEYOND, _BEYOND_STARTS, _UNREACHABLE = 0.3, 16, 1e-3  # reaches; runs; least distance that counts as out of reach, reaches
+_BEYOND, _BEYOND_STARTS, _UNREACHABLE = (
+    0.3,
+    16,
+    1e-3,
+)  # reaches; runs; least distance that counts as out of reach, reaches
 _PATHS, _TICKS = 20, 200
 _TIMED = 300  # calls
 
@@ -109,7 +113,17 @@ def score(policy: Policy, tasks: Tasks, name: str, system: str, parameters: int 
     start = robot.random_joint_position(np.random.default_rng(SEED + 1), len(tasks.beyond))
     beyond = _distances(policy, start, tasks.beyond, MANY)
     return Row(
-        name, system, robot, errors, violation, np.array(path_error), jump, beyond, parameters, training, _call(policy, tasks)
+        name,
+        system,
+        robot,
+        errors,
+        violation,
+        np.array(path_error),
+        jump,
+        beyond,
+        parameters,
+        training,
+        _call(policy, tasks),
     )
 
 
@@ -161,7 +175,9 @@ def tables(comparison: Comparison) -> str:
     head = f"| Network | {' | '.join(f'{k} step{chr(115) * (k > 1)}' for k in steps)} | within 1 % of reach | 1 mm | 0.1 mm |\n"
     lines = [head, "|---" * (len(steps) + 4) + "|\n"]
     for row in comparison.rows:
-        pairs = [f"{_short(np.median(e) * scale)} / {_short(np.quantile(e, 0.99) * scale)}" for e in row.errors.values()]
+        pairs = [
+            f"{_short(np.median(e) * scale)} / {_short(np.quantile(e, 0.99) * scale)}" for e in row.errors.values()
+        ]
         relative = row.errors[10] / comparison.robot.kinematics.reach
         shares = [np.mean(relative <= 0.01), *(np.mean(row.errors[10] <= limit) for limit in (1e-3, 1e-4))]
         lines.append(f"| {_title(row)} | {' | '.join(pairs)} | {' | '.join(f'{s * 100:.2f} %' for s in shares)} |\n")
@@ -171,7 +187,9 @@ def tables(comparison: Comparison) -> str:
     )
     for row in comparison.rows:
         over = excess(comparison, row)
-        pairs = [f"{_short(np.median(e) * scale)} / {_short(np.quantile(e, 0.99) * scale)}" for e in (row.path_error, over)]
+        pairs = [
+            f"{_short(np.median(e) * scale)} / {_short(np.quantile(e, 0.99) * scale)}" for e in (row.path_error, over)
+        ]
         training = f"{row.training:.0f}" if np.isfinite(row.training) else "-"
         lines.append(
             f"| {_title(row)} | {max(row.violation, 0.0):.1g} | {pairs[0]} | {row.path_jump:.3f} | {pairs[1]} "
@@ -206,8 +224,11 @@ def _title(row: Row) -> str:
     return row.name if row.system == "classical" else f"{row.name} ({row.system})"
 
 
-def _short(value: float) -> str:
-    return f"{value:.2g}" if 1e-4 <= value < 100 else ("0" if value < 1e-9 else f"{value:.0f}" if value >= 100 else f"{value:.0e}")
+def _short(value: Any) -> str:
+    """Two digits, short enough for a table."""
+    if abs(value) < 1e-9:
+        return "0"
+    return f"{value:.0f}" if value >= 100 else f"{value:.2g}" if value >= 1e-4 else f"{value:.0e}"
 
 
 def _distances(policy: Policy, q: Array, target: Array, steps: int) -> Array:

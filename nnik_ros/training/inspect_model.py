@@ -36,7 +36,8 @@ def describe(contract: Contract, path: Path) -> str:
     lines.append("provenance:")
     for key, value in contract.provenance.items():
         text = value if isinstance(value, str) else json.dumps(value)
-        lines.append(f"  {key}: {text}" if "\n" not in text else f"  {key}:\n" + "\n".join(f"    {t}" for t in text.splitlines()))
+        indented = "".join(f"\n    {line}" for line in text.splitlines())
+        lines.append(f"  {key}:{indented}" if "\n" in text else f"  {key}: {text}")
     return "\n".join(lines)
 
 

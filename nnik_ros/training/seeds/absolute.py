@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
 from nnik_ros.robot import Robot
@@ -69,7 +70,7 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
 
 
 def samples(
-    robot: Robot, options: AbsoluteOptions, columns: Array, count: int, rng: np.random.Generator
+    robot: Robot, options: AbsoluteOptions, columns: NDArray[np.int64], count: int, rng: np.random.Generator
 ) -> Table:
     """Targets and the joint positions that they come from."""
     q = robot.random_joint_position(rng, count)
@@ -80,7 +81,7 @@ def samples(
 
 
 def absolute_move(
-    dense: Dense, columns: Array, inputs: tuple[Array, Array], outputs: tuple[Array, Array],
+    dense: Dense, columns: NDArray[np.int64], inputs: tuple[Array, Array], outputs: tuple[Array, Array],
     graph: Graph, q: Value, target: Value, tip: Value,
 ) -> Value:  # fmt: skip
     """The network with its scaling; the present joints and tips are left aside."""
@@ -89,13 +90,13 @@ def absolute_move(
     return dense.write(graph, x) * outputs[1].astype(np.float32) + outputs[0].astype(np.float32)
 
 
-def moving_columns(robot: Robot) -> Array:
+def moving_columns(robot: Robot) -> NDArray[np.int64]:
     """Which of the flattened target coordinates (3 nt) the robot can change at all: x and y of a planar arm."""
     tips = robot.kinematics.tip_position(robot.random_joint_position(np.random.default_rng(0), 256)).reshape(256, -1)
-    return np.flatnonzero(np.ptp(tips, axis=0) > _MOVES)
+    return np.flatnonzero(np.ptp(tips, axis=0) > _MOVES).astype(np.int64)
 
 
-def column_names(robot: Robot, columns: Array) -> list[str]:
+def column_names(robot: Robot, columns: NDArray[np.int64]) -> list[str]:
     """Names of target coordinates: `x`, or `tip_x` where there are several tips."""
     return [(f"{robot.tip_names[i // 3]}_" if robot.nt > 1 else "") + "xyz"[i % 3] for i in columns]
 

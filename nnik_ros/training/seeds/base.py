@@ -100,7 +100,9 @@ def export_seed(robot: Robot, move: Move) -> Exported:
     """The graph of one increment: `move`, then the joint limits; the tips come from kinematics in the graph."""
     graph = Graph()
     joints = robot.random_joint_position(np.random.default_rng(0), 2 * _PROBES)
-    start, goal = (half.astype(np.float32) for half in (joints[:_PROBES], robot.kinematics.tip_position(joints[_PROBES:])))
+    start, goal = (
+        half.astype(np.float32) for half in (joints[:_PROBES], robot.kinematics.tip_position(joints[_PROBES:]))
+    )
     parameters = (
         graph.optional_input(name, np.asarray(value, dtype=np.float32))
         for name, value in zip(OPTIONAL_INPUTS, robot.kinematics.parameters, strict=True)

@@ -69,7 +69,9 @@ class HandEnv(gymnasium.Env[NDArray[np.float32], Any]):
         """Move; see the class for the reward."""
         dq = self.moves[int(action)] if self._discrete else self.step_size * np.asarray(action, dtype=np.float64)
         before = self._errors()
-        self._command = np.clip((self._q if self._sim is None else self._command) + dq, self.robot.lower, self.robot.upper)
+        self._command = np.clip(
+            (self._q if self._sim is None else self._command) + dq, self.robot.lower, self.robot.upper
+        )
         if self._sim is None:
             self._q = self._command
         else:
@@ -115,7 +117,11 @@ def graph_observation(robot: Robot, graph: Any, q: Any, target: Any, tip: Any) -
     center, scale, reach = scaling(robot)
     joints = (q + (-center).astype(np.float32)) * (1.0 / scale).astype(np.float32)
     flat = (-1, 3 * robot.nt)
-    parts = [joints, graph.reshape(tip, flat) * (1.0 / reach), graph.reshape(target - tip, flat) * (_ERROR_SCALE / reach)]
+    parts = [
+        joints,
+        graph.reshape(tip, flat) * (1.0 / reach),
+        graph.reshape(target - tip, flat) * (_ERROR_SCALE / reach),
+    ]
     return graph.minimum(graph.maximum(graph.concatenate(parts, -1), -WIDEST), WIDEST)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
 from nnik_ros.policy import Policy
@@ -76,7 +77,7 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
 
 
 def grid_samples(
-    robot: Robot, options: IncrementalOptions, columns: Array, rng: np.random.Generator
+    robot: Robot, options: IncrementalOptions, columns: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Inputs (n, coordinates + nq): the target of each grid pose beside noisy joints; outputs (n, nq): the grid pose."""
     axes = [np.arange(low, high, options.grid) for low, high in zip(robot.lower, robot.upper, strict=True)]
@@ -86,7 +87,9 @@ def grid_samples(
     return np.concatenate([target, here], 1), goal
 
 
-def incremental_move(dense: Dense, columns: Array, graph: Graph, q: Value, target: Value, tip: Value) -> Value:
+def incremental_move(
+    dense: Dense, columns: NDArray[np.int64], graph: Graph, q: Value, target: Value, tip: Value
+) -> Value:
     """The network on raw metres and radians."""
     x = graph.reshape(target, (-1, int(np.prod(target.shape[1:]))))[..., columns]
     return dense.write(graph, graph.concatenate([x, q], -1))

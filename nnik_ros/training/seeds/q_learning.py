@@ -75,7 +75,9 @@ class Replay:
     def __len__(self) -> int:
         return min(self._count, len(self._action))
 
-    def add(self, before: NDArray[np.float32], action: int, reward: float, after: NDArray[np.float32], *, last: bool) -> None:
+    def add(
+        self, before: NDArray[np.float32], action: int, reward: float, after: NDArray[np.float32], *, last: bool
+    ) -> None:
         i = self._count % len(self._action)
         self._before[i], self._after[i], self._action[i] = before, after, action
         self._reward[i], self._last[i] = reward, last

@@ -76,7 +76,9 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
         curves: dict[str, list[float]] = {"loss": [], "val_loss": []}
         every = max(1, options.iterations // _CURVE_POINTS)
         for i in range(options.iterations):
-            optimizer.param_groups[0]["lr"] = options.learning_rate * 0.5 * (1 + math.cos(math.pi * i / options.iterations))
+            optimizer.param_groups[0]["lr"] = (
+                options.learning_rate * 0.5 * (1 + math.cos(math.pi * i / options.iterations))
+            )
             rows = rng.integers(0, options.samples, options.batch)
             value = loss(module, Samples(sets[0].target[rows], sets[0].q[rows]))
             optimizer.zero_grad()
@@ -144,7 +146,8 @@ def _closest_joints(robot: Robot, target: Array, rng: np.random.Generator) -> Ar
     nearest = np.concatenate([
         (((part[:, None] - tips) ** 2).sum(-1)).argmin(1) for part in np.array_split(flat, max(1, len(flat) // 200))
     ])  # fmt: skip
-    q, damped = pool[nearest], DampedLeastSquares(robot)
+    q: Array = pool[nearest]
+    damped = DampedLeastSquares(robot)
     for _ in range(_LABEL_STEPS):
         q = damped.step_from(q, damped.kinematics.frames(q), target, careful=True)
     return q

@@ -1,0 +1,215 @@
+"""Every baseline, tiny: recipe to a network under the contract."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from nnik_ros.errors import FileError
+from nnik_ros.evaluate import Gate
+from nnik_ros.geometry import Array
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import robot_file, share_dir
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training.seeds.__main__ import main
+from nnik_ros.training.seeds.base import load_seed_recipe
+from nnik_ros.training.seeds.csv_data import Table, read_table, write_table
+from nnik_ros.training.seeds.incremental import IncrementalOptions, follow_line, grid_samples
+from nnik_ros.training.seeds.methods import METHODS
+from nnik_ros.training.seeds.spatial import ReachOptions, samples
+
+RECIPES = sorted((share_dir() / "config" / "training" / "seeds").glob("*.yaml"))
+TINY = {
+    "absolute": (
+        "planar_2r",
+        "{samples: 400, test_samples: 50, epochs: 3, batch: 32, learning_rate: 0.003, dropout: 0.1}",
+    ),
+    "incremental": (
+        "planar_2r",
+        "{grid: 1.0, copies: 5, noise: 0.1, epochs: 3, batch: 32, learning_rates: [0.01, 0.001]}",
+    ),
+    "reach": ("spatial_2j", "{loss: tips, samples: 200, iterations: 20, batch: 32, learning_rate: 0.003}"),
+    "q_learning": ("allegro_right", "{env_steps: 150, step: 0.1, batch: 16}"),
+    "actor_critic": ("allegro_right", "{env_steps: 120, step: 0.2, warm_up: 60, batch: 16}"),
+}
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write_tiny(tmp_path: Path) -> Write:
+    """Writes the tiny recipe of a method."""
+
+    def write(method: str, **changes: object) -> Path:
+        robot, training = TINY.get(method, ("planar_2r", "{}"))
+        values = {
+            "schema": 1,
+            "name": "tiny",
+            "system": "S0",
+            "method": method,
+            "robot": str(robot_file(robot)),
+            "seed": 2,
+        }
+        lines = [
+            f"{key}: {value}" for key, value in {**values, "hidden": "[16, 8]", "training": training, **changes}.items()
+        ]
+        path = tmp_path / "tiny.yaml"
+        path.write_text("\n".join([*lines, f"model: {tmp_path / 'tiny.onnx'}"]))
+        return path
+
+    return write
+
+
+def weights(path: Path) -> dict[str, bytes]:
+    return {t.name: t.raw_data for t in onnx.load(path).graph.initializer if t.name.startswith(("weight", "bias"))}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_baseline_trains_into_a_network_that_its_robot_accepts(
+    method: str, write_tiny: Write, tmp_path: Path
+) -> None:
+    assert main([str(write_tiny(method)), "--runs", str(tmp_path / "runs")]) == 0
+    robot = load_robot(robot_file(TINY[method][0]))
+    policy = OnnxPolicy(tmp_path / "tiny.onnx", robot)
+    assert policy.contract.provenance["system"] == "S0"
+    Gate(**policy.contract.provenance["gate"])
+    q = robot.random_joint_position(np.random.default_rng(5), 200)
+    q_next = policy.step(q, 3.0 * robot.kinematics.tip_position(q[::-1]))
+    assert np.all((q_next >= robot.lower) & (q_next <= robot.upper))
+    run = tmp_path / "runs" / "tiny"
+    assert {"training_history.png", "predictions.png", "metrics.json", "recipe.yaml"} <= {p.name for p in run.iterdir()}
+    assert all(np.isfinite(curve).all() for curve in json.loads((run / "metrics.json").read_text())["curves"].values())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_seed_gives_the_same_baseline_and_another_seed_another(
+    method: str, write_tiny: Write, tmp_path: Path
+) -> None:
+    found = []
+    for i, seed in enumerate((2, 2, 3)):
+        assert main([str(write_tiny(method, seed=seed)), "--runs", str(tmp_path / f"runs{i}")]) == 0
+        found.append(weights(tmp_path / "tiny.onnx"))
+    assert found[0]
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_shipped_recipe_names_an_existing_robot_and_carries_its_own_name(path: Path) -> None:
+    recipe = load_seed_recipe(path, METHODS)
+    assert recipe.name == path.stem
+    assert load_robot(recipe.robot).nq
+
+
+def test_every_fault_of_a_recipe_is_named_at_once(write_tiny: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    training = "{samples: -1, test_samples: 50, epochs: 3, batch: 32, learning_rate: 7, momentum: 1}"
+    assert main([str(write_tiny("absolute", hidden="[0]", training=training))]) == 2
+    told = capsys.readouterr().err
+    for word in ("training.samples", "training.learning_rate", "training.momentum: unknown key", "hidden"):
+        assert word in told
+    assert main([str(write_tiny("guessing"))]) == 2
+    assert "actor_critic" in capsys.readouterr().err
+
+
+def test_a_table_comes_back_from_its_files_bit_for_bit(tmp_path: Path, rng: np.random.Generator) -> None:
+    table = Table(rng.normal(size=(20, 2)), rng.normal(size=(20, 3)) * 1e-7)
+    write_table(tmp_path, "train", table, ["x", "y"], ["a", "b", "c"])
+    again = read_table(tmp_path, "train", ["x", "y"], ["a", "b", "c"])
+    assert np.array_equal(again.inputs, table.inputs)
+    assert np.array_equal(again.outputs, table.outputs)
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("x,z\n1,2\n", "columns"), ("x,y\n1\n", "finite|numbers|line"), ("x,y\n1,nan\n", "finite"), ("x,y\n", "at least one"),
+    ("x,y\n1,2\n3,4\n", "samples"), ("", "cannot be read"), ("x,y\n1,b\n", "not 2 numbers"),
+])  # fmt: skip
+def test_a_damaged_table_is_refused_with_the_reason(text: str, told: str, tmp_path: Path) -> None:
+    write_table(tmp_path, "train", Table(np.ones((1, 2)), np.ones((1, 1))), ["x", "y"], ["a"])
+    (tmp_path / "train_inputs.csv").write_text(text)
+    with pytest.raises(FileError, match=told):
+        read_table(tmp_path, "train", ["x", "y"], ["a"])
+
+
+def test_an_absolute_network_learns_from_the_files_that_lie_in_its_run_folder(
+    write_tiny: Write, tmp_path: Path
+) -> None:
+    folder = tmp_path / "runs" / "tiny"
+    only = Table(np.tile([[4.0, 5.0], [5.0, 4.0]], (100, 1)), np.tile([[0.3, 0.7]], (200, 1)))
+    for part in ("train", "test"):
+        write_table(folder, part, only, ["x", "y"], ["joint_1", "joint_2"])
+    training = "{samples: 10, test_samples: 10, epochs: 60, batch: 20, learning_rate: 0.01}"
+    assert main([str(write_tiny("absolute", training=training)), "--runs", str(tmp_path / "runs")]) == 0
+    policy = OnnxPolicy(tmp_path / "tiny.onnx", load_robot(robot_file("planar_2r")))
+    assert np.allclose(policy.step(np.zeros(2), np.array([[4.0, 5.0, 0.0]])), [0.3, 0.7], atol=0.05)
+
+
+def test_an_absolute_network_gives_the_same_joints_from_everywhere(
+    write_tiny: Write, tmp_path: Path, planar: Robot
+) -> None:
+    assert main([str(write_tiny("absolute")), "--runs", str(tmp_path / "runs")]) == 0
+    policy = OnnxPolicy(tmp_path / "tiny.onnx", planar)
+    q = planar.random_joint_position(np.random.default_rng(1), 10)
+    q_next = policy.step(q, np.broadcast_to([[3.0, 4.0, 0.0]], (10, 1, 3)))
+    assert np.ptp(q_next, axis=0).max() == 0.0
+
+
+def test_a_prediction_tells_joints_whose_closed_form_tip_is_the_reached_point(
+    write_tiny: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(write_tiny("absolute"))
+    assert main([path, "--runs", str(tmp_path / "runs")]) == 0
+    capsys.readouterr()
+    assert main([path, "--predict", "3", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    a, b = (float(line.split()[1]) for line in lines[:2])
+    tip = 5.0 * np.array([np.cos(a) + np.cos(a + b), np.sin(a) + np.sin(a + b)])
+    assert float(lines[2].split("error ")[1].split()[0]) == pytest.approx(np.linalg.norm(tip - [3, 4]), rel=1e-3)
+    assert main([path, "--predict", "3"]) == 2
+
+
+def test_the_incremental_grid_holds_every_pose_with_its_copies_and_the_closed_form_target(
+    planar: Robot, rng: np.random.Generator
+) -> None:
+    options = IncrementalOptions(0.4, 20, 0.1, 1, 1, (0.01,))
+    inputs, outputs = grid_samples(planar, options, np.array([0, 1]), rng)
+    assert len(np.unique(outputs, axis=0)) == 16 * 16
+    assert len(outputs) == 16 * 16 * 20
+    a, b = outputs.T
+    tip = 5.0 * np.stack([np.cos(a) + np.cos(a + b), np.sin(a) + np.sin(a + b)], 1)
+    assert np.allclose(inputs[:, :2], tip)
+    assert 0.09 < np.abs(inputs[:, 2:] - outputs).max() <= 0.1
+
+
+def test_a_followed_line_is_straight_and_advances_by_unit_steps(planar: Robot) -> None:
+    class Exact:
+        """Elbow-up closed form of the planar arm."""
+
+        name, robot, kinematics = "exact", planar, planar.kinematics
+
+        def step(self, q: Array, target: Array) -> Array:
+            x, y = target[0, :2]
+            b = np.arccos(np.clip((x * x + y * y - 50.0) / 50.0, -1.0, 1.0))
+            return np.array([np.arctan2(y, x) - np.arctan2(5.0 * np.sin(b), 5.0 + 5.0 * np.cos(b)), b])
+
+    line = follow_line(Exact(), np.array([0.4, 1.2]), np.array([2.0, 7.0, 0.0]), 1.0, 8)
+    assert np.allclose(line.tip, line.target, atol=1e-9)
+    lengths = np.linalg.norm(np.diff(line.target, axis=0), axis=-1)
+    assert lengths[0] == pytest.approx(1.0)
+    assert lengths[-1] == 0.0
+    assert np.allclose(line.target[-1], [2.0, 7.0, 0.0])
+
+
+def test_labels_around_the_reach_come_as_close_as_the_stretched_arm(rng: np.random.Generator) -> None:
+    robot = load_robot(robot_file("spatial_2j"))
+    options = ReachOptions("joints", 300, 1.0, 1.5, 1, 1, 0.1)
+    target, q = samples(robot, options, 300, rng)
+    distance = np.linalg.norm(robot.kinematics.tip_position(q) - target, axis=-1)[:, 0]
+    radius = np.linalg.norm(target[:, 0], axis=-1)
+    outside = radius > 0.56
+    assert outside.sum() > 100
+    assert np.median(distance[outside] - (radius[outside] - 0.55)) < 0.001
+    assert np.all(distance[outside] > radius[outside] - 0.5501)

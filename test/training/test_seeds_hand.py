@@ -1,0 +1,98 @@
+"""The hand as an environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from nnik_ros.paths import robot_file
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training.graph import Graph
+from nnik_ros.training.seeds.hand_env import ENV_ID, EPISODE, HandEnv, graph_observation, joint_moves, observation
+
+
+@pytest.fixture(scope="module")
+def hand() -> Robot:
+    return load_robot(robot_file("allegro_right"))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("physics", [False, True])
+@pytest.mark.parametrize("discrete", [False, True])
+def test_the_environment_passes_the_checker_of_gymnasium(physics: bool, discrete: bool) -> None:
+    env = gymnasium.make(ENV_ID, physics=physics, discrete=discrete)
+    check_env(env.unwrapped, skip_render_check=True)
+
+
+def test_an_episode_is_truncated_after_its_length() -> None:
+    env = gymnasium.make(ENV_ID)
+    env.reset(seed=1)
+    ends = [env.step(0)[3] for _ in range(EPISODE)]
+    assert ends == [False] * (EPISODE - 1) + [True]
+
+
+def test_an_action_moves_one_joint_and_the_next_sixteen_move_it_back() -> None:
+    env = HandEnv(step=0.05)
+    start = env.robot.home
+    env.reset(seed=1, options={"q": start})
+    moved = env.step(3)[4]["joint_position"]
+    assert np.allclose(moved - start, 0.05 * np.eye(16)[3])
+    assert np.allclose(env.step(16 + 3)[4]["joint_position"], start)
+    assert len(joint_moves(16, 0.05)) == 32
+
+
+def test_joints_stay_inside_their_limits_whatever_the_actions() -> None:
+    env = HandEnv(step=2.0, discrete=False)
+    env.reset(seed=1)
+    for sign in (1.0, -1.0):
+        q = env.step(np.full(16, sign, dtype=np.float32))[4]["joint_position"]
+        assert np.all((q >= env.robot.lower) & (q <= env.robot.upper))
+        assert np.abs(q).max() > 0.4
+
+
+def test_going_to_the_goal_is_rewarded_by_the_way_made_and_ends_the_episode() -> None:
+    env = HandEnv(step=0.1, discrete=False)
+    target = env.robot.kinematics.tip_position(env.robot.home + 0.08)
+    env.reset(seed=1, options={"q": env.robot.home, "target": target})
+    _, reward, ended, _, info = env.step(np.full(16, 0.8, dtype=np.float32))
+    way = (
+        np.linalg.norm(target - env.robot.kinematics.tip_position(env.robot.home), axis=-1) / env.robot.kinematics.reach
+    )
+    assert reward == pytest.approx(10.0 * way.mean() + 1.0, abs=1e-6)
+    assert ended
+    assert info["tip_error"].max() < 1e-6
+
+
+def test_in_physics_the_hand_goes_most_of_the_way_to_a_commanded_goal() -> None:
+    env = HandEnv(step=0.1, discrete=False, physics=True)
+    target = env.robot.kinematics.tip_position(env.robot.home + 0.08)
+    env.reset(seed=1, options={"q": env.robot.home, "target": target})
+    before = np.linalg.norm(target - env.robot.kinematics.tip_position(env.robot.home), axis=-1)
+    for size in (0.8, 0.0, 0.0, 0.0, 0.0, 0.0):
+        after = env.step(np.full(16, size, dtype=np.float32))[4]["tip_error"]
+    assert after.mean() < 0.5 * before.mean()
+
+
+def test_physics_moves_the_joints_less_than_the_command_within_a_tick() -> None:
+    moved: dict[bool, Any] = {}
+    for physics in (False, True):
+        env = HandEnv(step=0.3, discrete=False, physics=physics)
+        env.reset(seed=1, options={"q": env.robot.home})
+        moved[physics] = env.step(np.ones(16, dtype=np.float32))[4]["joint_position"] - env.robot.home
+    assert not np.allclose(moved[True], moved[False], atol=1e-4)
+    assert np.all(np.abs(moved[True]).max() > 0.05)
+
+
+def test_the_graph_sees_what_the_environment_shows(hand: Robot, rng: np.random.Generator) -> None:
+    q, goal = (hand.random_joint_position(rng, 5) for _ in range(2))
+    tip, target = hand.kinematics.tip_position(q), hand.kinematics.tip_position(goal)
+    graph = Graph()
+    values = [
+        graph.input(name, array.astype(np.float32)) for name, array in (("q", q), ("target", target), ("tip", tip))
+    ]
+    seen = graph_observation(hand, graph, *values).example
+    assert np.allclose(seen, [observation(hand, *row) for row in zip(q, tip, target, strict=True)], atol=1e-5)
