@@ -24,14 +24,19 @@ from nnik_ros.limits import Limit
 from nnik_ros.motion import JointMotion, Motion
 from nnik_ros.options import describe
 from nnik_ros.policy import Policy
+from nnik_ros.posture import Posture
 from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets, TickResult, TipState
 
 _LARGEST_CORRECTION = 0.2  # of the reach: what the closed loop may add to a target
 _STUCK_TICKS = 30  # without progress, at a resting reference, until another posture is looked for
+_MOVED = 0.05  # rad farther from the command than when it was last seen: the hand was moved, or is another one
+_NOTICED = 0.1  # of the tolerance: what the stand-in must gain in a step to show that the network did not help
+_BEYOND_REACH = 1.1  # times the reach: as far as a reference goes
 _STUCK_PROGRESS = 1e-5  # of the error, per tick
 _ARRIVED = 1e-3  # rad, from a posture
-_HELD = Limit.LEAD | Limit.COLLISION | Limit.POSITION
+_HELD = int(Limit.LEAD | Limit.COLLISION | Limit.POSITION)
+_COLLISION, _HOLD = int(Limit.COLLISION), int(Solver.HOLD)
 _Mask = NDArray[np.bool_]
 
 
@@ -94,11 +99,12 @@ class Controller:
         nt = self.robot.nt
         self._mode = _Mode.PAUSED
         self._seeded, self._look_first = False, True
+        self._gap: Array = np.zeros(self.robot.nq)  # from the command to the hand when it was last seen to follow
         self._motion.v = np.zeros(self.robot.nq)
         self._measured: Array | None = None
         self._measured_stamp = -np.inf
         self._correction = np.zeros((nt, 3))
-        self._posture = self.robot.home.copy()
+        self._posture_goal = self.robot.home.copy()
         self._forget_stuck()
 
     def set_enabled(self, enabled: Sequence[bool]) -> None:
@@ -115,6 +121,7 @@ class Controller:
         if policy is not None:
             self._kinematics = policy.kinematics
             self._motion.set_kinematics(self._kinematics)
+        self._posture = Posture(self.robot, self._kinematics, self._period)
         stand_in = DampedLeastSquares(self.robot, self._kinematics)
         self._guard = GuardedPolicy(policy or stand_in, stand_in)
         self._escape = Escape(self.robot, policy or self._guard)
@@ -149,18 +156,21 @@ class Controller:
         goal = np.where(follows[:, None], targets.position, np.nan)
         homing = self._homing(judged, stale_state)
         escaping = self._escaping & follows
-        self._posture = np.where(homing[self._guard.tip_of_joint], self.robot.home, self._posture)
+        self._posture_goal = np.where(homing[self._guard.tip_of_joint], self.robot.home, self._posture_goal)
         by_joints = homing | escaping
-        reference = self._advance_references(goal, follows, by_joints)
+        near = self._within_reach(goal)
+        reference = self._advance_references(near, follows, by_joints)
         step = self._guarded_step(reference, follows & ~escaping)
-        wish = step.q
+        wish = self._with_posture(step, reference, follows & ~by_joints)
         if by_joints.any():
-            towards = self._motion.towards(self._posture, self.options.speed)
+            towards = self._motion.towards(self._posture_goal, self.options.speed)
             wish = np.where(by_joints[self._guard.tip_of_joint], towards, wish)
         motion = self._motion.step(wish, measured, self.options)
+        if not stale_state:
+            self._gap = np.abs(self._motion.q - measured)
         error, measured_error = _distance(np.stack([motion.tip_position, motion.measured_tip_position]), goal)
-        behind = _distance(reference, goal)
-        self._correct(goal, behind, motion)
+        behind = _distance(reference, near)
+        self._correct(goal, reference, behind, motion)
         self._watch_progress(error, goal, behind, follows, escaping)
         closed_loop = self.options.closed_loop_gain > 0
         state = self._tip_states(measured_error if closed_loop else error, judged, homing, motion, stale_state)
@@ -186,9 +196,9 @@ class Controller:
             self._measured, self._measured_stamp = np.array(measurement.q, dtype=np.float64), measurement.stamp
 
     def _seed(self, measured: Array) -> None:
-        """Go on from the own command where the hand still follows it, else begin at the measured joints."""
+        """Go on from the own command where the hand still is where it was left, else begin at the measured joints."""
         self._look_first = False
-        if self._seeded and np.all(np.abs(self._motion.q - measured) <= self.options.max_lead):
+        if self._seeded and np.all(np.abs(self._motion.q - measured) <= self._gap + _MOVED):
             return
         self._seeded = True
         self._motion.seed(measured)
@@ -213,6 +223,14 @@ class Controller:
             return np.ones(self.robot.nt, dtype=bool)
         return judged.stale & self._enabled & (self.options.on_stale_target == "home")
 
+    def _within_reach(self, goal: Array) -> Array:
+        """The goals, drawn in to a little beyond the fingers' reach: a reference must not be led away for ever."""
+        centre, reach = self._kinematics.first_joint_position, _BEYOND_REACH * self._kinematics.reach
+        away = goal - centre
+        distance = np.sqrt((away * away).sum(axis=-1))
+        near: Array = centre + away * np.minimum(1.0, reach / np.maximum(distance, reach))[:, None]
+        return near
+
     def _advance_references(self, goal: Array, follows: _Mask, by_joints: _Mask) -> Array:
         """References one period on; a tip without a goal brakes, one that moves by its joints carries its reference along."""
         if by_joints.any():
@@ -225,18 +243,30 @@ class Controller:
         target = reference + self._correction
         step = self._guard.checked_step(self._motion.q, target, use_policy=use_network, frames=self._motion.frames)
         if use_network:
-            failed = (step.solver == Solver.STAND_IN) & follows & (step.start_error > self.options.tolerance)
+            gained = step.start_error - step.error
+            failed = (step.solver == Solver.STAND_IN) & follows & (gained > _NOTICED * self.options.tolerance)
             self._unhelpful = self._unhelpful + 1 if failed.any() else max(0, self._unhelpful - 1)
             self._benched = 0 < self.options.bench_after <= self._unhelpful
         return step
 
-    def _correct(self, goal: Array, behind: Array, motion: Motion) -> None:
-        """Closed loop: where the reference rests at its goal, shift the target against the error of the measured tips."""
+    def _with_posture(self, step: GuardedStep, reference: Array, follows: _Mask) -> Array:
+        """The step with its free degree in the hands of the posture, for tips that follow a reference closely."""
+        rate = self.options.posture_rate
+        if rate == 0.0 or not follows.any() or not self._posture.shapes_any:
+            return step.q
+        motion = self._motion
+        return self._posture.step(motion.q, motion.frames, step.q, reference + self._correction, follows, rate)
+
+    def _correct(self, goal: Array, reference: Array, behind: Array, motion: Motion) -> None:
+        """Closed loop: where the reference rests at its goal and the command got there, shift the target against the error
+        of the measured tips."""
         gain = self.options.closed_loop_gain
         if gain == 0.0:
             self._correction *= 0.99  # fade out without a bump
             return
-        rests = (behind < self.options.tolerance) & ((motion.limited & _HELD) == 0)  # False without a goal
+        solved = _distance(motion.tip_position, reference + self._correction)
+        rests = (behind < self.options.tolerance) & (solved < self.options.tolerance)  # False without a goal
+        rests &= (motion.limited & _HELD) == 0
         self._correction[rests] += gain * self._period * (goal - motion.measured_tip_position)[rests]
         largest = _LARGEST_CORRECTION * self._kinematics.reach[:, None]
         size = np.sqrt((self._correction**2).sum(axis=-1, keepdims=True))
@@ -266,7 +296,7 @@ class Controller:
         elif escaping.any():
             tip_of_joint = self._guard.tip_of_joint
             away = np.zeros(self.robot.nt, dtype=bool)
-            np.logical_or.at(away, tip_of_joint, np.abs(self._posture - self._motion.q) > _ARRIVED)
+            np.logical_or.at(away, tip_of_joint, np.abs(self._posture_goal - self._motion.q) > _ARRIVED)
             moved = ~(_distance(goal, self._searched_for) < tolerance)
             self._escaping &= away & ~moved & self._motion.moving
         else:
@@ -281,7 +311,7 @@ class Controller:
         posture, better = self._escape.found(self._motion.q, self.options.tolerance)
         same_goal = _distance(goal, self._searched_for) < self.options.tolerance
         self._escaping = better & same_goal & (self._stuck >= _STUCK_TICKS)
-        self._posture = np.where(self._escaping[self._guard.tip_of_joint], posture, self._posture)
+        self._posture_goal = np.where(self._escaping[self._guard.tip_of_joint], posture, self._posture_goal)
 
     # what it tells
 
@@ -299,7 +329,7 @@ class Controller:
         states = np.full(self.robot.nt, int(TipState.FALLBACK if classical else TipState.TRACKING))
         states[(motion.limited != 0) & (not classical)] = TipState.LIMITED
         states[(self._stuck > 2 * _STUCK_TICKS) & ~self._escaping] = TipState.UNREACHABLE
-        states[(motion.limited & Limit.COLLISION) != 0] = TipState.COLLISION
+        states[(motion.limited & _COLLISION) != 0] = TipState.COLLISION
         states[error <= self.options.tolerance] = TipState.REACHED
         states[judged.stale] = TipState.STALE_TARGET
         states[~judged.given] = TipState.IDLE
@@ -312,13 +342,15 @@ class Controller:
         nt = self.robot.nt
         if state is TipState.PAUSED:
             self._look_first = True  # whoever moves the hand meanwhile, the next start looks first
+            if self._seeded and self._measured is not None:
+                self._gap = np.minimum(self._gap, np.abs(self._motion.q - self._measured))
         nowhere = np.full((nt, 3), np.nan)
         measured = self._kinematics.tip_position(self._measured) if self._measured is not None else nowhere
         own = self._motion.frames.tip_position if self._seeded else measured
         goal = np.where(judged.given[:, None], targets.position, np.nan)
         return TickResult(
             None, state, np.full(nt, int(state)), _distance(own, goal), _distance(measured, goal),
-            np.full(nt, int(Solver.HOLD)), np.zeros(nt, dtype=np.int64), own, measured, own, state_age, judged.age,
+            np.full(nt, _HOLD), np.zeros(nt, dtype=np.int64), own, measured, own, state_age, judged.age,
         )  # fmt: skip
 
 

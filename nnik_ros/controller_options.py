@@ -22,7 +22,7 @@ class ControllerOptions:
         "hold", "What a finger does when its target is stale.", choices=("hold", "home", "stop")
     )
     on_stale_state: str = option(
-        "hold", "What the hand does when joint states are stale: repeat its last command, or publish nothing.",
+        "stop", "What the hand does when joint states are stale: repeat its last command, or publish nothing.",
         choices=("hold", "stop"),
     )  # fmt: skip
     max_lead: float = option(
@@ -35,6 +35,10 @@ class ControllerOptions:
         low=0.0,
         high=20.0,
     )
+    posture_rate: float = option(
+        1.5, "Rate at which a finger's free degree returns to the home posture; 0: the solver's choice.", unit="1/s",
+        low=0.0, high=10.0,
+    )  # fmt: skip
     collision_check: bool = option(True, "Keep the fingers apart from each other and from the palm.")
     collision_margin: float = option(0.002, "Clearance at which an approach stops.", unit="m", low=0.0, high=0.05)
     collision_gain: float = option(

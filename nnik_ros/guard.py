@@ -25,6 +25,9 @@ class Solver(IntEnum):
     HOLD = 3  # nothing helped
 
 
+_NETWORK = int(Solver.NETWORK)  # looking up a member of an enumeration costs a microsecond
+
+
 class GuardedStep(NamedTuple):
     """q (..., nq) [rad]; error (..., nt) [m] at q; start_error (..., nt) [m] where the step began; solver (..., nt)."""
 
@@ -67,10 +70,12 @@ class GuardedPolicy:
         if use_policy:
             first = self.policy.step(q, target)
             first = np.where(np.isfinite(first), first, q)
+            after = _distance(self.kinematics.tip_position(first), target)
+            if (after < start).all():  # the usual case: done after one check
+                return GuardedStep(first, after, start, np.full(start.shape, _NETWORK))
             candidates, solvers = [q, first], [Solver.HOLD, Solver.NETWORK]
-            errors = np.stack([start, _distance(self.kinematics.tip_position(first), target)])
-            if ((errors[1] < start) | arrived).all():  # the usual case: done after one check
-                return self._choose(np.stack(candidates), np.array(solvers), errors)
+            if ((after < start) | arrived).all():
+                return self._choose(np.stack(candidates), np.array(solvers), np.stack([start, after]))
             candidates += [q + f * (first - q) for f in self._fractions]
             solvers += [Solver.SHORTENED] * len(self._fractions)
         candidates += [self._stand_in.step_from(q, frames, target, careful=careful) for careful in (False, True)]

@@ -171,6 +171,12 @@ class Kinematics:
         return tips
 
     @property
+    def first_joint_position(self) -> Array:
+        """Origin of the first joint of every chain in the base frame: (nt, 3) [m]."""
+        position: Array = self.chains.start
+        return position
+
+    @property
     def reach(self) -> Array:
         """Length of each stretched chain, first joint to tip: (nt,) [m]."""
         lengths = np.linalg.norm(self.parameters.joint_origin_position, axis=-1)

@@ -14,7 +14,9 @@ from nnik_ros.kinematics import Frames, Kinematics
 from nnik_ros.limits import JointLimits, Limit, LimitedStep, stopping_speed
 from nnik_ros.robot import Robot
 
+_LEAD_BRAKE = 0.25  # of the acceleration, before the lead bound; a finger's joints share what they may change in a tick
 _SWEEPS = 4  # over the pairs in contact; each satisfies one pair exactly, a few satisfy all
+_LEAD, _COLLISION = int(Limit.LEAD), int(Limit.COLLISION)
 _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from posture to posture
 
 
@@ -37,6 +39,7 @@ class JointMotion:
         self._limits = JointLimits(
             robot.lower, robot.upper, robot.velocity, robot.acceleration, self._tip_of_joint, period
         )
+        self._both = np.empty((2, robot.nq))
         self.seed(robot.home)
 
     @property
@@ -67,9 +70,9 @@ class JointMotion:
     def step(self, wish: Array, measured: Array, options: ControllerOptions) -> Motion:
         """One period towards wish (nq,) [rad]; measured (nq,) [rad]."""
         lead = options.max_lead
-        led = np.minimum(np.maximum(wish, measured - lead), measured + lead)
+        led = self._within(wish, measured - lead, measured + lead)
         limited, frames = self._limited(led, measured)
-        flags = limited.limited | np.where(led != wish, int(Limit.LEAD), 0)
+        flags = limited.limited | (led != wish) * _LEAD
         if self._collision is not None and options.collision_check:
             limited, frames, apart = self._kept_apart(self._collision, limited, frames, measured, options)
             flags = flags | limited.limited | apart
@@ -83,10 +86,21 @@ class JointMotion:
             np.bitwise_or.at(tip_flags, self._tip_of_joint, flags)
         return Motion(self.frames.tip_position, frames.tip_position[1], tip_flags, finite)
 
+    def _within(self, wish: Array, low: Array, high: Array) -> Array:
+        """The wish, kept between bounds that move, and slow enough to brake before them."""
+        np.subtract(self.q, low, out=self._both[0])
+        np.subtract(high, self.q, out=self._both[1])
+        room = np.maximum(self._both, 0.0)
+        back, ahead = stopping_speed(room, _LEAD_BRAKE * self._robot.acceleration, self._period) * self._period
+        bounded = np.minimum(np.maximum(wish, low), high)
+        led: Array = np.minimum(np.maximum(bounded, self.q - back), self.q + ahead)
+        return led
+
     def _limited(self, wish: Array, measured: Array) -> tuple[LimitedStep, Frames]:
         """The step that the joint limits leave, and the frames of its end and of the measured position."""
         limited = self._limits.step(self.q, self.v, wish)
-        return limited, self._kinematics.frames(np.stack([limited.q, measured]))
+        self._both[0], self._both[1] = limited.q, measured
+        return limited, self._kinematics.frames(self._both)
 
     def _kept_apart(
         self,
@@ -106,7 +120,7 @@ class JointMotion:
         left = self._closest - nearer - options.collision_margin
         if nearer <= share_per_tick * left:  # no pair can close too fast, now or in another tick like this one
             self._clearance, self._closest = None, self._closest - nearer
-            return limited, frames, changed * int(Limit.NONE)
+            return limited, frames, changed * 0
         now = collision.distances(self.frames) if self._clearance is None else self._clearance
         after = collision.distances(frames.at(0))
         allowed = np.maximum(now - options.collision_margin, 0.0) * share_per_tick
@@ -119,7 +133,7 @@ class JointMotion:
             limited, frames = self._limited(self.q + wish, measured)
             after = collision.distances(frames.at(0))
         self._clearance, self._closest = after, float(after.min(initial=np.inf))
-        return limited, frames, changed * int(Limit.COLLISION)
+        return limited, frames, changed * _COLLISION
 
     def _slide(
         self, collision: CollisionModel, step: Array, tight: NDArray[np.int64], allowed: Array, closing: Array

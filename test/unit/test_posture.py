@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+
+from nnik_ros.controller import Controller
+from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import model_file
+from nnik_ros.posture import Posture
+from nnik_ros.robot import Robot
+from nnik_ros.states import Measurement, Targets
+
+T = 1 / 333.0
+ALL = np.ones(4, dtype=bool)
+
+
+def test_it_moves_joints_towards_home_and_leaves_the_tips_to_second_order(hand: Robot, rng) -> None:
+    posture = Posture(hand, hand.kinematics, T)
+    for q in 0.6 * hand.random_joint_position(rng, 50) + 0.2 * (hand.lower + hand.upper):
+        frames = hand.kinematics.frames(q)
+        q_next = posture.step(q, frames, q, frames.tip_position, ALL, 1.0)
+        moved = np.linalg.norm(hand.kinematics.tip_position(q_next) - frames.tip_position, axis=-1)
+        assert moved.max() < 2e-5
+        assert np.linalg.norm(q_next - hand.home) < np.linalg.norm(q - hand.home)
+
+
+def test_a_step_keeps_what_it_does_with_the_tips_whatever_it_did_with_the_free_degree(hand: Robot, rng) -> None:
+    posture = Posture(hand, hand.kinematics, T)
+    q = hand.home
+    frames = hand.kinematics.frames(q)
+    target = frames.tip_position + 1e-4 * rng.normal(size=(4, 3))
+    J = hand.kinematics.jacobian(q)
+    steps = []
+    for _ in range(5):
+        dq = np.linalg.pinv(J) @ (target - frames.tip_position)[..., None]
+        null = np.linalg.svd(J)[2][:, -1]  # (nt, 4)
+        solved = (dq[..., 0] + rng.normal() * 0.01 * null).ravel()
+        steps.append(posture.step(q, frames, q + solved, target, ALL, 1.0))
+    np.testing.assert_allclose(steps, np.broadcast_to(steps[0], (5, 16)), atol=1e-6)
+    np.testing.assert_allclose(hand.kinematics.tip_position(steps[0]), target, atol=1e-6)
+
+
+def test_a_robot_without_a_free_degree_is_left_alone(planar: Robot) -> None:
+    assert not Posture(planar, planar.kinematics, T).shapes_any
+
+
+def follow(hand: Robot, path: np.ndarray, **options) -> np.ndarray:
+    controller = Controller(
+        hand, OnnxPolicy(model_file("allegro_right"), hand), ControllerOptions(target_timeout=0.0, **options)
+    )
+    controller.start()
+    q, sent = path[0], []
+    for k, tips in enumerate(hand.kinematics.tip_position(path)):
+        q = controller.tick(k * T, Measurement(q, k * T), Targets(tips, np.full(4, k * T))).command
+        sent.append(q)
+    return np.array(sent)
+
+
+def smooth_path(hand: Robot, seconds: float) -> np.ndarray:
+    """Joints that swing about the middle of their limits, flexion shared along each finger, fingers out of phase."""
+    t = np.arange(0.0, seconds, T)[:, None]
+    middle, half = 0.5 * (hand.lower + hand.upper), 0.5 * (hand.upper - hand.lower)
+    phase = np.repeat(np.linspace(0.0, 3.0, 4), 4)
+    return middle + 0.35 * half * np.sin(2 * np.pi * t / 2.0 + phase)
+
+
+def rms_jerk(path: np.ndarray) -> float:
+    return float(np.sqrt((np.diff(path[100:], 3, axis=0) ** 2).mean()) / T**3)
+
+
+def test_a_smooth_path_of_the_tips_is_followed_with_a_jerk_of_the_size_of_its_own(hand: Robot) -> None:
+    """Not equal: the path shares the flexion in its own way, the controller in the way of least motion."""
+    path = smooth_path(hand, 4.0)
+    assert rms_jerk(follow(hand, path)) < 2.5 * rms_jerk(path)
+
+
+def test_a_closed_path_of_the_tips_ends_with_the_joints_where_they_began(hand: Robot) -> None:
+    path = smooth_path(hand, 6.0)
+    period = round(2.0 / T)
+    sent = follow(hand, path)
+    second, third = sent[2 * period - 1], sent[3 * period - 1]
+    assert np.abs(third - second).max() < 0.01
