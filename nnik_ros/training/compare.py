@@ -70,12 +70,20 @@ class Row:
 
 
 class Comparison(NamedTuple):
-    """Rows of one robot; closest (m, nt) [m]: the least distance that any of them or the classical solver found."""
+    """Rows of one robot, with their solvers; closest (m, nt) [m]: the least distance that any solver found."""
 
     robot: Robot
     tasks: Tasks
     rows: list[Row]
+    policies: list[Policy]
     closest: Array
+
+
+class Careful(DampedLeastSquares):
+    """The slow descent that settles also before a target out of reach."""
+
+    def step(self, q: Array, target: Array) -> Array:
+        return self.step_from(q, self.kinematics.frames(q), target, careful=True)
 
 
 def make_tasks(robot: Robot, n: int) -> Tasks:
@@ -89,7 +97,7 @@ def make_tasks(robot: Robot, n: int) -> Tasks:
     beyond = forward(robot.random_joint_position(rng, m)) + shift * span
     damped = DampedLeastSquares(robot)
     starts = robot.random_joint_position(rng, m * _BEYOND_STARTS).reshape(_BEYOND_STARTS, m, robot.nq)
-    closest = _distances(damped, starts, beyond, MANY).min(0)
+    closest = np.min([_distances(solver, starts, beyond, MANY) for solver in (damped, Careful(robot))], axis=(0, 1))
     ends = robot.random_joint_position(rng, 2 * _PATHS).reshape(2, _PATHS, robot.nq)
     way = 0.5 - 0.5 * np.cos(np.pi * np.arange(1, _TICKS + 1) / _TICKS)
     path = forward(ends[0] + way[:, None, None] * (ends[1] - ends[0]))
@@ -127,9 +135,8 @@ def score(policy: Policy, tasks: Tasks, name: str, system: str, parameters: int 
     )
 
 
-def score_model(path: Path, robot: Robot, tasks: Tasks) -> Row:
+def score_model(policy: OnnxPolicy, path: Path, tasks: Tasks) -> Row:
     """The row of a network file."""
-    policy = OnnxPolicy(path, robot)
     facts = policy.contract.provenance
     system = str(facts.get("system", "own network"))
     return score(policy, tasks, path.stem, system, parameter_count(path), float(facts.get("training_seconds", np.nan)))
@@ -154,10 +161,12 @@ def compare(paths: Sequence[Path], n: int) -> list[Comparison]:
     for name, files in by_robot.items():
         robot = load_robot(robot_file(name))
         tasks = make_tasks(robot, n)
-        rows = [score_model(path, robot, tasks) for path in files]
-        rows.append(score(DampedLeastSquares(robot), tasks, "damped least squares", "classical"))
+        networks = [OnnxPolicy(path, robot) for path in files]
+        damped = DampedLeastSquares(robot)
+        rows = [score_model(policy, path, tasks) for policy, path in zip(networks, files, strict=True)]
+        rows.append(score(damped, tasks, "damped least squares", "classical"))
         closest = np.min([tasks.closest, *(row.beyond for row in rows)], axis=0)
-        comparisons.append(Comparison(robot, tasks, rows, closest))
+        comparisons.append(Comparison(robot, tasks, rows, [*networks, damped], closest))
     return comparisons
 
 

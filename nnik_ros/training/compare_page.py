@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from nnik_ros.evaluate import SEED
+from nnik_ros.geometry import Array
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.policy import Policy
+from nnik_ros.robot import Robot
 from nnik_ros.training.compare import Comparison, Row, tables
+from nnik_ros.training.seeds.incremental import follow_line
 
 _HEAD = """# The network beside other learned inverse kinematics
 
@@ -31,6 +37,14 @@ Made by `python -m nnik_ros.training.compare --write --targets {targets}`; a bas
 """
 _NO_NETWORK = """
 There is no network of the package's own yet for: {robots}. Its row is missing there, and nothing is claimed.
+"""
+_LINES, _LINE_TICKS, _LINE_STEP = 50, 40, 0.1  # lines, ticks of each, reaches in a tick
+_LINE_HEAD = """
+Straight lines: {lines} lines between random points, the target advances by a tenth of the reach a tick (the unit vector of
+S5), one step of the network each; lengths in m, median / 99th percentile.
+
+| Network | Distance from the line on the way | Distance from its end |
+|---|---|---|
 """
 
 
@@ -78,3 +92,60 @@ def picture(comparison: Comparison, path: Path) -> None:
 def _map(ax: Any, row: Row, target: Any, reach: float) -> Any:
     level = np.log10(np.maximum(row.errors[10][:, 0] / reach, 1e-7))
     return ax.scatter(*target.T, c=level, s=3, vmin=-7, vmax=0, cmap="viridis")
+
+
+def curves(comparisons: Sequence[Comparison], path: Path) -> bool:
+    """The first curve of every model that carries one, with what was held out; False when there is none."""
+    found = [
+        (row.name, policy.contract.provenance["curves"])
+        for comparison in comparisons
+        for row, policy in zip(comparison.rows, comparison.policies, strict=True)
+        if isinstance(policy, OnnxPolicy) and policy.contract.provenance.get("curves")
+    ]
+    if not found:
+        return False
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        2, len(found), figsize=(3.2 * len(found), 5.0), constrained_layout=True, squeeze=False
+    )
+    for column, (name, values) in zip(axes.T, found, strict=True):
+        kinds = [kind for kind in values if not kind.startswith("val_")]
+        for ax, kind in zip(column, kinds, strict=False):
+            for curve in (kind, f"val_{kind}"):
+                if curve in values:
+                    ax.plot(np.linspace(0, 100, len(values[curve])), values[curve], label=curve)
+            ax.set(title=name if ax is column[0] else "", xlabel="% of the training")
+            ax.legend(fontsize=7)
+        for ax in column[len(kinds) :]:
+            ax.axis("off")
+    figure.savefig(path, dpi=80)
+    pyplot.close(figure)
+    return True
+
+
+def _line_table(comparison: Comparison) -> str:
+    lines = [_LINE_HEAD.format(lines=_LINES)]
+    for row, policy in zip(comparison.rows, comparison.policies, strict=True):
+        away, rest = _lines(policy, comparison.robot)
+        pairs = [f"{np.median(e):.3f} / {np.quantile(e, 0.99):.3f}" for e in (away, rest)]
+        lines.append(f"| {row.name} | {' | '.join(pairs)} |\n")
+    return "".join(lines)
+
+
+def _lines(policy: Policy, robot: Robot) -> tuple[Array, Array]:
+    """Distances [m] from the line, all ticks of all lines, and from its end; each line starts in a bent arm at rest."""
+    rng = np.random.default_rng(SEED)
+    away, rest = [], []
+    for _ in range(_LINES):
+        q, goal = rng.uniform([-1.5, 0.6], [1.5, 2.2], (2, 2))
+        start, end = robot.kinematics.tip_position(np.array([q, goal]))[:, 0]
+        line = follow_line(policy, q, end, _LINE_STEP * float(robot.kinematics.reach.max()), _LINE_TICKS)
+        direction = (end - start) / np.linalg.norm(end - start)
+        along = np.clip((line.tip - start) @ direction, 0.0, np.linalg.norm(end - start))
+        away.append(np.linalg.norm(line.tip - start - along[:, None] * direction, axis=-1))
+        rest.append(np.linalg.norm(line.tip[-1] - end))
+    return np.concatenate(away), np.array(rest)

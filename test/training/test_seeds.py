@@ -203,9 +203,27 @@ def test_a_followed_line_is_straight_and_advances_by_unit_steps(planar: Robot) -
     assert np.allclose(line.target[-1], [2.0, 7.0, 0.0])
 
 
+def test_a_recurrent_network_gives_in_the_file_what_its_turns_give_by_hand(write_tiny: Write, tmp_path: Path) -> None:
+    training = TINY["reach"][1].replace("{", "{turns: 3, ")
+    path = write_tiny("reach", hidden="[12]", training=training)
+    assert main([str(path), "--runs", str(tmp_path / "runs")]) == 0
+    robot = load_robot(robot_file("spatial_2j"))
+    target = np.array([[0.2, -0.1, 0.3]])
+    initializers = onnx.load(tmp_path / "tiny.onnx").graph.initializer
+    w = {t.name: onnx.numpy_helper.to_array(t).astype(np.float64) for t in initializers if "_" in t.name}
+    seen = target / robot.kinematics.reach @ w["weight_input"] + w["bias_input"]
+    state = np.zeros(12)
+    for i in range(3):
+        state = np.tanh(seen + (state @ w["weight_state"] + w["bias_state"]) * (i > 0))
+    unit = np.tanh(state @ w["weight_output"] + w["bias_output"])[0]
+    expected = 0.5 * (robot.lower + robot.upper) + 0.5 * (robot.upper - robot.lower) * unit
+    assert np.allclose(OnnxPolicy(tmp_path / "tiny.onnx", robot).step(robot.home, target), expected, atol=1e-4)
+    assert main([str(write_tiny("reach", training=training)), "--runs", str(tmp_path / "runs")]) == 2
+
+
 def test_labels_around_the_reach_come_as_close_as_the_stretched_arm(rng: np.random.Generator) -> None:
     robot = load_robot(robot_file("spatial_2j"))
-    options = ReachOptions("joints", 300, 1.0, 1.5, 1, 1, 0.1)
+    options = ReachOptions("joints", 300, 1.0, 1.5, 1, 1, 0.1, 0)
     target, q = samples(robot, options, 300, rng)
     distance = np.linalg.norm(robot.kinematics.tip_position(q) - target, axis=-1)[:, 0]
     radius = np.linalg.norm(target[:, 0], axis=-1)

@@ -21,6 +21,8 @@ from nnik_ros.training.seeds.base import SeedRecipe, export_seed, load_seed_reci
 from nnik_ros.training.seeds.methods import METHODS
 from nnik_ros.training.seeds.plots import plot_history, plot_predictions
 
+CURVE_POINTS = 60
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="seeds", description="Train a baseline from a recipe.")
@@ -50,21 +52,27 @@ def run(recipe: SeedRecipe, path: Path, folder: Path) -> None:
     trained = METHODS[recipe.method].train(recipe, robot, folder)
     text = recipe.path.read_text(encoding="utf-8")
     exported = export_seed(robot, trained.move)
+    curves = {name: list(curve) for name, curve in trained.curves.items()}
     provenance = {
         "recipe": f"seeds/{recipe.name}", "recipe_text": text, "seed": recipe.seed, "system": recipe.system,
         "method": recipe.method, "training_seconds": round(time.monotonic() - start),
         "nodes": len(exported.model.graph.node), "metrics": dict(trained.notes),
-        "gate": no_gate(float(robot.kinematics.reach.max())),
+        "gate": no_gate(float(robot.kinematics.reach.max())), "curves": {name: thin(c) for name, c in curves.items()},
     }  # fmt: skip
     write(exported, robot, path, provenance)
     policy = OnnxPolicy(path, robot)
     (folder / "recipe.yaml").write_text(text, encoding="utf-8")
-    metrics = {**provenance, "curves": {name: list(curve) for name, curve in trained.curves.items()}}
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
+    (folder / "metrics.json").write_text(json.dumps({**provenance, "curves": curves}, indent=1), encoding="utf-8")
     plot_history(trained.curves, folder / "training_history.png")
     plot_predictions(policy, folder / "predictions.png")
     last = ", ".join(f"{name} {curve[-1]:.4g}" for name, curve in trained.curves.items() if len(curve))
     print(f"{recipe.name}: {last}; {provenance['training_seconds']} s; wrote {path} and {folder}")
+
+
+def thin(curve: Sequence[float]) -> list[float]:
+    """A curve as means of at most so many pieces as a model file carries."""
+    pieces = np.array_split(np.asarray(curve), min(len(curve), CURVE_POINTS)) if len(curve) else []
+    return [float(f"{np.mean(piece):.4g}") for piece in pieces]
 
 
 def prediction(robot: Robot, path: Path, point: Sequence[float]) -> str:

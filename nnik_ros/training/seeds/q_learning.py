@@ -1,6 +1,7 @@
 """Deep Q-learning on the hand (S2): small steps of one joint at a time, epsilon-greedy, replay and a slow copy as target.
 
-Source: Mnih et al., Human-level control through deep reinforcement learning, Nature 518 (2015).
+Source: Mnih et al., Human-level control through deep reinforcement learning, Nature 518 (2015); with the double
+estimate of van Hasselt et al., Deep Reinforcement Learning with Double Q-learning (2016).
 """
 
 from __future__ import annotations
@@ -146,7 +147,8 @@ def _learn(
 def _improve(network: Any, slow: Any, optimizer: Any, batch: tuple[torch.Tensor, ...], discount: float) -> None:
     before, action, reward, after, last = batch
     with torch.no_grad():
-        wanted = reward + discount * (1.0 - last) * slow(after).max(-1).values
+        best = network(after).argmax(-1, keepdim=True)  # chosen by one network, judged by the other: less optimism
+        wanted = reward + discount * (1.0 - last) * slow(after).gather(1, best)[:, 0]
     value = network(before).gather(1, action[:, None])[:, 0]
     loss = torch.nn.functional.smooth_l1_loss(value, wanted)
     optimizer.zero_grad()

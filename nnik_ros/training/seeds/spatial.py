@@ -1,4 +1,4 @@
-"""The arm in space (S3): target in, joint positions within the limits out, for targets in and around the reach.
+"""Target in, joint positions within the limits out, for targets in and around the reach (S3; S1 in its plain forms).
 
 Two losses. `joints` is the baseline: least squares on the joint positions. `tips` goes through forward kinematics: the
 distance between the reached and the wanted point; the closest point of a target out of reach is then simply its smallest
@@ -11,12 +11,13 @@ import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.errors import FileError
 from nnik_ros.geometry import Array
 from nnik_ros.kinematics import forward_kinematics
 from nnik_ros.robot import Robot
@@ -24,6 +25,7 @@ from nnik_ros.training.graph import Graph, Value
 from nnik_ros.training.network import torch_chains
 from nnik_ros.training.seeds.base import Method, SeedRecipe, Trained, seeded
 from nnik_ros.training.seeds.dense import Dense, dense_module, dense_of, tensor
+from nnik_ros.training.seeds.recurrent import Recurrent, RecurrentModule, recurrent_of
 from nnik_ros.yaml_file import Section
 
 _LABEL_STEPS = 60  # of damped least squares, to label a target out of reach
@@ -34,7 +36,8 @@ _CURVE_POINTS = 100
 @dataclass(frozen=True)
 class ReachOptions:
     """loss: joints or tips; samples: size of the set; around_share: of the targets, spread over a ball of `around` reaches;
-    iterations of Adam with `batch` samples, its rate falling along a cosine."""
+    iterations of Adam with `batch` samples, its rate falling along a cosine; turns: of a recurrent network, 0 for a
+    feedforward one."""
 
     loss: str
     samples: int
@@ -43,6 +46,7 @@ class ReachOptions:
     iterations: int
     batch: int
     learning_rate: float
+    turns: int
 
 
 class Samples(NamedTuple):
@@ -61,6 +65,7 @@ def read(section: Section) -> ReachOptions:
         iterations=section.integer("iterations", low=1, high=10_000_000),
         batch=section.integer("batch", low=1, high=1_000_000),
         learning_rate=section.number("learning_rate", above=0.0, high=1.0),
+        turns=section.integer("turns", 0, low=0, high=100),
     )
 
 
@@ -70,7 +75,7 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
     labelled = options.loss == "joints"
     with seeded(recipe.seed) as rng:
         sets = [samples(robot, options, n, rng, labelled=labelled) for n in (options.samples, _TEST)]
-        module = dense_module([3 * robot.nt, *recipe.hidden, robot.nq])
+        module = _module(recipe, robot)
         optimizer = torch.optim.Adam(module.parameters(), lr=options.learning_rate)
         loss = _Loss(robot, options)
         curves: dict[str, list[float]] = {"loss": [], "val_loss": []}
@@ -89,7 +94,9 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
                 with torch.no_grad():
                     curves["val_loss"].append(float(loss(module, sets[1])))
     reach = float(robot.kinematics.reach.max())
-    move = partial(bounded_move, dense_of(module), reach, (robot.lower, robot.upper))
+    move = partial(
+        bounded_move, recurrent_of(module) if options.turns else dense_of(module), reach, (robot.lower, robot.upper)
+    )
     return Trained(move, curves, {"val_loss": float(np.mean(curves["val_loss"][-3:]))})
 
 
@@ -111,12 +118,27 @@ def samples(
 
 
 def bounded_move(
-    dense: Dense, reach: float, limits: tuple[Array, Array], graph: Graph, q: Value, target: Value, tip: Value
+    network: Dense | Recurrent,
+    reach: float,
+    limits: tuple[Array, Array],
+    graph: Graph,
+    q: Value,
+    target: Value,
+    tip: Value,
 ) -> Value:
     """The network, its outputs brought into the limits by tanh."""
     middle, half = (((limits[1] + sign * limits[0]) * 0.5).astype(np.float32) for sign in (1.0, -1.0))
     x = graph.reshape(target, (-1, int(np.prod(target.shape[1:])))) * np.float32(1.0 / reach)
-    return graph.tanh(dense.write(graph, x)) * half + middle
+    return graph.tanh(network.write(graph, x)) * half + middle
+
+
+def _module(recipe: SeedRecipe, robot: Robot) -> Any:
+    options: ReachOptions = recipe.options
+    if options.turns == 0:
+        return dense_module([3 * robot.nt, *recipe.hidden, robot.nq])
+    if len(recipe.hidden) != 1:
+        raise FileError(str(recipe.path), [f"hidden: is {list(recipe.hidden)}, a recurrent network has one layer"])
+    return RecurrentModule(3 * robot.nt, recipe.hidden[0], robot.nq, options.turns)
 
 
 class _Loss:

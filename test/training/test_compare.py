@@ -1,0 +1,112 @@
+"""The comparison and the contract printer."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.geometry import Array
+from nnik_ros.kinematics import Kinematics
+from nnik_ros.onnx_policy import read_contract
+from nnik_ros.paths import model_file, share_dir
+from nnik_ros.robot import Robot
+from nnik_ros.training import compare, inspect_model
+from nnik_ros.training.compare_page import write_page
+
+SEEDS = sorted((share_dir() / "models" / "seeds").glob("*.onnx"))
+
+
+class Fixed:
+    """Goes to one pose at once, wherever it is sent."""
+
+    name = "fixed"
+
+    def __init__(self, robot: Robot, q: Array) -> None:
+        self.robot, self._q = robot, q
+        self.kinematics: Kinematics = robot.kinematics
+
+    def step(self, q: Array, target: Array) -> Array:
+        return np.broadcast_to(self._q, q.shape).copy()
+
+
+def test_the_tasks_are_the_same_every_time_and_the_paths_can_be_reached(planar: Robot) -> None:
+    one, two = (compare.make_tasks(planar, 30) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+    assert np.linalg.norm(one.path, axis=-1).max() <= 10.0 + 1e-9
+    assert np.abs(one.beyond[..., 2]).max() == 0.0
+
+
+def test_a_row_tells_what_a_known_solver_does(planar: Robot) -> None:
+    tasks = compare.make_tasks(planar, 30)
+    row = compare.score(Fixed(planar, np.array([0.0, 4.0])), tasks, "fixed", "test")
+    tip = np.array([5.0 + 5.0 * np.cos(4.0), 5.0 * np.sin(4.0), 0.0])
+    assert np.allclose(row.errors[1][:, 0], np.linalg.norm(tasks.target[:, 0] - tip, axis=-1))
+    assert row.violation == pytest.approx(4.0 - np.pi)
+    assert row.path_jump == pytest.approx(np.abs(tasks.path_start - [0.0, 4.0]).max())
+    assert np.allclose(row.beyond[:, 0], np.linalg.norm(tasks.beyond[:, 0] - tip, axis=-1))
+
+
+def test_the_closest_point_of_the_planar_arm_is_that_of_its_disc(planar: Robot) -> None:
+    tasks = compare.make_tasks(planar, 200)
+    radius = np.linalg.norm(tasks.beyond[:, 0], axis=-1)
+    assert np.allclose(tasks.closest[:, 0], np.maximum(radius - 10.0, 0.0), atol=0.02)
+
+
+@pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.stem)
+def test_a_shipped_baseline_keeps_its_limits_and_carries_recipe_and_metrics(path: Path) -> None:
+    (comparison,) = compare.compare([path], 20)
+    row, classical = comparison.rows
+    assert row.violation <= 0.0
+    assert row.parameters > 1000
+    assert classical.name == "damped least squares"
+    facts = read_contract(path).provenance
+    recipe = share_dir() / "config" / "training" / f"{facts['recipe']}.yaml"
+    assert facts["recipe_text"] == recipe.read_text(encoding="utf-8")
+    assert facts["metrics"]
+
+
+def test_the_command_prints_one_row_for_each_network_and_writes_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compare.main([str(SEEDS[0]), "--targets", "20"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count(f"| {SEEDS[0].stem} (S2) |") == 2
+    comparisons = compare.compare([SEEDS[0]], 20)
+    write_page(tmp_path, comparisons, 20)
+    text = (tmp_path / "seeds.md").read_text()
+    assert "no network of the package's own yet" in text
+    assert (tmp_path / "images" / f"seeds_{comparisons[0].robot.name}.png").stat().st_size > 1000
+    assert compare.main([str(tmp_path / "none.onnx")]) == 2
+
+
+def test_damped_least_squares_finds_no_worse_than_the_closest_point_in_most_runs(planar: Robot) -> None:
+    tasks = compare.make_tasks(planar, 100)
+    row = compare.score(DampedLeastSquares(planar), tasks, "damped", "classical")
+    assert np.median(row.beyond - tasks.closest) < 0.5
+
+
+def test_inspect_prints_joints_limits_and_recipe_of_a_shipped_network(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert inspect_model.main(["allegro_right"]) == 0
+    text = capsys.readouterr().out
+    contract = read_contract(model_file("allegro_right"))
+    for word in (
+        *contract.joint_names,
+        *contract.tip_names,
+        contract.kinematics_digest,
+        "recipe: allegro_right",
+        "hidden:",
+    ):
+        assert word in text
+    assert inspect_model.main([str(tmp_path / "none.onnx")]) == 2
+
+
+def test_parameters_are_those_of_the_layers() -> None:
+    path = share_dir() / "models" / "seeds" / "s5_planar_incremental.onnx"
+    sizes = [4, 128, 64, 32, 16, 8, 2]
+    assert compare.parameter_count(path) == sum((a + 1) * b for a, b in pairwise(sizes))
