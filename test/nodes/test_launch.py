@@ -15,12 +15,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 from node_bench import Station, pose_stamped, wait_for
+from sensor_msgs.msg import JointState
 
 from nnik_ros.paths import share_dir, shipped
+from nnik_ros.robot import load_robot
 
 ROOT = share_dir()
 INSTALLED = importlib.util.find_spec("launch_ros") is not None
@@ -109,8 +112,12 @@ def launch_file(prefix: Path, tmp_path: Path) -> Iterator[type]:
         launched.close()
 
 
+def values_of(statuses: list[DiagnosticStatus]) -> dict[str, str]:
+    return {pair.key: pair.value for pair in statuses[-1].values} if statuses else {}
+
+
 def state_of(statuses: list[DiagnosticStatus]) -> str:
-    return next((pair.value for pair in statuses[-1].values if pair.key == "state"), "") if statuses else ""
+    return values_of(statuses).get("state", "")
 
 
 def test_the_demo_starts_a_hand_that_waits_for_targets_and_rviz_with_the_robots_view(launch_file, prefix, lab) -> None:
@@ -160,6 +167,26 @@ def test_two_hands_live_side_by_side_and_a_target_of_one_leaves_the_other_alone(
         "the left hand to take its target", launched,
     )  # fmt: skip
     assert state_of(statuses["right"]) == "IDLE"
+
+
+def test_another_robot_is_simulated_in_its_drivers_dialect_and_brings_a_tip_to_its_target(launch_file, lab) -> None:
+    station: Station = lab.station()
+    folder = ROOT / "examples" / "three_fingers"
+    statuses = station.listen(DiagnosticStatus, "status")
+    spoken = station.listen(JointState, "gripper/joint_states")
+    files = (f"robot:={folder}/three_fingers.yaml", f"driver:={folder}/driver.yaml")
+    launched = launch_file(
+        "launch/controller.launch.py", *files, f"namespace:={station.namespace}", "sim:=true", "start_paused:=false",
+    )  # fmt: skip
+    wait_for(lambda: state_of(statuses) == "IDLE", "the controller to wait for targets", launched, limit=40.0)
+    assert spoken[-1].name[0] == "c0"
+    target = pose_stamped(
+        "flange", load_robot(folder / "three_fingers.yaml").kinematics.tip_position(np.full(9, 0.2))[1]
+    )
+    wait_for(
+        lambda: station.publish("b/target_pose", target) or values_of(statuses).get("b.state") == "REACHED",
+        "the tip b at its target", launched,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,33 @@
+"""The page about another hand: its example trains, and the network that comes out moves that robot."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import share_dir
+from nnik_ros.robot import load_robot
+from nnik_ros.training.train import main
+
+
+def test_the_example_of_another_hand_trains_to_a_network_that_reaches_its_targets(tmp_path: Path) -> None:
+    folder = tmp_path / "three_fingers"
+    shutil.copytree(share_dir() / "examples" / "three_fingers", folder)
+    recipe = folder / "recipe.yaml"
+    text = recipe.read_text()
+    recipe.write_text(text.replace("iterations: 600", "iterations: 25"))
+    assert recipe.read_text() != text
+    code = main([str(recipe), "--runs", str(tmp_path / "runs"), "--targets", "200"])
+    assert code in (0, 1), "a miss of the gate is no surprise after so few iterations, anything else is"
+    robot = load_robot(folder / "three_fingers.yaml")
+    policy = OnnxPolicy(folder / "three_fingers.onnx", robot)
+    rng = np.random.default_rng(0)
+    q = np.tile(robot.home, (50, 1))
+    target = robot.kinematics.tip_position(np.clip(q + rng.uniform(-0.2, 0.2, q.shape), robot.lower, robot.upper))
+    for _ in range(10):
+        q = policy.step(q, target)
+    error = np.linalg.norm(robot.kinematics.tip_position(q) - target, axis=-1)
+    assert np.quantile(error, 0.9) < 1e-4
