@@ -69,6 +69,9 @@ class Graph:
     def cos(self, x: Value) -> Value:
         return self.record("Cos", np.cos(x.example), x)
 
+    def atan(self, x: Value) -> Value:
+        return self.record("Atan", np.arctan(x.example), x)
+
     def sqrt(self, x: Value) -> Value:
         return self.record("Sqrt", np.sqrt(x.example), x)
 

@@ -30,10 +30,12 @@ def mirrored(recipe: Recipe, robot: Robot) -> Layers:
     layers = read_layers(source.model)
     chain = robot.kinematics.topology.chain
     slots = np.where(chain >= 0, joints[chain], 1.0)  # (nt, depth)
-    others = np.broadcast_to(np.concatenate([axes, axes, axes, np.ones(OTHER_FEATURES)]), (robot.nt, 9 + OTHER_FEATURES))
-    levers = [np.ones_like(slots)] * (step_shape(robot).joint_features - 2)  # a lever has no sense of rotation
-    features = np.concatenate([slots, slots, *levers, others], 1).astype(np.float32)
-    outputs = np.concatenate([slots, np.ones((robot.nt, robot.kinematics.depth + 1))], 1).astype(np.float32)
+    others = np.broadcast_to(
+        np.concatenate([axes, axes, axes, np.ones(OTHER_FEATURES)]), (robot.nt, 9 + OTHER_FEATURES)
+    )
+    shape = step_shape(robot)
+    features = np.concatenate([*[slots] * shape.joint_features, others], 1).astype(np.float32)
+    outputs = np.concatenate([slots, np.ones((robot.nt, shape.outputs - shape.depth))], 1).astype(np.float32)
     first, last = layers.weights[0] * features[:, :, None], layers.weights[-1] * outputs[:, None]
     return Layers(layers.bias, [first, *layers.weights[1:-1], last])
 

@@ -37,7 +37,8 @@ class StepNetwork(torch.nn.Module):  # type: ignore[misc]
         self.chains = torch_chains(robot)
         ranges = np.minimum(self.shape.upper - self.shape.lower, _LARGEST_RANGE)
         jump = np.where(self.shape.real > 0, _JUMP_SCALE * ranges / self.shape.reach, 0.0)
-        self.out_scale = torch.from_numpy(np.concatenate([jump, np.ones_like(jump), np.ones_like(jump[..., :1])], -1))
+        others = np.ones((*jump.shape[:-1], self.shape.outputs - self.shape.depth), dtype=np.float32)
+        self.out_scale = torch.from_numpy(np.concatenate([jump, others], -1))
         self.center, self.scale = _feature_scaling(robot, self.shape)
         sizes = [self.shape.inputs, *hidden, self.shape.outputs]
         self.weights, self.biases = torch.nn.ParameterList(), torch.nn.ParameterList()
@@ -47,7 +48,7 @@ class StepNetwork(torch.nn.Module):  # type: ignore[misc]
             self.weights.append(torch.nn.Parameter(weight))
             self.biases.append(torch.nn.Parameter(torch.zeros(self.shape.nt, 1, size_out)))
         with torch.no_grad():
-            self.biases[-1][..., -1] = _FIRST_DAMPING
+            self.biases[-1][..., 2 * self.shape.depth] = _FIRST_DAMPING
 
     def forward(self, q: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See `step`."""
@@ -75,7 +76,7 @@ class StepNetwork(torch.nn.Module):  # type: ignore[misc]
         return Layers(first_bias.astype(np.float32), [w.astype(np.float32) for w in rows])
 
     def _perceptrons(self, features: torch.Tensor) -> torch.Tensor:
-        x = ((features[..., 0, :].transpose(0, 1) - self.center) / self.scale)  # (nt, batch, inputs)
+        x = (features[..., 0, :].transpose(0, 1) - self.center) / self.scale  # (nt, batch, inputs)
         last = len(self.weights) - 1
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = torch.baddbmm(bias, x, weight)
@@ -99,7 +100,9 @@ def _feature_scaling(robot: Robot, shape: StepShape) -> tuple[torch.Tensor, torc
     level = 2.0 * math.log(shape.reach) - 3.0
     none, length = 0.0 * middle, 0.25 * shape.reach
     steepness = 0.5 * shape.reach * np.ones_like(half)
-    by_joint = shape.joint_features - 1  # slope and lever
-    center = np.concatenate([middle, *[none] * by_joint, place, place, 0.0 * ones, 0.0 * one, level * one], -1)
-    scale = np.concatenate([half, *[steepness] * by_joint, spread * ones, spread * ones, ones, length * one, 3.0 * one], -1)
+    bearing = [np.ones_like(half)] * shape.turning
+    center = np.concatenate(
+        [middle, none, *[none] * shape.turning, place, place, 0.0 * ones, 0.0 * one, level * one], -1
+    )
+    scale = np.concatenate([half, steepness, *bearing, spread * ones, spread * ones, ones, length * one, 3.0 * one], -1)
     return torch.from_numpy(center.astype(np.float32)), torch.from_numpy(scale.astype(np.float32))

@@ -9,7 +9,9 @@ For each tip, with error e, Jacobian J, and u, w, l from the tip's own small per
 Far from the target the network is free to damp the correction away and jump; near it the step is Gauss-Newton whatever the
 network says, so that it vanishes with the error and converges to the exact target. Joints at a limit that the error pushes
 further out are left out, and the jump fades where no joint can help (s = 0), so that out of reach the step rests at the
-closest point. A joint with a range of a full circle has no such limit: a step over its stop goes on from the other one.
+closest point. A joint with a range of a full circle has no such limit: a step over its stop goes on from the other one. In
+a robot with such joints the network also sees, and adds to the jump a learned share of, each joint's bearing: the angle
+by which that joint alone would turn the tip to the side where its target is.
 Source of the damping: Sugihara, "Solvability-Unconcerned Inverse Kinematics by the Levenberg-Marquardt Method" (2011).
 """
 
@@ -23,14 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
-from nnik_ros.kinematics import Chains, forward_kinematics, jacobian
+from nnik_ros.kinematics import Chains, Frames, forward_kinematics, jacobian
 from nnik_ros.robot import Robot
 
 OTHER_FEATURES = 2  # log and size of the error, behind the joints and three vectors: tip, target, direction
 _LARGEST_DAMPING = 10.0  # of lambda over |e|^2, errors in reaches
 _SMALLEST_DAMPING = 1e-6  # keeps the determinant positive in float32 at a stretched finger
 _SMALLEST_SQUARE = 1e-14  # of an error in reaches, under the root and the logarithm
-_REST = 1e-3  # square of the slope below which the jump fades: at the closest point of an unreachable target there is none
+_REST = (
+    1e-3  # square of the slope below which the jump fades: at the closest point of an unreachable target there is none
+)
 _TURN, _FULL_CIRCLE = 2.0 * math.pi, 1e-6  # rad, and how much of it a description may round off
 _THIRDS = np.full((9, 1), 1.0 / 3.0, dtype=np.float32)
 _COFACTOR = np.array(
@@ -70,7 +74,7 @@ class StepShape:
 
     @property
     def joint_features(self) -> int:
-        """Features of each joint: position, slope and, of a turning robot, lever."""
+        """Features of each joint: position, slope and, of a turning robot, bearing."""
         return 3 if self.turning else 2
 
     @property
@@ -78,8 +82,13 @@ class StepShape:
         return self.joint_features * self.depth + 9 + OTHER_FEATURES
 
     @property
+    def output_sizes(self) -> list[int]:
+        """Pieces of the network's output: jump, metric and damping and, of a turning robot, share of the bearing."""
+        return [self.depth, self.depth + 1] + [self.depth] * self.turning
+
+    @property
     def outputs(self) -> int:
-        return 2 * self.depth + 1
+        return sum(self.output_sizes)
 
 
 def step_shape(robot: Robot) -> StepShape:
@@ -110,19 +119,34 @@ def step(xp: Any, shape: StepShape, chains: Chains, layers: Any, q: Any, target:
     slope = direction @ J
     stuck = xp.eq(xp.minimum(xp.maximum(joints + slope, lower), upper), joints)
     slope = xp.where(stuck, 0.0, slope)
-    lever = [direction @ xp.swapaxes(frames.arm, -1, -2)] if shape.turning else []
-    features = xp.concatenate([joints, slope, *lever, here, goal, direction, size, xp.log(square)], -1)
-    jump, weights = xp.split(layers(features), [shape.depth, shape.depth + 1], -1)
+    bearings = [bearing(xp, shape, frames, error, J)] if shape.turning else []
+    features = xp.concatenate([joints, slope, *bearings, here, goal, direction, size, xp.log(square)], -1)
+    jump, weights, *shares = xp.split(layers(features), shape.output_sizes, -1)
     w, damping = xp.split(xp.sigmoid(weights), [shape.depth, 1], -1)
     steep = xp.sum(slope * slope, -1, keepdim=True)
     jump = jump * (size * (steep / (steep + _REST * shape.reach**2)))
+    if shape.turning:
+        jump = jump + shares[0] * bearings[0]
     J_w = J * xp.where(stuck, 0.0, w)
     eye = np.eye(3, dtype=np.float32)
-    damped = square * damping * xp.asarray(_LARGEST_DAMPING * eye) + xp.asarray(_SMALLEST_DAMPING * shape.reach**2 * eye)
+    damped = square * damping * xp.asarray(_LARGEST_DAMPING * eye) + xp.asarray(
+        _SMALLEST_DAMPING * shape.reach**2 * eye
+    )
     A = J_w @ J_t + damped
     moved = joints + jump + _solve(xp, A, error - jump @ J_t) @ J_w
     flat = xp.reshape(_bounded(xp, shape, moved), (-1, shape.nt * shape.depth))
     return (flat if _identity(shape) else flat[..., shape.joint_slot]), frames.tip_position
+
+
+def bearing(xp: Any, shape: StepShape, frames: Frames, error: Any, J: Any) -> Any:
+    """Angle about each joint's axis from its tip to the target: (batch, nt, 1, depth) [rad]."""
+    axis = frames.joint_axis
+    arm = frames.arm - axis * xp.sum(axis * frames.arm, -1, keepdim=True)  # across the axis
+    across = error @ J
+    along = error @ xp.swapaxes(arm, -1, -2) + xp.sum(arm * arm, -1)[..., None, :]
+    least = _SMALLEST_SQUARE * shape.reach**4
+    hypotenuse = xp.sqrt(across * across + along * along + least)
+    return 2.0 * xp.atan(across / (hypotenuse + along + math.sqrt(least)))
 
 
 def _bounded(xp: Any, shape: StepShape, moved: Any) -> Any:

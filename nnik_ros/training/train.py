@@ -122,7 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, help="file to write (default: the recipe's)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders")
     parser.add_argument("--targets", type=int, default=20_000, help="held-out targets of the evaluation")
-    parser.add_argument("--gate-only", action="store_true", help="keep the weights of the model, write the recipe's new gate")
+    parser.add_argument(
+        "--gate-only", action="store_true", help="keep the weights of the model, write the recipe's new gate"
+    )
     options = parser.parse_args(arguments)
     try:
         recipe = load_recipe(options.recipe)
@@ -202,7 +204,9 @@ def _commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=share_dir(), capture_output=True, text=True, check=False).stdout.strip()
+    return subprocess.run(
+        ["git", *arguments], cwd=share_dir(), capture_output=True, text=True, check=False
+    ).stdout.strip()
 
 
 def _plot(progress: list[Progress], path: Path) -> None:

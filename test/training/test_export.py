@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import onnx
@@ -10,11 +12,14 @@ import torch
 
 from nnik_ros.contract import OPTIONAL_INPUTS
 from nnik_ros.errors import ContractError
-from nnik_ros.kinematics import KinematicParameters
-from nnik_ros.onnx_policy import OnnxPolicy
-from nnik_ros.robot import Robot
+from nnik_ros.geometry import Array
+from nnik_ros.kinematics import Chains, KinematicParameters
+from nnik_ros.onnx_policy import OnnxPolicy, read_contract
+from nnik_ros.paths import model_file, robot_file, share_dir, shipped
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training import step as step_module
 from nnik_ros.training.export import export, read_layers, write
-from nnik_ros.training.network import StepNetwork
+from nnik_ros.training.network import Layers, StepNetwork
 
 Make = Callable[[Robot], StepNetwork]
 
@@ -24,20 +29,85 @@ def exported(robot: Robot, network: StepNetwork, path: Path) -> OnnxPolicy:
     return OnnxPolicy(path, robot)
 
 
+def in_float64(network: StepNetwork) -> StepNetwork:
+    """The same weights and kinematics at double precision: the judge of both single-precision runs."""
+    precise = copy.deepcopy(network).double()
+    precise.chains = Chains(precise.chains.index, *(value.double() for value in precise.chains[1:]))
+    precise.center, precise.scale = precise.center.double(), precise.scale.double()
+    precise.out_scale = precise.out_scale.double()
+    return precise
+
+
+def assert_steps_as_torch(policy: OnnxPolicy, network: StepNetwork, q: Array, target: Array) -> None:
+    """The file's step is that of torch at double precision, as far as single precision tells: a nearly singular pose
+    magnifies the last bit, for the file about as often as for torch's own single precision. It may cost the file a digit
+    more, since its features are not scaled."""
+    q, target = (array.astype(np.float32).astype(np.float64) for array in (q, target))
+    with torch.no_grad():
+        single = network(torch.from_numpy(q.astype(np.float32)), torch.from_numpy(target.astype(np.float32)))[0].numpy()
+        with patch.object(step_module, "_THIRDS", step_module._THIRDS.astype(np.float64)):
+            wanted, tip = (x.numpy() for x in in_float64(network)(torch.from_numpy(q), torch.from_numpy(target)))
+    reach = policy.robot.kinematics.reach.max()
+    np.testing.assert_allclose(tip, policy.robot.kinematics.tip_position(q), rtol=0, atol=2e-6 * reach)
+    got, own = (np.abs(_turned(policy.robot, x - wanted)).max(-1) for x in (policy.step(q, target), single))
+    assert np.median(got) < 1e-5
+    for share in (0.9, 0.95, 0.99):
+        assert np.quantile(got, share) <= 2e-5 + 20.0 * np.quantile(own, share)
+
+
+def _turned(robot: Robot, difference: Array) -> Array:
+    """Differences of joint positions; a full circle is none where a joint turns one."""
+    turns = robot.upper - robot.lower >= 2 * np.pi - 1e-6
+    return np.where(turns, (difference + np.pi) % (2 * np.pi) - np.pi, difference)
+
+
 @pytest.mark.parametrize("batch", [1, 257])
 def test_the_file_steps_as_torch_does(
     any_robot: Robot, lively: Make, rng: np.random.Generator, tmp_path: Path, batch: int
 ) -> None:
     network = lively(any_robot)
     policy = exported(any_robot, network, tmp_path / "network.onnx")
-    q = any_robot.random_joint_position(rng, batch)
-    target = any_robot.kinematics.tip_position(any_robot.random_joint_position(rng, batch))
+    q, goal = (any_robot.random_joint_position(rng, batch) for _ in range(2))
+    assert_steps_as_torch(policy, network, q, any_robot.kinematics.tip_position(goal))
+
+
+def test_the_file_steps_as_torch_does_with_large_outputs_and_targets_far_away(
+    any_robot: Robot, lively: Make, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    network = lively(any_robot)
     with torch.no_grad():
-        wanted, tip = network(*(torch.from_numpy(array.astype(np.float32)) for array in (q, target)))
-    np.testing.assert_allclose(tip, any_robot.kinematics.tip_position(q), atol=2e-6 * any_robot.kinematics.reach.max())
-    difference = np.abs(policy.step(q, target) - wanted.numpy()).max(-1)
-    assert np.quantile(difference, 0.95) < 1e-5  # a nearly singular pose magnifies the last bit
-    assert difference.max() < 1e-3
+        network.weights[-1] *= 20.0
+    policy = exported(any_robot, network, tmp_path / "network.onnx")
+    q = any_robot.random_joint_position(rng, 500)
+    target = rng.normal(size=(500, any_robot.nt, 3)) * any_robot.kinematics.reach[:, None]
+    moved = policy.step(q, target)
+    assert np.median(np.abs(moved - q).max(-1)) > 0.3  # the outputs are large indeed
+    assert_steps_as_torch(policy, network, q, target)
+
+
+@pytest.mark.parametrize("name", shipped(share_dir() / "models", ".onnx"))
+def test_a_shipped_file_steps_as_torch_does_with_its_weights(name: str, rng: np.random.Generator) -> None:
+    robot = load_robot(robot_file(read_contract(model_file(name)).robot))
+    layers = read_layers(model_file(name))
+    network = from_layers(robot, layers)
+    q, goal = (robot.random_joint_position(rng, 500) for _ in range(2))
+    assert_steps_as_torch(OnnxPolicy(model_file(name), robot), network, q, robot.kinematics.tip_position(goal))
+
+
+def from_layers(robot: Robot, layers: Layers) -> StepNetwork:
+    """A network with the weights of a file, written down independently of `StepNetwork.layers`: features unscaled."""
+    hidden = [weight.shape[-1] - 1 for weight in layers.weights[:-1]]
+    network = StepNetwork(robot, hidden, torch.Generator())
+    for scaling, value in ((network.center, 0.0), (network.scale, 1.0), (network.out_scale, 1.0)):
+        scaling.fill_(value)
+    with torch.no_grad():
+        for i, weight in enumerate(layers.weights):
+            width = hidden[i] if i < len(hidden) else weight.shape[-1]
+            rows = weight if i == 0 else weight[:, :-1]
+            bias = layers.bias[..., :width] if i == 0 else weight[:, -1:, :width]
+            network.weights[i].copy_(torch.from_numpy(rows[..., :width].copy()))
+            network.biases[i].copy_(torch.from_numpy(bias.copy()))
+    return network
 
 
 def test_every_step_stays_within_the_limits_from_anywhere_to_anywhere(
@@ -50,6 +120,18 @@ def test_every_step_stays_within_the_limits_from_anywhere_to_anywhere(
     for _ in range(5):
         q = session.step(q, target)
         assert (q >= any_robot.lower).all() and (q <= any_robot.upper).all()
+
+
+def test_a_step_over_the_stop_of_a_full_circle_goes_on_from_the_other_stop(
+    planar: Robot, lively: Make, tmp_path: Path
+) -> None:
+    policy = exported(planar, lively(planar), tmp_path / "network.onnx")
+    q = np.array([[3.13, 1.0]])
+    goal = np.array([[-3.13, 1.0]])
+    target = planar.kinematics.tip_position(goal)
+    for _ in range(6):
+        q = policy.step(q, target)
+    np.testing.assert_allclose(q, goal, rtol=0, atol=1e-5)
 
 
 def test_the_step_vanishes_with_the_error(

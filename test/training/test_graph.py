@@ -26,6 +26,7 @@ EXPRESSIONS: dict[str, Callable[[Any, Any], Any]] = {
     ),
     "concatenation": lambda xp, x: xp.concatenate([x[..., 1:], x], -1),
     "stack": lambda xp, x: xp.stack([x, x + 1.0], -2),
+    "arc tangent": lambda xp, x: np.arctan(x) if xp is np else xp.atan(x),
     "swapped axes": lambda xp, x: xp.swapaxes(x, -1, -2),
     "functions": lambda xp, x: xp.sin(x) + xp.cos(x) + xp.sqrt(x * x + 1.0) + xp.log(x * x + 1.0) + xp.minimum(x, 0.2),
 }

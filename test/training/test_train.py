@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,18 @@ import pytest
 import torch
 
 from nnik_ros.errors import FileError
+from nnik_ros.evaluate import Gate
 from nnik_ros.evaluate import main as evaluate_main
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot
+from nnik_ros.training.export import export, read_layers, write
 from nnik_ros.training.network import StepNetwork
-from nnik_ros.training.recipe import load_recipe
+from nnik_ros.training.recipe import Mirror, TrainingOptions, load_recipe
 from nnik_ros.training.train import main, sample, train, unrolled_loss
 
 Write = Callable[..., Path]
+PARTS = {"training": TrainingOptions, "mirror": Mirror, "gate": Gate}
 RECIPES = sorted((share_dir() / "config" / "training").glob("*.yaml"))
 
 
@@ -43,6 +47,31 @@ def test_a_missed_gate_is_the_exit_code_of_training_and_evaluation(tiny_recipe: 
     path = tiny_recipe(median=0.0001)
     assert main([str(path), "--runs", str(tmp_path / "runs"), "--targets", "200"]) == 1
     assert evaluate_main([str(tmp_path / "tiny.onnx"), "--targets", "200"]) == 1
+
+
+def test_a_new_gate_leaves_the_weights_as_they_were_and_is_refused_for_another_recipe(
+    tiny_recipe: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, model = tiny_recipe(), tmp_path / "tiny.onnx"
+    command = [str(path), "--runs", str(tmp_path / "runs"), "--targets", "200"]
+    assert main(command) == 0
+    before, facts = read_layers(model), read_contract(model).provenance
+    tiny_recipe(median=0.0001)
+    assert main([*command, "--gate-only"]) == 1
+    after, new_facts = read_layers(model), read_contract(model).provenance
+    assert all(np.array_equal(a, b) for a, b in zip(before.weights, after.weights, strict=True))
+    assert new_facts["gate"]["median_1"] == 0.0001 and new_facts["training_seconds"] == facts["training_seconds"]
+    path.write_text(path.read_text().replace("seed: 3", "seed: 4"))
+    assert main([*command, "--gate-only"]) == 2
+    assert "differing in: seed" in capsys.readouterr().err
+
+
+def test_a_model_without_a_gate_is_refused_with_the_missing_keys(
+    planar: Robot, lively: Callable[[Robot], StepNetwork], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(export(planar, lively(planar).layers()), planar, tmp_path / "bare.onnx", {"gate": {"coarse": 0.1}})
+    assert evaluate_main([str(tmp_path / "bare.onnx"), "--targets", "50"]) == 2
+    assert "provenance.gate.fine: missing" in capsys.readouterr().err
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_recipe: Write, planar: Robot) -> None:
@@ -105,6 +134,16 @@ def test_a_wrong_recipe_is_refused_by_key(tiny_recipe: Write, change: tuple[str,
     path.write_text(path.read_text().replace(*change))
     with pytest.raises(FileError, match=message):
         load_recipe(path)
+
+
+def test_the_page_explains_every_key_of_a_recipe_and_its_defaults(tiny_recipe: Write) -> None:
+    page = (share_dir() / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z_0-9.]+)` \| ([^|]+) \|", page, re.MULTILINE))
+    keys = {f"{name}.{f.name}" for name, kind in PARTS.items() for f in fields(kind)}
+    assert set(rows) == keys | {"schema", "name", "robot", "model", "seed", "network.hidden"}
+    options = load_recipe(tiny_recipe()).training
+    numbers = {key: float(text) for key, text in rows.items() if re.fullmatch(r"[0-9.]+", text)}
+    assert len(numbers) == 6 and all(getattr(options, key.split(".")[1]) == value for key, value in numbers.items())
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
