@@ -60,6 +60,10 @@ def write_page(docs: Path, comparisons: Sequence[Comparison], targets: int) -> N
         parts.append(
             f"\n## {name}\n\n{tables(comparison)}\n![Errors of {name} over steps and workspace](images/{image})\n"
         )
+        if comparison.robot.nq == 2:
+            parts.append(_line_table(comparison))
+    if curves(comparisons, docs / "images" / "seeds_curves.png"):
+        parts.append("\n## Training curves\n\n![Training curves of the baselines](images/seeds_curves.png)\n")
     (docs / "seeds.md").write_text("".join(parts), encoding="utf-8")
 
 

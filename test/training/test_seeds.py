@@ -221,6 +221,12 @@ def test_a_recurrent_network_gives_in_the_file_what_its_turns_give_by_hand(write
     assert main([str(write_tiny("reach", training=training)), "--runs", str(tmp_path / "runs")]) == 2
 
 
+def test_without_targets_around_the_reach_every_label_reaches_its_target() -> None:
+    robot = load_robot(robot_file("allegro_right"))
+    target, q = samples(robot, ReachOptions("joints", 20, 0.0, 1.5, 1, 1, 0.1, 0), 20, np.random.default_rng(3))
+    assert np.allclose(robot.kinematics.tip_position(q), target)
+
+
 def test_labels_around_the_reach_come_as_close_as_the_stretched_arm(rng: np.random.Generator) -> None:
     robot = load_robot(robot_file("spatial_2j"))
     options = ReachOptions("joints", 300, 1.0, 1.5, 1, 1, 0.1, 0)

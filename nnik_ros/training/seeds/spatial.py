@@ -112,7 +112,7 @@ def samples(
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
     radius = options.around * robot.kinematics.reach[:, None] * np.cbrt(rng.random((len(around), robot.nt, 1)))
     target_around = robot.kinematics.chains.start + radius * direction
-    q[around] = _closest_joints(robot, target_around, rng) if labelled else 0.0
+    q[around] = _closest_joints(robot, target_around, rng) if labelled and len(around) else 0.0
     target[around] = target_around
     return Samples(target, q)
 
