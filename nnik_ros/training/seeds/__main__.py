@@ -48,9 +48,9 @@ def run(recipe: SeedRecipe, path: Path, folder: Path) -> None:
     """Train, export and write the run folder."""
     robot = load_robot(recipe.robot)
     folder.mkdir(parents=True, exist_ok=True)
+    text = recipe.path.read_text(encoding="utf-8")
     start = time.monotonic()
     trained = METHODS[recipe.method].train(recipe, robot, folder)
-    text = recipe.path.read_text(encoding="utf-8")
     exported = export_seed(robot, trained.move)
     curves = {name: list(curve) for name, curve in trained.curves.items()}
     provenance = {
