@@ -31,7 +31,7 @@ def exported(robot: Robot, network: StepNetwork, path: Path) -> OnnxPolicy:
 
 def in_float64(network: StepNetwork) -> StepNetwork:
     """The same weights and kinematics at double precision: the judge of both single-precision runs."""
-    precise = copy.deepcopy(network).double()
+    precise: StepNetwork = copy.deepcopy(network).double()
     precise.chains = Chains(precise.chains.index, *(value.double() for value in precise.chains[1:]))
     precise.center, precise.scale = precise.center.double(), precise.scale.double()
     precise.out_scale = precise.out_scale.double()
