@@ -74,7 +74,7 @@ def test_the_command_prints_one_row_for_each_network_and_writes_the_page(
 ) -> None:
     assert compare.main([str(SEEDS[0]), "--targets", "20"]) == 0
     printed = capsys.readouterr().out
-    assert printed.count(f"| {SEEDS[0].stem} (S2) |") == 2
+    assert printed.count(f"| {SEEDS[0].stem} (S1) |") == 2
     comparisons = compare.compare([SEEDS[0]], 20)
     write_page(tmp_path, comparisons, 20)
     text = (tmp_path / "seeds.md").read_text()
