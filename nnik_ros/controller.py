@@ -28,14 +28,12 @@ from nnik_ros.posture import Posture
 from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets, TickResult, TipState
 
-_LARGEST_CORRECTION = 0.2  # of the reach: what the closed loop may add to a target
 _STUCK_TICKS = 30  # without progress, at a resting reference, until another posture is looked for
 _MOVED = 0.05  # rad farther from the command than when it was last seen: the hand was moved, or is another one
 _NOTICED = 0.1  # of the tolerance: what the stand-in must gain in a step to show that the network did not help
 _BEYOND_REACH = 1.1  # times the reach: as far as a reference goes
 _STUCK_PROGRESS = 1e-5  # of the error, per tick
 _ARRIVED = 1e-3  # rad, from a posture
-_HELD = int(Limit.LEAD | Limit.COLLISION | Limit.POSITION)
 _COLLISION, _HOLD = int(Limit.COLLISION), int(Solver.HOLD)
 _Mask = NDArray[np.bool_]
 
@@ -96,14 +94,11 @@ class Controller:
 
     def reset(self) -> None:
         """Pause, and forget the own command: the next start begins at the measured joints."""
-        nt = self.robot.nt
         self._mode = _Mode.PAUSED
         self._seeded, self._look_first = False, True
         self._gap: Array = np.zeros(self.robot.nq)  # from the command to the hand when it was last seen to follow
-        self._motion.v = np.zeros(self.robot.nq)
         self._measured: Array | None = None
         self._measured_stamp = -np.inf
-        self._correction = np.zeros((nt, 3))
         self._posture_goal = self.robot.home.copy()
         self._forget_stuck()
 
@@ -167,15 +162,14 @@ class Controller:
             wish = np.where(by_joints[self._guard.tip_of_joint], towards, wish)
         motion = self._motion.step(wish, measured, self.options)
         if not stale_state:
-            self._gap = np.abs(self._motion.q - measured)
+            self._gap = np.abs(self._motion.sent - measured)
         error, measured_error = _distance(np.stack([motion.tip_position, motion.measured_tip_position]), goal)
         behind = _distance(reference, near)
-        self._correct(goal, reference, behind, motion)
-        self._watch_progress(error, goal, behind, follows, escaping)
+        self._watch_progress(_distance(motion.tip_position, near), goal, behind, follows, escaping)
         closed_loop = self.options.closed_loop_gain > 0
         state = self._tip_states(measured_error if closed_loop else error, judged, homing, motion, stale_state)
         return TickResult(
-            self._motion.q.copy() if self._speaks(judged, stale_state) else None, TipState(int(state.max())), state, error,
+            self._motion.sent.copy() if self._speaks(judged, stale_state) else None, TipState(int(state.max())), state, error,
             measured_error, step.solver, motion.limited, motion.tip_position, motion.measured_tip_position, reference,
             state_age, judged.age,
         )  # fmt: skip
@@ -198,11 +192,10 @@ class Controller:
     def _seed(self, measured: Array) -> None:
         """Go on from the own command where the hand still is where it was left, else begin at the measured joints."""
         self._look_first = False
-        if self._seeded and np.all(np.abs(self._motion.q - measured) <= self._gap + _MOVED):
+        if self._seeded and np.all(np.abs(self._motion.sent - measured) <= self._gap + _MOVED):
             return
         self._seeded = True
         self._motion.seed(measured)
-        self._correction[:] = 0.0
         self._forget_stuck()
         self._governor.reset(self._motion.frames.tip_position)
 
@@ -240,8 +233,7 @@ class Controller:
 
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
         use_network = self._has_network and not self._benched
-        target = reference + self._correction
-        step = self._guard.checked_step(self._motion.q, target, use_policy=use_network, frames=self._motion.frames)
+        step = self._guard.checked_step(self._motion.q, reference, use_policy=use_network, frames=self._motion.frames)
         if use_network:
             gained = step.start_error - step.error
             failed = (step.solver == Solver.STAND_IN) & follows & (gained > _NOTICED * self.options.tolerance)
@@ -255,22 +247,7 @@ class Controller:
         if rate == 0.0 or not follows.any() or not self._posture.shapes_any:
             return step.q
         motion = self._motion
-        return self._posture.step(motion.q, motion.frames, step.q, reference + self._correction, follows, rate)
-
-    def _correct(self, goal: Array, reference: Array, behind: Array, motion: Motion) -> None:
-        """Closed loop: where the reference rests at its goal and the command got there, shift the target against the error
-        of the measured tips."""
-        gain = self.options.closed_loop_gain
-        if gain == 0.0:
-            self._correction *= 0.99  # fade out without a bump
-            return
-        solved = _distance(motion.tip_position, reference + self._correction)
-        rests = (behind < self.options.tolerance) & (solved < self.options.tolerance)  # False without a goal
-        rests &= (motion.limited & _HELD) == 0
-        self._correction[rests] += gain * self._period * (goal - motion.measured_tip_position)[rests]
-        largest = _LARGEST_CORRECTION * self._kinematics.reach[:, None]
-        size = np.sqrt((self._correction**2).sum(axis=-1, keepdims=True))
-        self._correction *= np.minimum(1.0, largest / np.maximum(size, largest))
+        return self._posture.step(motion.q, motion.frames, step.q, reference, follows, rate)
 
     # stuck tips
 
@@ -343,7 +320,7 @@ class Controller:
         if state is TipState.PAUSED:
             self._look_first = True  # whoever moves the hand meanwhile, the next start looks first
             if self._seeded and self._measured is not None:
-                self._gap = np.minimum(self._gap, np.abs(self._motion.q - self._measured))
+                self._gap = np.minimum(self._gap, np.abs(self._motion.sent - self._measured))
         nowhere = np.full((nt, 3), np.nan)
         measured = self._kinematics.tip_position(self._measured) if self._measured is not None else nowhere
         own = self._motion.frames.tip_position if self._seeded else measured

@@ -15,6 +15,9 @@ from nnik_ros.limits import JointLimits, Limit, LimitedStep, stopping_speed
 from nnik_ros.robot import Robot
 
 _LEAD_BRAKE = 0.25  # of the acceleration, before the lead bound; a finger's joints share what they may change in a tick
+_LARGEST_OFFSET = 0.3  # rad, that the closed loop may add
+_RESTS = 0.05  # rad/s, below which a joint counts as at rest
+_FADE, _FORGOTTEN = 0.99, 1e-5  # of the offset per tick, and rad, when the closed loop is switched off
 _SWEEPS = 4  # over the pairs in contact; each satisfies one pair exactly, a few satisfy all
 _LEAD, _COLLISION = int(Limit.LEAD), int(Limit.COLLISION)
 _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from posture to posture
@@ -31,7 +34,11 @@ class Motion(NamedTuple):
 
 
 class JointMotion:
-    """Owns the joint command. A wish passes the lead bound, the collision check and, as the last word, the joint limits."""
+    """Owns the joint command. A wish passes the lead bound, the collision check and, as the last word, the joint limits.
+
+    q and v are where the joints shall be, sent and sent_v what is published: the same, unless the closed loop adds what a
+    weak drive needs to get there.
+    """
 
     def __init__(self, robot: Robot, kinematics: Kinematics, collision: CollisionModel | None, period: float) -> None:
         self._robot, self._kinematics, self._collision, self._period = robot, kinematics, collision, period
@@ -44,12 +51,15 @@ class JointMotion:
 
     @property
     def moving(self) -> bool:
-        return bool(np.any(self.v != 0.0))
+        return bool(np.any(self.sent_v != 0.0))
 
     def seed(self, q: Array) -> None:
         """Rest at q (nq,) [rad], put inside the limits."""
         self.q: Array = np.clip(q, self._robot.lower, self._robot.upper)
         self.v: Array = np.zeros(len(self.q))
+        self.sent: Array = self.q
+        self.sent_v: Array = self.v
+        self._offset: Array = np.zeros(len(self.q))
         self.set_kinematics(self._kinematics)
 
     def set_kinematics(self, kinematics: Kinematics) -> None:
@@ -79,12 +89,35 @@ class JointMotion:
         finite = bool(np.isfinite(limited.q).all())
         if finite:
             self.q, self.v, self.frames = limited.q, limited.v, frames.at(0)
+            self._send(measured, options)
         else:  # cannot happen with finite inputs; if it does, the command holds
-            self.v = np.zeros(len(self.q))
+            self.v = self.sent_v = np.zeros(len(self.q))
         tip_flags = np.zeros(self._robot.nt, dtype=np.int64)
         if flags.any():
             np.bitwise_or.at(tip_flags, self._tip_of_joint, flags)
         return Motion(self.frames.tip_position, frames.tip_position[1], tip_flags, finite)
+
+    def _send(self, measured: Array, options: ControllerOptions) -> None:
+        """What is published: q, and in the closed loop an offset that removes the lasting gap of the measured joints.
+
+        Integral action in joint space: unlike a shift of the target it has no singular poses. Only joints that rest take
+        part, for the gap of a moving one is the lag of its drive.
+        """
+        gain = options.closed_loop_gain
+        if gain == 0.0 and not self._offset.any():
+            self.sent, self.sent_v = self.q, self.v
+            return
+        if gain > 0.0:
+            gap = np.where(np.abs(self.v) < _RESTS, self.q - measured, 0.0)
+            offset = self._offset + gain * self._period * gap
+        else:
+            offset = np.where(np.abs(self._offset) < _FORGOTTEN, 0.0, _FADE * self._offset)
+        room = np.minimum(_LARGEST_OFFSET, options.max_lead)
+        self._offset = np.minimum(np.maximum(offset, -room), room)
+        lead = options.max_lead
+        wish = np.minimum(np.maximum(self.q + self._offset, measured - lead), measured + lead)
+        limited = self._limits.step(self.sent, self.sent_v, wish)
+        self.sent, self.sent_v = limited.q, limited.v
 
     def _within(self, wish: Array, low: Array, high: Array) -> Array:
         """The wish, kept between bounds that move, and slow enough to brake before them."""

@@ -233,6 +233,7 @@ def test_the_closed_loop_removes_the_sag_of_the_drive_and_the_open_loop_does_not
         for _ in range(1500):
             result = rig.tick(moves=False)
             rig.q = result.command - 0.03
+            assert TipState.UNREACHABLE not in result.tip_state
         errors[gain] = np.linalg.norm(hand.kinematics.tip_position(rig.q) - rig.targets.position, axis=-1)
     assert errors[0.0].min() > 1e-3
     assert errors[5.0].max() < 1e-4
