@@ -116,6 +116,8 @@ class Controller:
         if policy is not None:
             self._kinematics = policy.kinematics
             self._motion.set_kinematics(self._kinematics)
+        self._centre = self._kinematics.first_joint_position  # (nt, 3) [m]
+        self._farthest = _BEYOND_REACH * self._kinematics.reach  # (nt,) [m]
         self._posture = Posture(self.robot, self._kinematics, self._period)
         stand_in = DampedLeastSquares(self.robot, self._kinematics)
         self._guard = GuardedPolicy(policy or stand_in, stand_in)
@@ -218,10 +220,11 @@ class Controller:
 
     def _within_reach(self, goal: Array) -> Array:
         """The goals, drawn in to a little beyond the fingers' reach: a reference must not be led away for ever."""
-        centre, reach = self._kinematics.first_joint_position, _BEYOND_REACH * self._kinematics.reach
-        away = goal - centre
+        away = goal - self._centre
         distance = np.sqrt((away * away).sum(axis=-1))
-        near: Array = centre + away * np.minimum(1.0, reach / np.maximum(distance, reach))[:, None]
+        if not (distance > self._farthest).any():
+            return goal
+        near: Array = self._centre + away * np.minimum(1.0, self._farthest / distance)[:, None]
         return near
 
     def _advance_references(self, goal: Array, follows: _Mask, by_joints: _Mask) -> Array:
