@@ -36,7 +36,7 @@ class ControllerOptions:
         high=20.0,
     )
     posture_rate: float = option(
-        1.5, "Rate at which a finger's free degree returns to the home posture; 0: the solver's choice.", unit="1/s",
+        1.5, "Rate at which a finger's free degree returns to the middle of the limits; 0: the solver's choice.", unit="1/s",
         low=0.0, high=10.0,
     )  # fmt: skip
     collision_check: bool = option(True, "Keep the fingers apart from each other and from the palm.")

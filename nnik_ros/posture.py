@@ -15,6 +15,8 @@ from nnik_ros.robot import Robot
 
 _DAMPING = 0.002  # of the reach; keeps the projection smooth at a stretched finger
 _NEAR = 0.01  # of the reach: from there to twice as far the posture loses its say, for all joints are needed
+_MARGIN = 0.08  # of a joint's range, that it keeps from its limits where the free degree allows it
+_REPULSION = 10.0  # of the rate, within that margin
 _SOFT = 0.02  # of the way to a limit that a joint may go in one period while others can go on for it
 _AGREE = 0.05  # of the way to go: so far a step may be off and count as meant to go all of it
 _ROUNDING = 1e-7  # m
@@ -30,12 +32,16 @@ class Posture:
     """
 
     def __init__(self, robot: Robot, kinematics: Kinematics, period: float) -> None:
-        """The preferred posture is the robot's home; period [s]."""
+        """The preferred posture is the middle of the limits, where flexion is shared and every joint has room to both sides
+        (also for what the closed loop adds); period [s]."""
         chain = kinematics.topology.chain
         self._index = np.maximum(chain, 0)
         self._real = chain >= 0
         self._flat = self._index[self._real]
-        self._preferred, self._lower, self._upper = (x[self._index] for x in (robot.home, robot.lower, robot.upper))
+        self._lower, self._upper = robot.lower[self._index], robot.upper[self._index]
+        self._preferred = 0.5 * (self._lower + self._upper)
+        margin = _MARGIN * (self._upper - self._lower)
+        self._inner_lower, self._inner_upper = self._lower + margin, self._upper - margin
         self._largest = _FASTEST * robot.velocity[self._index] * period
         self._reach = kinematics.reach
         self._damping = (_DAMPING * kinematics.reach)[:, None, None] ** 2 * np.eye(3)
@@ -52,7 +58,8 @@ class Posture:
         error = np.sqrt((to_go * to_go).sum(axis=-1))
         J = jacobian(np, frames)  # (nt, 3, depth)
         here, solved = q[self._index], (q_next - q)[self._index]
-        pull = (self._preferred - here) * (rate * self._period)
+        inwards = np.maximum(self._inner_lower - here, 0.0) + np.minimum(self._inner_upper - here, 0.0)
+        pull = (self._preferred - here + _REPULSION * inwards) * (rate * self._period)
         pull = np.minimum(np.maximum(pull, -self._largest), self._largest)
         low, high = (_SOFT * (limit - here) for limit in (self._lower, self._upper))
         task = _exact(J @ solved[..., None], to_go[..., None])  # (nt, 3, 1)

@@ -80,7 +80,9 @@ def read_layers(path: Path) -> Layers:
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
     names = [f"{_WEIGHT}{i}" for i in range(len(arrays)) if f"{_WEIGHT}{i}" in arrays]
     if not names or _BIAS not in arrays:
-        raise ContractError(str(path), [f"has no initializers '{_BIAS}' and '{_WEIGHT}0', ...: not exported by this package"])
+        raise ContractError(
+            str(path), [f"has no initializers '{_BIAS}' and '{_WEIGHT}0', ...: not exported by this package"]
+        )
     return Layers(arrays[_BIAS], [arrays[name] for name in names])
 
 

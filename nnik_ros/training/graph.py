@@ -133,7 +133,9 @@ class Graph:
         """Pieces of `sizes` along a (negative) axis."""
         axis = _from_end(axis, x.example.ndim)
         pieces = np.split(x.example, np.cumsum(sizes)[:-1], axis)
-        values = [Value(self, np.ascontiguousarray(piece), f"split_{len(self._nodes)}_{i}") for i, piece in enumerate(pieces)]
+        values = [
+            Value(self, np.ascontiguousarray(piece), f"split_{len(self._nodes)}_{i}") for i, piece in enumerate(pieces)
+        ]
         inputs = [x.name, self.integers(sizes).name]
         self._nodes.append(helper.make_node("Split", inputs, [value.name for value in values], axis=axis))
         return values
@@ -235,7 +237,9 @@ def _without_ellipsis(keys: tuple[Any, ...], rank: int) -> list[Any]:
 
 def _slice(value: Value, keys: list[Any]) -> Value:
     """All slices of an index in one node."""
-    cut = [(axis, k.indices(value.shape[axis])) for axis, k in enumerate(keys) if isinstance(k, slice) and k != slice(None)]
+    cut = [
+        (axis, k.indices(value.shape[axis])) for axis, k in enumerate(keys) if isinstance(k, slice) and k != slice(None)
+    ]
     if not cut:
         return value
     example = value.example[tuple(k if isinstance(k, slice) else slice(None) for k in keys)]

@@ -41,7 +41,9 @@ class NodeProcess:
             if name == "params_file":
                 continue
             arguments += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
-        path = os.pathsep.join(filter(None, (str(share_dir()), os.environ.get("PYTHONPATH"))))  # a sourced ROS lies on it
+        path = os.pathsep.join(
+            filter(None, (str(share_dir()), os.environ.get("PYTHONPATH")))
+        )  # a sourced ROS lies on it
         environment = {
             **os.environ, "PYTHONPATH": path, "ROS_LOG_DIR": str(log_dir), "OMP_NUM_THREADS": "1",
             "ROS_PYTHON_CHECK_FIELDS": "1",

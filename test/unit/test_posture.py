@@ -14,14 +14,15 @@ T = 1 / 333.0
 ALL = np.ones(4, dtype=bool)
 
 
-def test_it_moves_joints_towards_home_and_leaves_the_tips_to_second_order(hand: Robot, rng) -> None:
+def test_it_moves_joints_towards_the_middle_and_leaves_the_tips_to_second_order(hand: Robot, rng) -> None:
     posture = Posture(hand, hand.kinematics, T)
     for q in 0.6 * hand.random_joint_position(rng, 50) + 0.2 * (hand.lower + hand.upper):
         frames = hand.kinematics.frames(q)
         q_next = posture.step(q, frames, q, frames.tip_position, ALL, 1.0)
         moved = np.linalg.norm(hand.kinematics.tip_position(q_next) - frames.tip_position, axis=-1)
         assert moved.max() < 2e-5
-        assert np.linalg.norm(q_next - hand.home) < np.linalg.norm(q - hand.home)
+        middle = 0.5 * (hand.lower + hand.upper)
+        assert np.linalg.norm(q_next - middle) < np.linalg.norm(q - middle)
 
 
 def test_a_step_keeps_what_it_does_with_the_tips_whatever_it_did_with_the_free_degree(hand: Robot, rng) -> None:
