@@ -169,7 +169,8 @@ class Controller:
         behind = _distance(reference, near)
         self._watch_progress(_distance(motion.tip_position, near), goal, behind, follows, escaping)
         closed_loop = self.options.closed_loop_gain > 0
-        state = self._tip_states(measured_error if closed_loop else error, judged, homing, motion, stale_state)
+        reached = np.maximum(measured_error if closed_loop else error, behind) <= self.options.tolerance
+        state = self._tip_states(reached, judged, homing, motion, stale_state)
         return TickResult(
             self._motion.sent.copy() if self._speaks(judged, stale_state) else None, TipState(int(state.max())), state, error,
             measured_error, step.solver, motion.limited, motion.tip_position, motion.measured_tip_position, reference,
@@ -296,7 +297,7 @@ class Controller:
     # what it tells
 
     def _tip_states(
-        self, error: Array, judged: _Judged, homing: _Mask, motion: Motion, stale_state: bool
+        self, reached: _Mask, judged: _Judged, homing: _Mask, motion: Motion, stale_state: bool
     ) -> NDArray[np.int64]:
         """The most telling state of each tip: a later line overrules an earlier one."""
         for applies, state in (
@@ -310,7 +311,7 @@ class Controller:
         states[(motion.limited != 0) & (not classical)] = TipState.LIMITED
         states[(self._stuck > 2 * _STUCK_TICKS) & ~self._escaping] = TipState.UNREACHABLE
         states[(motion.limited & _COLLISION) != 0] = TipState.COLLISION
-        states[error <= self.options.tolerance] = TipState.REACHED
+        states[reached] = TipState.REACHED  # tip and reference: passing by a goal is not reaching it
         states[judged.stale] = TipState.STALE_TARGET
         states[~judged.given] = TipState.IDLE
         states[~self._enabled] = TipState.DISABLED

@@ -26,6 +26,12 @@ class Limit(IntFlag):
 _VELOCITY, _ACCELERATION, _POSITION = (int(limit) for limit in (Limit.VELOCITY, Limit.ACCELERATION, Limit.POSITION))
 
 
+_SLOWEST = 1e-9  # rad/s
+_LATE = (
+    2.0  # times the possible change of velocity: a wish farther away is a place to stop at, a nearer one is followed
+)
+
+
 class LimitedStep(NamedTuple):
     """q (nq,) [rad] and v (nq,) [rad/s] to send, with what held each joint back: (nq,) of Limit."""
 
@@ -37,7 +43,7 @@ class LimitedStep(NamedTuple):
 class JointLimits:
     """Turns a wanted step into one that a real joint can follow.
 
-    Joints of one group (a finger) are slowed down together, so that the finger keeps its direction. A joint always keeps
+    Joints of one group (a finger) share their speed limit, so that the finger keeps its direction. A joint always keeps
     enough distance from its position limit to brake, therefore all limits can be honoured at once and a limit can always
     be left again.
     """
@@ -63,8 +69,15 @@ class JointLimits:
         limited[held] |= _VELOCITY
         v_next, held = self._braked(v_next, slowest, fastest)
         limited[held] |= _POSITION
-        change, held = self._scaled(v_next - v, self._change)
-        limited[held] |= _ACCELERATION
+        far = np.abs(wanted_v - v) > _LATE * self._change
+        if far.any():  # not to be there for a while: come with a speed from which one stops there
+            slowed = np.zeros(self._groups, dtype=bool)
+            slowed[self._group[far]] = True
+            stopping = stopping_speed(np.abs(wanted - q), self._acceleration, T)
+            v_next = np.where(slowed[self._group], self._scaled(v_next, np.maximum(stopping, _SLOWEST))[0], v_next)
+        change = v_next - v
+        limited[np.abs(change) > self._change * (1.0 + 1e-9)] |= _ACCELERATION
+        change = _clip(change, -self._change, self._change)
         v_next = _clip(v + change, np.maximum(slowest, -self._velocity), np.minimum(fastest, self._velocity))
         q_next = _clip(q + v_next * T, self._lower, self._upper)
         return LimitedStep(q_next, (q_next - q) / T, limited)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-
 import pytest
 import yaml
 from node_bench import Lab
@@ -40,21 +38,3 @@ def test_the_parameter_file_reaches_a_controller_in_any_namespace(lab: Lab, tmp_
         process = lab.start("controller_node", namespace, params_file=path)
         assert process.exit_code() == 1
         assert "'named_in_the_file'" in process.output
-
-
-@pytest.mark.parametrize("name", ["controller.launch.py", "demo.launch.py"])
-def test_every_launch_argument_has_a_description_and_every_executable_exists(name: str) -> None:
-    tree = ast.parse((share_dir() / "launch" / name).read_text())
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
-    arguments = [call for call in calls if call.func.id == "DeclareLaunchArgument"]
-    assert arguments
-    for call in arguments:
-        assert "description" in {keyword.arg for keyword in call.keywords}, ast.unparse(call)
-    for call in (call for call in calls if call.func.id == "Node"):
-        given = {
-            keyword.arg: ast.literal_eval(keyword.value)
-            for keyword in call.keywords
-            if keyword.arg in ("package", "executable")
-        }
-        if given["package"] == "nnik_ros":
-            assert (share_dir() / "nnik_ros" / "nodes" / f"{given['executable']}.py").is_file()

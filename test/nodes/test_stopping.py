@@ -45,7 +45,8 @@ def test_pause_and_resume_in_the_middle_of_a_motion_have_no_bump(lab: Lab) -> No
     count, rest = bench.fall_silent(), bench.hand.q.copy()
     bench.trigger("start")
     wait_for(lambda: len(bench.hand.commands) > count, "commands after the pause", bench.process)
-    assert np.abs(bench.hand.commands[count] - rest).max() < 0.005
+    first_step = bench.robot.acceleration.max() * 0.01**2  # at the bench's 100 Hz
+    assert np.abs(bench.hand.commands[count] - rest).max() < 1.01 * first_step
     bench.reach(far_goal(bench))
     assert largest_jump(bench) < 0.2  # some messages may be lost; a bump to the goal would be larger
 
