@@ -197,7 +197,8 @@ class Bench:
         return str(self.statuses[-1].message)
 
     def state(self, key: str = "state") -> str:
-        return self.values[key]
+        """A value of the newest status; empty when it has none, as that of an inactive controller."""
+        return self.values.get(key, "")
 
     def until(self, state: str, key: str = "state", meanwhile: Callable[[], None] = lambda: None) -> None:
         """Until a value of the status is `state`; `meanwhile` is repeated as long as it is not."""

