@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnik_ros.evaluate import Gate
+from nnik_ros.evaluate import Gate, main
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import model_file, robot_file, share_dir, shipped
 from nnik_ros.robot import load_robot
@@ -25,6 +25,12 @@ def test_a_shipped_network_reaches_held_out_targets_alone(name: str, rng: np.ran
         q = policy.step(q, target)
     error = np.linalg.norm(robot.kinematics.tip_position(q) - target, axis=-1)
     assert (error <= gate.coarse).mean() > 0.99
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_shipped_network_passes_the_gate_of_its_recipe(name: str) -> None:
+    assert main([str(model_file(name))]) == 0
 
 
 def test_the_table_of_networks_tells_what_their_contracts_tell() -> None:
