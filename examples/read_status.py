@@ -5,6 +5,7 @@ import contextlib
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 
 class StatusReader(Node):
@@ -28,7 +29,7 @@ class StatusReader(Node):
 
 
 def main():
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is Python's alone
     with contextlib.suppress(KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
         rclpy.spin(StatusReader())
 
