@@ -14,7 +14,7 @@ from nnik_ros.kinematics import Frames, Kinematics
 from nnik_ros.limits import JointLimits, Limit, LimitedStep, stopping_speed
 from nnik_ros.robot import Robot
 
-_LEAD_BRAKE = 0.25  # of the acceleration, before the lead bound; a finger's joints share what they may change in a tick
+_LEAD_BRAKE = 0.25  # of the acceleration, before the lead bound, which moves with the measured joints
 _LARGEST_OFFSET = 0.3  # rad, that the closed loop may add
 _RESTS = 0.05  # rad/s, below which a joint counts as at rest
 _FADE, _FORGOTTEN = 0.99, 1e-5  # of the offset per tick, and rad, when the closed loop is switched off
