@@ -41,7 +41,7 @@ class OnnxPolicy:
                 does not give the results of its export.
         """
         source = str(path)
-        self.robot = robot
+        self.robot, self.path = robot, path
         self._session = _open(path)
         self.contract = _read_contract(self._session, source)
         _check_signature(self._session, robot, source)

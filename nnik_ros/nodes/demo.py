@@ -21,6 +21,7 @@ from sensor_msgs.msg import JointState
 
 from nnik_ros.errors import NnikError
 from nnik_ros.geometry import Array
+from nnik_ros.nodes.demo_arguments import demo_parser
 from nnik_ros.nodes.demo_monitor import LiveLine, Monitor
 from nnik_ros.nodes.demo_processes import Processes, free_domain, may_use_realtime
 from nnik_ros.nodes.demo_script import Oracle, Script
@@ -72,7 +73,7 @@ class Demo(Node):  # type: ignore[misc]
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(words)
+    arguments = demo_parser(__doc__).parse_args(words)
     arguments.robot = arguments.robot or f"allegro_{arguments.hand}"
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -96,6 +97,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace, processes: Processes, stop: threading.Event) -> int:
     load_named_robot(arguments.robot)  # a wrong name is told here, not by three processes
+    if arguments.record and arguments.record.exists():
+        raise DemoError(f"--record {arguments.record}: there is such a file already")
     _start_processes(arguments, processes)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = Demo(arguments)
@@ -109,7 +112,10 @@ def _run(arguments: argparse.Namespace, processes: Processes, stop: threading.Ev
     seconds = arguments.seconds if arguments.seconds is not None else (20.0 if arguments.headless else math.inf)
     node.monitor.begin()
     _watch(node, executor, processes, stop, seconds)
-    return _summary(node, arguments, stop.is_set()) if node.script else 0
+    code = _summary(node, arguments, stop.is_set()) if node.script else 0
+    if arguments.record:
+        print(f"recorded: ./run replay {arguments.record}")
+    return code
 
 
 def _start_processes(arguments: argparse.Namespace, processes: Processes) -> None:
@@ -120,12 +126,17 @@ def _start_processes(arguments: argparse.Namespace, processes: Processes) -> Non
     processes.start("sim_hand", "nnik_ros.nodes.sim_hand_node", [robot], _PROCESS_PRIORITY * realtime)
     control = [
         robot, f"model:={arguments.model}", "driver:=simulated", "start_paused:=false", f"closed_loop_gain:={arguments.gain}",
-        f"rate:={arguments.rate}", f"realtime_priority:={_LOOP_PRIORITY * realtime}",
+        f"rate:={arguments.rate}", f"realtime_priority:={_LOOP_PRIORITY * realtime}", *_recording(arguments),
     ]  # fmt: skip
     processes.start("controller", "nnik_ros.nodes.controller_node", control, _PROCESS_PRIORITY * realtime)
     if not arguments.headless:
         page = [robot, f"host:={arguments.host}", f"port:={arguments.port}"]
         processes.start("web", "nnik_ros.nodes.web_node", page)
+
+
+def _recording(arguments: argparse.Namespace) -> list[str]:
+    """What lets the controller record, if it shall."""
+    return [f"record:={arguments.record.resolve()}", "record_topic:=true"] if arguments.record else []
 
 
 def _wait_until_ready(
@@ -206,42 +217,6 @@ def _summary(node: Demo, arguments: argparse.Namespace, interrupted: bool) -> in
     passed = share >= _SHARE and held
     print("interrupted" if interrupted else "passed" if passed else "failed")
     return 130 if interrupted else 0 if passed else 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="run demo", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    add = parser.add_argument
-    add(
-        "--headless",
-        action="store_true",
-        help="no page: play reachable targets, print a summary, exit 0 only if the hand followed",
-    )
-    add("--play", action="store_true", help="play the targets with the page open")
-    add("--seconds", type=float, help="end after this time; the default is 20 for a headless run, else never")
-    add("--hand", choices=("right", "left"), default="right", help="which Allegro hand")
-    add("--robot", help="another robot, by name or file, instead of the hand")
-    add("--model", default="auto", help="network by name or file; auto: the robot's; none: damped least squares")
-    add("--rate", type=float, default=333.0, help="rate of the control loop [Hz]")
-    add(
-        "--gain",
-        type=float,
-        default=4.0,
-        help="closed_loop_gain of the controller, which takes the sag out of the weak drives [1/s]",
-    )
-    add(
-        "--tolerance",
-        type=float,
-        default=1.0,
-        help="distance from the target that counts as reached in a scripted run [mm]",
-    )
-    add("--seed", type=int, default=0, help="of the scripted targets")
-    add("--host", default="127.0.0.1", help="address of the page; 0.0.0.0 opens it to the network")
-    add("--port", type=int, default=8080, help="port of the page; the next free one when it is in use")
-    add("--domain", type=int, default=0, help="ROS_DOMAIN_ID; 0: a free one")
-    add("--realtime", choices=("auto", "off"), default="auto", help="auto: SCHED_FIFO where it is permitted")
-    return parser
 
 
 if __name__ == "__main__":

@@ -38,6 +38,10 @@ class NodeOptions:
         0.0, "Last part of each wait spent in a busy loop: steadier period, more processor time.", unit="s",
         low=0.0, high=0.001, live=False,
     )  # fmt: skip
+    record: str = option(
+        "", "Record the exact inputs and commands of every tick into this file, for ./run replay; empty: nothing.", live=False
+    )
+    record_topic: bool = option(False, "Publish the same on the topic tape, so that a bag can be replayed.", live=False)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from nnik_ros.nodes.intake import Refusals, StateIntake, TargetIntake
 from nnik_ros.nodes.loading import Loaded
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.nodes.realtime import RealtimeReport, apply_realtime, prepare_interpreter
+from nnik_ros.nodes.tape_writer import make_controller
 from nnik_ros.policy import Policy
 from nnik_ros.states import Measurement, Targets, TickResult
 
@@ -42,7 +43,7 @@ class Session:
         self._node, self._log = node, node.get_logger()
         self._options, self._cpus = options, loaded.cpus
         self._warm_up(loaded, control)
-        self._controller = Controller(loaded.robot, loaded.policy, control, loaded.collision)
+        self._controller, self._end_recording = make_controller(node, loaded, options, control)
         self._enabled = [True] * loaded.robot.nt
         self._requests: deque[Callable[[], None]] = deque()
         self._changed = node.create_guard_condition(self._tell_change)
@@ -117,6 +118,7 @@ class Session:
         for inbox in (self._states, self._all_targets, *self._tip_targets):
             inbox.destroy(self._node)
         self._output.destroy(self._node)
+        self._end_recording()
         self._node.destroy_guard_condition(self._changed)
         self._tf.close()
 

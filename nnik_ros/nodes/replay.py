@@ -1,0 +1,214 @@
+"""Runs a recording of the controller again, tick by tick, and tells where the commands differ from the recorded ones.
+
+The controller's core is deterministic: on the same machine with the same versions every command comes back bit for bit.
+A recording is a file (parameter `record`, `./run demo --record FILE`) or a rosbag2 with the topic `tape` (`record_topic`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnik_ros.controller import Controller
+from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.errors import FileError, NnikError, Problems
+from nnik_ros.geometry import Array
+from nnik_ros.nodes.loading import Loaded, load, load_policy
+from nnik_ros.nodes.node_options import NO_MODEL, NodeOptions
+from nnik_ros.nodes.tape_identity import digest, versions
+from nnik_ros.options import from_mapping
+from nnik_ros.paths import robot_file
+from nnik_ros.policy import Policy
+from nnik_ros.robot import Robot
+from nnik_ros.states import TipState
+from nnik_ros.tape import Tape, Tick, read_tapes, replayed
+
+IDENTICAL, DIFFERENT, UNUSABLE = 0, 1, 2
+_SHOWN = 10  # differences that are listed
+
+
+@dataclass
+class Difference:
+    """One tick that did not come back. joint_error (nq,) [rad]: replayed minus recorded, nan where one has no command."""
+
+    tick: int
+    what: str
+    joint_error: Array = field(repr=False)
+
+
+@dataclass
+class Comparison:
+    """All ticks of one session."""
+
+    ticks: int = 0
+    commands: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+    def add(self, robot: Robot, recorded: Tick, again: Tick) -> None:
+        self.commands += recorded.command is not None
+        difference = _difference(robot, self.ticks, recorded, again)
+        if difference is not None:
+            self.differences.append(difference)
+        self.ticks += 1
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Exit code 0: all identical, 1: some differ, 2: the recording cannot be used."""
+    arguments = _parser().parse_args(words)
+    try:
+        tapes = read_tapes(read_lines(arguments.recording, arguments.topic), str(arguments.recording))
+        results = [replay(tape, arguments, str(arguments.recording)) for tape in tapes]
+    except NnikError as error:
+        print(f"replay: {error}", file=sys.stderr)
+        return UNUSABLE
+    ticks, differ = (sum(n) for n in zip(*((r.ticks, len(r.differences)) for r in results), strict=True))
+    commands = sum(result.commands for result in results)
+    print(f"replay: {ticks} ticks, {commands} commands, {f'{differ} ticks differ' if differ else 'all identical'}")
+    return DIFFERENT if differ or not ticks else IDENTICAL
+
+
+def read_lines(path: Path, topic: str = "") -> list[str]:
+    """The lines of a recording: a file, or the topic `tape` of a rosbag2.
+
+    Raises:
+        FileError: no such file, not readable, or a bag without the topic.
+    """
+    try:
+        if path.is_dir() or path.suffix in (".mcap", ".db3"):
+            from nnik_ros.nodes.replay_bag import texts_of_bag  # a plain recording needs no rosbags
+
+            return "".join(texts_of_bag(path, topic)).splitlines(keepends=True)
+        return path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except ImportError as error:
+        raise FileError(str(path), ["to read a bag, install rosbags (pip install rosbags)"]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FileError(str(path), [f"cannot be read: {reason}"]) from error
+
+
+def replay(tape: Tape, arguments: argparse.Namespace, source: str) -> Comparison:
+    """Run one session and print its differences."""
+    loaded, described = _loaded(tape, arguments, source)
+    options = from_mapping(ControllerOptions, tape.header["options"], source)
+    controller = Controller(loaded.robot, loaded.policy, options, loaded.collision)
+
+    def policy_of(model: Any) -> Policy | None:
+        name = NO_MODEL if model is None else _same_file(model, arguments.model, "model", source)
+        return load_policy(name, described, loaded.robot.kinematics)
+
+    result = Comparison()
+    for recorded, again in replayed(tape, controller, policy_of):
+        result.add(loaded.robot, recorded, again)
+    _report(tape, loaded.robot, result)
+    return result
+
+
+def _loaded(tape: Tape, arguments: argparse.Namespace, source: str) -> tuple[Loaded, Robot]:
+    """What the recorded controller worked with.
+
+    Raises:
+        NnikError: a file is missing, or is another one than in the recording.
+    """
+    header = tape.header
+    names = {"model": NO_MODEL, "calibration": ""}
+    for key in ("model", "calibration"):
+        if header[key] is not None:
+            names[key] = _same_file(header[key], getattr(arguments, key), key, source)
+    path = robot_file(arguments.robot or header["robot"]["file"])
+    loaded = load(NodeOptions(robot=str(path), model=names["model"], calibration=names["calibration"]))
+    if digest(path, loaded.described.urdf_path) != header["robot"]["sha256"]:
+        raise FileError(source, [f"robot: {path} or its URDF is another one than in the recording"])
+    return loaded, loaded.described
+
+
+def _same_file(recorded: Any, given: str, what: str, source: str) -> str:
+    path = Path(given or recorded["file"])
+    problems = Problems(source)
+    if not path.is_file():
+        problems.add(f"{what}: {path} does not exist any more; name the file with --{what}")
+    elif digest(path) != recorded["sha256"]:
+        problems.add(f"{what}: {path} is another one than in the recording")
+    problems.raise_if_any()
+    return str(path)
+
+
+def _difference(robot: Robot, tick: int, recorded: Tick, again: Tick) -> Difference | None:
+    nothing = np.full(robot.nq, np.nan)
+    if recorded.raised != again.raised:
+        return Difference(tick, f"error '{recorded.raised}' recorded, '{again.raised}' now", nothing)
+    if (recorded.command is None) != (again.command is None):
+        what = (
+            "no command was recorded, there is one now"
+            if recorded.command is None
+            else "the recorded command is missing"
+        )
+        return Difference(tick, what, nothing)
+    if recorded.command is not None and again.command is not None:
+        if recorded.command.shape != again.command.shape:
+            return Difference(tick, f"{recorded.command.size} joints recorded, {robot.nq} now", nothing)
+        if recorded.command.tobytes() != again.command.tobytes():
+            error = again.command - recorded.command
+            joint = int(np.argmax(np.abs(error)))
+            was, now = recorded.command[joint], again.command[joint]
+            what = f"{robot.joint_names[joint]}: {was!r} recorded, {now!r} now, {abs(error[joint]):.3g} rad apart"
+            return Difference(tick, what.replace("np.float64(", "").replace(")", ""), error)
+    if recorded.state != again.state:
+        return Difference(tick, f"states {_names(recorded.state)} recorded, {_names(again.state)} now", nothing)
+    return None
+
+
+def _names(states: Sequence[int]) -> str:
+    known = {int(state): state.name for state in TipState}
+    return "/".join(known.get(state, str(state)) for state in states)
+
+
+def _report(tape: Tape, robot: Robot, result: Comparison) -> None:
+    model = tape.header["model"]
+    solver = Path(model["file"]).name if model else "damped least squares"
+    print(f"{robot.name} with {solver}, {tape.header['options']['rate']:g} Hz: {result.ticks} ticks")
+    if not tape.complete:
+        print("the recording was cut off after its last tick: its end is missing")
+    if not result.differences:
+        return
+    made_with, here = tape.header.get("made_with", {}), versions()
+    changed = [
+        f"{name} {made_with.get(name)} then, {now} now" for name, now in here.items() if made_with.get(name) != now
+    ]
+    if changed:
+        print(f"other versions, which may be the reason: {'; '.join(changed)}")
+    for difference in result.differences[:_SHOWN]:
+        print(f"  tick {difference.tick}: {difference.what}")
+    if len(result.differences) > _SHOWN:
+        print(f"  ... and {len(result.differences) - _SHOWN} more ticks")
+    _report_joints(robot, result)
+
+
+def _report_joints(robot: Robot, result: Comparison) -> None:
+    errors = np.abs(np.array([difference.joint_error for difference in result.differences]))
+    count = Counter({name: int((errors[:, i] > 0).sum()) for i, name in enumerate(robot.joint_names)})
+    for name, ticks in count.most_common():
+        if ticks:
+            largest = np.nanmax(errors[:, robot.joint_names.index(name)])
+            print(f"  {name}: {ticks} ticks, at most {largest:.3g} rad")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="run replay", description=__doc__.split("\n\n")[0] if __doc__ else "")
+    add = parser.add_argument
+    add("recording", type=Path, help="file of a recording, or folder of a rosbag2 (sqlite3 or mcap)")
+    add("--topic", default="", help="of the recording in the bag, where there are several")
+    add("--robot", default="", help="where the robot's file is now, if it was moved")
+    add("--model", default="", help="where the network's file is now, if it was moved")
+    add("--calibration", default="", help="where the calibration is now, if it was moved")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
