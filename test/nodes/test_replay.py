@@ -1,0 +1,239 @@
+"""A recorded session comes back bit for bit, from a file and from bags, and whatever does not is named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from node_bench import Bench, Lab, wait_for
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.serialization import serialize_message
+from std_msgs.msg import String
+
+from nnik_ros.nodes.replay import DIFFERENT, IDENTICAL, UNUSABLE, main
+from nnik_ros.paths import share_dir
+from nnik_ros.robot import Robot
+
+LATE = QoSProfile(
+    depth=1000, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL
+)  # fmt: skip
+Lines = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def session(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[String]]:
+    """A session in which an operator did everything that one can do: its file, and what came on the topic."""
+    file = tmp_path_factory.mktemp("session") / "session.jsonl"
+    bench = module_lab.bench(model="allegro_right", record=file, record_topic=True)
+    robot = bench.robot
+    far, near = (robot.kinematics.tip_position(robot.home + shift) for shift in (0.25, -0.1))
+    bench.until("IDLE")
+    heard = bench.station.listen(String, "tape", LATE)  # late: the session has begun
+    bench.until("REACHED", meanwhile=lambda: bench.send(far))
+    set_parameters(bench, speed="0.5")
+    bench.enable("ring", False)
+    for _ in range(20):
+        bench.send(near)
+        bench.count_statuses(1)
+    bench.enable("ring", True)
+    bench.trigger("home")
+    bench.until("HOMING")
+    bench.trigger("pause")
+    bench.until("PAUSED")
+    set_parameters(bench, model="none")
+    bench.trigger("start")
+    bench.until("REACHED", meanwhile=lambda: bench.send(near))
+    bench.trigger("reset")
+    bench.until("PAUSED")
+    bench.process.close()
+    assert '"end"' in file.read_text().splitlines()[-1]
+    wait_for(lambda: '"end"' in heard[-1].data, "the end of the recording on the topic")
+    return file, heard
+
+
+def set_parameters(bench: Bench, **values: str) -> None:
+    from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+    from rcl_interfaces.srv import SetParameters
+
+    request = SetParameters.Request()
+    for name, value in values.items():
+        typed = (
+            ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value) if name == "model"
+            else ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=float(value))
+        )  # fmt: skip
+        request.parameters.append(Parameter(name=name, value=typed))
+    (result,) = bench.station.call(SetParameters, "controller/set_parameters", request).results
+    assert result.successful, result.reason
+
+
+def ticks_of(file: Path) -> int:
+    return sum("now" in json.loads(line) for line in file.read_text().splitlines())
+
+
+def ticks_before(file: Path, line: int) -> int:
+    return sum("now" in json.loads(text) for text in file.read_text().splitlines()[:line])
+
+
+def nth_tick(lines: Lines, n: int) -> dict[str, Any]:
+    return [line for line in lines if "now" in line][n]
+
+
+def changed(file: Path, folder: Path, change: Callable[[Lines], None]) -> Path:
+    """A copy of a recording after `change`."""
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    change(lines)
+    copy = folder / "changed.jsonl"
+    copy.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return copy
+
+
+def test_a_session_with_every_call_of_an_operator_comes_back_bit_for_bit(
+    session: tuple[Path, list[String]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, _ = session
+    calls = {json.loads(line).get("call") for line in file.read_text().splitlines()} - {None}
+    assert calls == {"start", "pause", "home", "reset", "enable", "options", "model"}
+    assert main([str(file)]) == IDENTICAL
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"replay: {ticks_of(file)} ticks, ")
+    assert last.endswith("all identical")
+
+
+@pytest.mark.parametrize("storage", ["SQLITE3", "MCAP"])
+def test_a_bag_that_began_late_holds_the_whole_session(
+    session: tuple[Path, list[String]], storage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, heard = session
+    write_bag(tmp_path / "bag", storage, {"/hand/tape": heard, "/other": [String(data="something else")]})
+    assert main([str(tmp_path / "bag")]) == IDENTICAL
+    assert f"replay: {ticks_of(file)} ticks" in capsys.readouterr().out
+
+
+def write_bag(folder: Path, storage: str, topics: dict[str, list[String]]) -> None:
+    rosbag2 = pytest.importorskip("rosbags.rosbag2", reason="rosbags is not installed; ./run test installs it")
+    from rosbags.typesys import Stores, get_typestore
+
+    with rosbag2.Writer(folder, version=9, storage_plugin=rosbag2.StoragePlugin[storage]) as writer:
+        for topic, messages in topics.items():
+            connection = writer.add_connection(topic, "std_msgs/msg/String", typestore=get_typestore(Stores.ROS2_JAZZY))
+            for step, message in enumerate(messages):
+                writer.write(connection, 10**9 + step, serialize_message(message))
+
+
+def test_a_bag_without_the_topic_names_those_that_it_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_bag(tmp_path / "bag", "MCAP", {"/chatter": [String(data="hello")]})
+    assert main([str(tmp_path / "bag")]) == UNUSABLE
+    assert "has no topic '/tape'" in (words := capsys.readouterr().err)
+    assert "/chatter" in words
+
+
+def test_a_changed_command_is_found_with_its_tick_joint_and_size(
+    session: tuple[Path, list[String]], robot: Robot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = 40
+
+    def change(lines: Lines) -> None:
+        nth_tick(lines, place)["command"][6] += 1e-12
+
+    assert main([str(changed(session[0], tmp_path, change))]) == DIFFERENT
+    out = capsys.readouterr().out
+    assert f"tick {place}: {robot.joint_names[6]}: " in out
+    assert "1e-12 rad apart" in out
+    assert out.splitlines()[-1].endswith("1 ticks differ")
+
+
+def test_a_changed_measurement_changes_the_commands_from_its_tick_on(
+    session: tuple[Path, list[String]], robot: Robot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def change(lines: Lines) -> None:
+        first.append(next(i for i, line in enumerate(lines) if line.get("q")))
+        lines[first[0]]["q"][2] += 1e-9
+
+    first: list[int] = []
+    assert main([str(changed(session[0], tmp_path, change))]) == DIFFERENT
+    out = capsys.readouterr().out
+    assert f"tick {ticks_before(session[0], first[0])}: {robot.joint_names[2]}: " in out
+    assert "1e-09 rad apart" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda lines: lines.pop(20), "line 21: is entry 21, entry 20 was expected"),
+        (lambda lines: lines[0].update(version=7), "version is 7, this program reads 1"),
+        (lambda lines: lines[0].update(tape="other"), "no recording of this package"),
+        (lambda lines: lines[0].pop("model"), "model is missing"),
+        (lambda lines: nth_tick(lines, 30).pop("state"), "is damaged: 'state' is missing"),
+        (lambda lines: nth_tick(lines, 30).update(state=["x"]), "is damaged: invalid literal"),
+        (lambda lines: lines[0]["options"].update(rate=-1.0), "rate: is -1.0"),
+        (lambda lines: lines[0]["model"].update(file="/nowhere.onnx"), "does not exist any more; name the file with --model"),
+        (lambda lines: lines[0]["model"].update(sha256="0"), "is another one than in the recording"),
+        (lambda lines: lines[0]["robot"].update(sha256="0"), "is another one than in the recording"),
+        (lambda lines: nth_tick(lines, 5).update(call="fly"), "'fly' is no call of a controller"),
+        (lambda lines: lines.clear(), "it is empty"),
+    ],
+)  # fmt: skip
+def test_a_recording_that_cannot_be_used_says_where_and_why(
+    session: tuple[Path, list[String]],
+    change: Callable[[Lines], None],
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([str(changed(session[0], tmp_path, change))]) == UNUSABLE
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"P6 \xff\xfe", b"[1, 2]\n", b"no tape\n"])
+def test_a_file_of_another_kind_is_refused(content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert main([str(tmp_path / "file")]) == UNUSABLE
+    assert "file: 1 problem" in capsys.readouterr().err
+    assert main([str(tmp_path / "absent")]) == UNUSABLE
+
+
+def test_a_recording_that_was_cut_off_is_replayed_as_far_as_it_goes(
+    session: tuple[Path, list[String]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = session[0].read_text()
+    (tmp_path / "cut").write_text(text[: len(text) // 2])
+    assert main([str(tmp_path / "cut")]) == IDENTICAL
+    out = capsys.readouterr().out
+    assert "was cut off" in out
+    assert "all identical" in out
+
+
+def test_a_file_that_is_no_recording_is_not_written_into(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine\n")
+    process = lab.start("controller_node", lab.station().namespace, record=tmp_path / "notes.txt")
+    assert process.exit_code() == 1
+    assert "exists and is no recording" in process.output
+    assert (tmp_path / "notes.txt").read_text() == "mine\n"
+
+
+@pytest.mark.timeout(120)
+def test_a_demo_over_dds_with_its_mujoco_hand_is_recorded_and_replayed(tmp_path: Path) -> None:
+    file = tmp_path / "demo.jsonl"
+    demo = subprocess.run(
+        [sys.executable, "-m", "nnik_ros.nodes.demo", "--headless", "--seconds", "3", "--record", str(file)],
+        cwd=share_dir(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert f"recorded: ./run replay {file}" in demo.stdout, demo.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from nnik_ros.nodes.replay import main; code = main(); "
+         "print('rclpy' in sys.modules); sys.exit(code)", str(file)],
+        cwd=share_dir(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == IDENTICAL, done.stdout + done.stderr
+    summary, uses_ros = done.stdout.splitlines()[-2:]
+    assert summary.endswith("all identical")
+    assert int(summary.split()[1]) > 300
+    assert uses_ros == "False", "a replay needs no ROS"
+    moved = np.array([c for line in file.read_text().splitlines() if (c := json.loads(line).get("command"))])
+    assert np.ptp(moved, axis=0).max() > 0.1, "the hand moved"
