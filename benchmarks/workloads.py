@@ -111,9 +111,9 @@ def closest_distance(robot: Robot, target: Array, rng: np.random.Generator) -> A
         q[..., joints] = samples[nearest.T][..., joints]
     best: Array = np.full(target.shape[:2], np.inf)
     for _ in range(_REFINEMENTS):
-        frames = kinematics.frames(q)
-        best = np.minimum(best, np.linalg.norm(frames.tip_position - target, axis=-1).min(axis=0))
-        q = solver.step_from(q, frames, np.broadcast_to(target, (_REFINED, *target.shape)), careful=True)
+        at = kinematics.tips(q)
+        best = np.minimum(best, np.linalg.norm(at.position - target, axis=-1).min(axis=0))
+        q = solver.step_from(q, at, np.broadcast_to(target, (_REFINED, *target.shape)), careful=True)
     return best
 
 
@@ -136,7 +136,7 @@ def _apart(robot: Robot, make: Callable[[float], Array]) -> Array:
     for width in _WIDTHS:
         for _ in range(_TRIES):
             q = make(width)
-            if all(model.distances(robot.kinematics.frames(pose)).min(initial=np.inf) > _CLEAR for pose in q[::_LOOK]):
+            if all(model.distances(pose).min(initial=np.inf) > _CLEAR for pose in q[::_LOOK]):
                 return q
     raise InputError(f"{robot.name}: no random motion keeps the fingers apart")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nnik_ros.geometry import Array
-from nnik_ros.kinematics import Frames, Kinematics, jacobian
+from nnik_ros.kinematics import Kinematics, Tips
 from nnik_ros.robot import Robot
 
 _RELATIVE_DAMPING = 0.1  # of the error over the reach: fast near the target, careful far away
@@ -32,16 +32,16 @@ class DampedLeastSquares:
 
     def step(self, q: Array, target: Array) -> Array:
         """See `Policy.step`."""
-        return self.step_from(q, self.kinematics.frames(q), target)
+        return self.step_from(q, self.kinematics.tips(q), target)
 
-    def step_from(self, q: Array, frames: Frames, target: Array, *, careful: bool = False) -> Array:
-        """The step at q (..., nq) whose frames are already known.
+    def step_from(self, q: Array, tips: Tips, target: Array, *, careful: bool = False) -> Array:
+        """The step at q (..., nq) whose tips are already known.
 
         careful: damped by the error itself, which outweighs the curvature that the linearisation leaves out. Slow, but a
         descent also at a stretched finger before a target out of reach, where the quick step overshoots.
         """
-        error = (target - frames.tip_position) * self._scale  # (..., nt, 3), lengths in units of the reach
-        J = jacobian(np, frames) * self._scale[..., None]
+        error = (target - tips.position) * self._scale  # (..., nt, 3), lengths in units of the reach
+        J = tips.jacobian * self._scale[..., None]
         chain_q = q[..., self._index]
         low, high = self._lower - chain_q, self._upper - chain_q
         size = np.linalg.norm(error, axis=-1)[..., None, None]

@@ -8,13 +8,15 @@ Segment distance after Ericson, Real-Time Collision Detection (2005), section 5.
 from __future__ import annotations
 
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
-from nnik_ros.kinematics import Frames
+from nnik_ros.kinematics import Kinematics
 from nnik_ros.robot import Robot
+from nnik_ros.series import Series, constant, series_of, side_by_side
 from nnik_ros.urdf import FIXED, Shape
 
 _BASE = -1  # tip number of what is fixed to the base
@@ -28,8 +30,7 @@ class CollisionModel:
     """Pairs of capsules that may touch, and the tips (fingers) that they belong to."""
 
     def __init__(self, robot: Robot) -> None:
-        self._kinematics = robot.kinematics
-        capsules = _capsules(robot)
+        capsules = sorted(_capsules(robot), key=lambda capsule: capsule[0])  # in the order of the series of their ends
         self._tip = np.array([tip for tip, _, _, _ in capsules], dtype=np.int64)
         self._frame = np.array([max(depth, 0) for _, depth, _, _ in capsules], dtype=np.int64)
         self._ends = np.array([ends for _, _, ends, _ in capsules]).reshape(-1, 2, 3)  # in the frame of its joint
@@ -41,44 +42,62 @@ class CollisionModel:
             if self._tip[i] != self._tip[j] and not _neighbours(capsules[i][:2], capsules[j][:2])
         ]
         self._tip_of_joint = robot.kinematics.tip_of_joint
-        self._lever = self._levers()  # (nt,) [m]
         self._pairs = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        poses = robot.random_joint_position(np.random.default_rng(0), _SAMPLES)
-        sampled = np.array([self.distances(self._kinematics.frames(q)) for q in poses]).reshape(_SAMPLES, -1)
-        at_home = self.distances(self._kinematics.frames(robot.home))
+        self.set_kinematics(robot.kinematics)
+        sampled = self.distances(robot.random_joint_position(np.random.default_rng(0), _SAMPLES))
         # what touches at home is the shape of the simplified links, not a collision that anything could avoid;
         # what stays far apart in every sampled pose need not be looked at in every tick
-        self._pairs = self._pairs[(at_home > 0.0) & (sampled.min(axis=0) < _NEVER_CLOSER)]
-        self.pair_tips = self._tip[self._pairs]  # (pairs, 2) tip numbers, -1 for the base
+        self._pairs = self._pairs[(self.distances(robot.home) > 0.0) & (sampled.min(axis=0) < _NEVER_CLOSER)]
+        self.set_kinematics(robot.kinematics)
 
-    def distances(self, frames: Frames) -> Array:
-        """frames of one joint position; returns the clearance of every pair (pairs,) [m], negative where they overlap."""
-        ends = self._ends_in_base(frames)[self._pairs]  # (pairs, 2, 2, 3)
-        clearance: Array = segment_distance(ends[:, 0], ends[:, 1]) - self._radius[self._pairs].sum(axis=-1)
+    def set_kinematics(self, kinematics: Kinematics) -> None:
+        """Use another geometry, a calibrated one; the pairs stay."""
+        self._kinematics = kinematics
+        self._lever = self._levers()  # (nt,) [m]
+        self.pair_tips = self._tip[self._pairs]  # (pairs, 2) tip numbers, -1 for the base
+        self._radii = self._radius[self._pairs].sum(axis=-1)
+        self._vectors = self._series_of_ends().times(_vectors_of_ends(self._pairs, len(self._tip)))
+
+    def distances(self, q: Array) -> Array:
+        """q (..., nq) [rad]; returns the clearance of every pair (..., pairs) [m], negative where they overlap."""
+        gap = closest_gap(self._vectors.at(q).reshape(*q.shape[:-1], -1, 3, 3)).gap
+        clearance: Array = np.sqrt(_dot(gap, gap)) - self._radii
         return clearance
 
     def largest_closing(self, dq: Array) -> float:
         """An upper bound [m] of how much any pair can close in a step dq (nq,) [rad]: the two fingers that move most."""
-        turns = np.zeros(self._kinematics.nt)
-        np.add.at(turns, self._tip_of_joint, np.abs(dq))
+        turns = np.bincount(self._tip_of_joint, np.abs(dq), len(self._lever))
         return float(np.sort(turns * self._lever)[-2:].sum())
 
-    def gradients(self, frames: Frames, pairs: NDArray[np.int64]) -> Array:
-        """How the clearance of some pairs (n,) grows with the joints at `frames`: (n, nq) [m/rad]."""
-        ends = self._ends_in_base(frames)[self._pairs[pairs]]
-        points = np.stack(closest_points(ends[:, 0], ends[:, 1]), axis=1)  # (n, 2, 3)
-        gap = points[:, 0] - points[:, 1]
-        normal = gap / np.maximum(np.sqrt(_dot(gap, gap)), _TINY)[:, None]
-        gradient = np.zeros((len(pairs), self._kinematics.nq))
-        for row, pair in enumerate(self._pairs[pairs]):
-            for side, capsule in enumerate(pair):
-                if self._on_base[capsule]:
-                    continue
-                tip, moving = self._tip[capsule], slice(self._frame[capsule] + 1)
-                arm = points[row, side] - frames.joint_position[tip, moving]
-                turn = np.cross(frames.joint_axis[tip, moving], arm) @ normal[row]
-                gradient[row, self._kinematics.topology.chain[tip, moving]] += turn if side == 0 else -turn
+    def gradients(self, q: Array, pairs: NDArray[np.int64]) -> Array:
+        """How the clearance of some pairs (n,) grows with the joints at q (nq,) [rad]: (n, nq) [m/rad].
+
+        The places along both segments need no derivative: they are where the distance is smallest.
+        """
+        closest = closest_gap(self._vectors.at(q).reshape(-1, 3, 3)[pairs])
+        columns = (9 * pairs[:, None] + np.arange(9)).ravel()
+        d_vectors = self._vectors.gradient(q, columns).reshape(len(q), len(pairs), 3, 3)
+        share = np.stack([closest.s, -closest.t, np.ones(len(pairs))], axis=-1)
+        normal = closest.gap / np.maximum(np.sqrt(_dot(closest.gap, closest.gap)), _TINY)[:, None]
+        gradient: Array = np.einsum("qpvx,pv,px->pq", d_vectors, share, normal)
         return gradient
+
+    def _series_of_ends(self) -> Series:
+        """Both ends of all capsules in the base frame, (capsules, 2, 3) in a row."""
+        kinematics = self._kinematics
+        series = [constant(self._ends[self._on_base].ravel(), kinematics.nq)]
+        for tip, chain in enumerate(kinematics.topology.chain):
+            mine = np.flatnonzero(self._tip == tip)
+
+            def ends(q: Array, tip: int = tip, mine: NDArray[np.int64] = mine) -> Array:
+                frames = kinematics.frames(q)
+                R, p = (value[:, tip, self._frame[mine]] for value in (frames.joint_rotation, frames.joint_position))
+                moved: Array = self._ends[mine] @ np.swapaxes(R, -1, -2) + p[..., None, :]
+                return moved.reshape(len(q), -1)
+
+            if len(mine):
+                series.append(series_of(ends, chain[chain >= 0], kinematics.nq))
+        return side_by_side(series)
 
     def _levers(self) -> Array:
         """Farthest that a point of each finger can be from any of its joints: the chain stretched to its longest capsule."""
@@ -92,24 +111,17 @@ class CollisionModel:
         levers: Array = along.sum(axis=-1) + beyond
         return levers
 
-    def _ends_in_base(self, frames: Frames) -> Array:
-        R, p = frames.joint_rotation[self._tip, self._frame], frames.joint_position[self._tip, self._frame]
-        ends = self._ends @ np.swapaxes(R, -1, -2) + p[:, None, :]
-        return np.where(self._on_base[:, None, None], self._ends, ends)
+
+class Closest(NamedTuple):
+    """Where two segments come closest: s and t (...) in [0, 1] along them, gap (..., 3) [m] from the second to the first."""
+
+    s: Array
+    t: Array
+    gap: Array
 
 
-def segment_distance(first: Array, second: Array) -> Array:
-    """Smallest distance between segments given by their two ends: (..., 2, 3) [m] each, returns (...) [m]."""
-    near_first, near_second = closest_points(first, second)
-    gap = near_first - near_second
-    distance: Array = np.sqrt(_dot(gap, gap))
-    return distance
-
-
-def closest_points(first: Array, second: Array) -> tuple[Array, Array]:
-    """Where two segments, given by their two ends (..., 2, 3) [m] each, come closest: (..., 3) [m] on each of them."""
-    start = first[..., 0, :] - second[..., 0, :]
-    vectors = np.stack([first[..., 1, :] - first[..., 0, :], second[..., 1, :] - second[..., 0, :], start], axis=-2)
+def closest_gap(vectors: Array) -> Closest:
+    """vectors (..., 3, 3) [m], rows: both segments from start to end, and from the start of the second to that of the first."""
     products = vectors @ np.swapaxes(vectors, -1, -2)  # all dot products of d1, d2, r at once
     a, b, c = products[..., 0, 0], products[..., 0, 1], products[..., 0, 2]
     e, f = products[..., 1, 1], products[..., 1, 2]
@@ -119,9 +131,21 @@ def closest_points(first: Array, second: Array) -> tuple[Array, Array]:
     t = b * s + f
     t_unit = _unit(t, e)
     s = np.where(crossing & (t >= 0.0) & (t <= e), s, _unit(b * t_unit - c, a))
-    near_first: Array = first[..., 0, :] + s[..., None] * vectors[..., 0, :]
-    near_second: Array = second[..., 0, :] + t_unit[..., None] * vectors[..., 1, :]
-    return near_first, near_second
+    gap: Array = vectors[..., 2, :] + s[..., None] * vectors[..., 0, :] - t_unit[..., None] * vectors[..., 1, :]
+    return Closest(s, t_unit, gap)
+
+
+def _vectors_of_ends(pairs: NDArray[np.int64], capsules: int) -> Array:
+    """The matrix from the ends of all capsules (capsules, 2, 3) to the vectors of all pairs (pairs, 3, 3), in rows."""
+    matrix = np.zeros((capsules, 2, len(pairs), 3))
+    number = np.arange(len(pairs))
+    for side in (0, 1):
+        capsule, sign = pairs[:, side], 1.0 - 2.0 * side
+        matrix[capsule, 1, number, side] = 1.0
+        matrix[capsule, 0, number, side] = -1.0
+        matrix[capsule, 0, number, 2] = sign
+    ends_to_vectors: Array = np.kron(matrix.reshape(2 * capsules, -1), np.eye(3))
+    return ends_to_vectors
 
 
 def _dot(u: Array, v: Array) -> Array:

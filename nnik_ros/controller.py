@@ -200,7 +200,7 @@ class Controller:
         self._seeded = True
         self._motion.seed(measured)
         self._forget_stuck()
-        self._governor.reset(self._motion.frames.tip_position)
+        self._governor.reset(self._motion.tips.position)
 
     def _judge(self, now: float, targets: Targets, stale_state: bool) -> _Judged:
         """A target with a non-finite number was not given."""
@@ -231,13 +231,13 @@ class Controller:
     def _advance_references(self, goal: Array, follows: _Mask, by_joints: _Mask) -> Array:
         """References one period on; a tip without a goal brakes, one that moves by its joints carries its reference along."""
         if by_joints.any():
-            self._governor.reset(self._motion.frames.tip_position, by_joints)
+            self._governor.reset(self._motion.tips.position, by_joints)
         resting = np.where((follows & ~by_joints)[:, None], goal, self._governor.point)
         return self._governor.advance(resting, self.options.speed)
 
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
         use_network = self._has_network and not self._benched
-        step = self._guard.checked_step(self._motion.q, reference, use_policy=use_network, frames=self._motion.frames)
+        step = self._guard.checked_step(self._motion.q, reference, use_policy=use_network, tips=self._motion.tips)
         if use_network:
             gained = step.start_error - step.error
             failed = (step.solver == Solver.STAND_IN) & follows & (gained > _NOTICED * self.options.tolerance)
@@ -251,7 +251,7 @@ class Controller:
         if rate == 0.0 or not follows.any() or not self._posture.shapes_any:
             return step.q
         motion = self._motion
-        return self._posture.step(motion.q, motion.frames, step.q, reference, follows, rate)
+        return self._posture.step(motion.q, motion.tips, step.q, reference, follows, rate)
 
     # stuck tips
 
@@ -270,29 +270,30 @@ class Controller:
         stuck = follows & ~escaping & (behind < tolerance) & ~progress & (error > tolerance)
         self._stuck = np.where(stuck, self._stuck + 1, 0)
         self._last_error = error
-        if self._escape.searching:
-            self._escape.advance()
-            if not self._escape.searching:
-                self._take_escape(goal)
-        elif escaping.any():
+        if escaping.any():
             tip_of_joint = self._guard.tip_of_joint
             away = np.zeros(self.robot.nt, dtype=bool)
             np.logical_or.at(away, tip_of_joint, np.abs(self._posture_goal - self._motion.q) > _ARRIVED)
             moved = ~(_distance(goal, self._searched_for) < tolerance)
             self._escaping &= away & ~moved & self._motion.moving
-        else:
-            fresh = self._stuck >= _STUCK_TICKS
-            if fresh.any():
-                fresh &= ~(_distance(goal, self._searched_for) < tolerance)
-            if fresh.any():
-                self._searched_for = np.where(fresh[:, None], goal, self._searched_for)
-                self._escape.begin(np.where(np.isnan(goal), self._motion.frames.tip_position, goal))
+        if self._escape.searching:
+            self._escape.advance()
+            if not self._escape.searching:
+                self._take_escape(goal)
+            return
+        fresh = self._stuck >= _STUCK_TICKS
+        if fresh.any():
+            fresh &= ~(_distance(goal, self._searched_for) < tolerance)
+        if fresh.any():
+            self._searched_for = np.where(fresh[:, None], goal, self._searched_for)
+            self._escape.begin(np.where(np.isnan(goal), self._motion.tips.position, goal))
 
     def _take_escape(self, goal: Array) -> None:
         posture, better = self._escape.found(self._motion.q, self.options.tolerance)
         same_goal = _distance(goal, self._searched_for) < self.options.tolerance
-        self._escaping = better & same_goal & (self._stuck >= _STUCK_TICKS)
-        self._posture_goal = np.where(self._escaping[self._guard.tip_of_joint], posture, self._posture_goal)
+        found = better & same_goal & (self._stuck >= _STUCK_TICKS)
+        self._escaping |= found
+        self._posture_goal = np.where(found[self._guard.tip_of_joint], posture, self._posture_goal)
 
     # what it tells
 
@@ -327,7 +328,7 @@ class Controller:
                 self._gap = np.minimum(self._gap, np.abs(self._motion.sent - self._measured))
         nowhere = np.full((nt, 3), np.nan)
         measured = self._kinematics.tip_position(self._measured) if self._measured is not None else nowhere
-        own = self._motion.frames.tip_position if self._seeded else measured
+        own = self._motion.tips.position if self._seeded else measured
         goal = np.where(judged.given[:, None], targets.position, np.nan)
         return TickResult(
             None, state, np.full(nt, int(state)), _distance(own, goal), _distance(measured, goal),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.geometry import Array
-from nnik_ros.kinematics import Frames
+from nnik_ros.kinematics import Tips
 from nnik_ros.policy import Policy
 
 _RESOLUTION = 1e-6  # of the reach; a tip closer to its target has arrived, as far as float32 can tell
@@ -57,12 +57,12 @@ class GuardedPolicy:
         return self.checked_step(q, target).q
 
     def checked_step(
-        self, q: Array, target: Array, *, use_policy: bool = True, frames: Frames | None = None
+        self, q: Array, target: Array, *, use_policy: bool = True, tips: Tips | None = None
     ) -> GuardedStep:
-        """One checked increment from q (..., nq) to target (..., nt, 3). use_policy=False: the stand-in alone; frames: of q,
+        """One checked increment from q (..., nq) to target (..., nt, 3). use_policy=False: the stand-in alone; tips: at q,
         where they are known already."""
-        frames = frames or self.kinematics.frames(q)
-        start = _distance(frames.tip_position, target)
+        tips = tips or self.kinematics.tips(q)
+        start = _distance(tips.position, target)
         arrived = start <= self._resolution
         if arrived.all():
             return GuardedStep(q, start, start, np.full(start.shape, Solver.HOLD))
@@ -78,7 +78,7 @@ class GuardedPolicy:
                 return self._choose(np.stack(candidates), np.array(solvers), np.stack([start, after]))
             candidates += [q + f * (first - q) for f in self._fractions]
             solvers += [Solver.SHORTENED] * len(self._fractions)
-        candidates += [self._stand_in.step_from(q, frames, target, careful=careful) for careful in (False, True)]
+        candidates += [self._stand_in.step_from(q, tips, target, careful=careful) for careful in (False, True)]
         solvers += [Solver.STAND_IN] * 2
         stacked = np.stack(candidates)
         return self._choose(stacked, np.array(solvers), _distance(self.kinematics.tip_position(stacked), target))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array, frozen, skew, transform
+from nnik_ros.series import Series, series_of, side_by_side
 from nnik_ros.urdf import FIXED, Joint
 
 _NEXT = np.array([1, 2, 0])  # the axis after x, y, z
@@ -79,9 +81,17 @@ class Frames(NamedTuple):
         """Origin of every joint in the base frame: (..., nt, depth, 3) [m]."""
         return self.tip_position[..., None, :] - self.arm
 
-    def at(self, index: Any) -> Frames:
-        """The frames of one entry of the batch."""
-        return Frames(*(value[index] for value in self))
+
+class Tips(NamedTuple):
+    """position (..., nt, 3) [m] in the base frame; jacobian (..., nt, 3, depth) [m/rad], columns in chain order, zero where
+    padded."""
+
+    position: Array
+    jacobian: Array
+
+    def at(self, index: int) -> Tips:
+        """One entry of the batch."""
+        return Tips(self.position[index], self.jacobian[index])
 
 
 def build_chains(xp: Any, topology: Topology, parameters: KinematicParameters) -> Chains:
@@ -201,8 +211,14 @@ class Kinematics:
 
     def tip_position(self, q: Array) -> Array:
         """q (..., nq) [rad]; returns (..., nt, 3) [m] in the base frame."""
-        position: Array = self.frames(q).tip_position
-        return position
+        return self._tip_series.at(q).reshape(*q.shape[:-1], self.nt, 3)
+
+    def tips(self, q: Array) -> Tips:
+        """q (..., nq) [rad]; tips and Jacobians together, at little more than the cost of one."""
+        values = self._tips_series.at(q)
+        size = 3 * self.nt
+        slopes = values[..., size:].reshape(*q.shape[:-1], self.nt, 3, self.depth)
+        return Tips(values[..., :size].reshape(*q.shape[:-1], self.nt, 3), slopes)
 
     def tip_rotation(self, q: Array) -> Array:
         """q (..., nq) [rad]; returns (..., nt, 3, 3), the tip frames in the base frame."""
@@ -211,8 +227,28 @@ class Kinematics:
 
     def jacobian(self, q: Array) -> Array:
         """q (..., nq) [rad]; returns (..., nt, 3, depth) [m/rad], columns in chain order."""
-        result: Array = jacobian(np, self.frames(q))
-        return result
+        return self.tips(q).jacobian
+
+    @cached_property
+    def _series_of_tips(self) -> list[Series]:
+        return [
+            series_of(lambda q, t=t: self.frames(q).tip_position[:, t], chain[chain >= 0], self.nq)  # type: ignore[misc]
+            for t, chain in enumerate(self.topology.chain)
+        ]
+
+    @cached_property
+    def _tip_series(self) -> Series:
+        return side_by_side(self._series_of_tips)
+
+    @cached_property
+    def _tips_series(self) -> Series:
+        """The tips, and behind them their derivatives in the layout (nt, 3, depth)."""
+        slopes = []
+        for series, chain in zip(self._series_of_tips, self.topology.chain, strict=True):
+            by_joint = [series.derivative(max(joint, 0)).times(np.eye(3) * (joint >= 0)) for joint in chain]
+            order = np.arange(3 * self.depth).reshape(self.depth, 3).T.ravel()
+            slopes.append(side_by_side(by_joint).times(np.eye(3 * self.depth)[:, order]))
+        return side_by_side([self._tip_series, *slopes])
 
     def digest(self) -> str:
         """SHA-256 of topology and geometry at 1e-9, so that a network can tell the robot that it was trained for."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.geometry import Array
-from nnik_ros.kinematics import Frames, Kinematics
+from nnik_ros.kinematics import Kinematics, Tips
 from nnik_ros.limits import JointLimits, Limit, LimitedStep, stopping_speed
 from nnik_ros.robot import Robot
 
@@ -65,7 +65,9 @@ class JointMotion:
     def set_kinematics(self, kinematics: Kinematics) -> None:
         """Use another geometry; the command stays."""
         self._kinematics = kinematics
-        self.frames: Frames = kinematics.frames(self.q)
+        self.tips: Tips = kinematics.tips(self.q)
+        if self._collision is not None:
+            self._collision.set_kinematics(kinematics)
         self._clearance: Array | None = None  # of every pair at q, where it is known
         self._closest = -np.inf  # a lower bound of all of them, always
 
@@ -81,21 +83,21 @@ class JointMotion:
         """One period towards wish (nq,) [rad]; measured (nq,) [rad]."""
         lead = options.max_lead
         led = self._within(wish, measured - lead, measured + lead)
-        limited, frames = self._limited(led, measured)
+        limited, tips = self._limited(led, measured)
         flags = limited.limited | (led != wish) * _LEAD
         if self._collision is not None and options.collision_check:
-            limited, frames, apart = self._kept_apart(self._collision, limited, frames, measured, options)
+            limited, tips, apart = self._kept_apart(self._collision, limited, tips, measured, options)
             flags = flags | limited.limited | apart
         finite = bool(np.isfinite(limited.q).all())
         if finite:
-            self.q, self.v, self.frames = limited.q, limited.v, frames.at(0)
+            self.q, self.v, self.tips = limited.q, limited.v, tips.at(0)
             self._send(measured, options)
         else:  # cannot happen with finite inputs; if it does, the command holds
             self.v = self.sent_v = np.zeros(len(self.q))
         tip_flags = np.zeros(self._robot.nt, dtype=np.int64)
         if flags.any():
             np.bitwise_or.at(tip_flags, self._tip_of_joint, flags)
-        return Motion(self.frames.tip_position, frames.tip_position[1], tip_flags, finite)
+        return Motion(self.tips.position, tips.position[1], tip_flags, finite)
 
     def _send(self, measured: Array, options: ControllerOptions) -> None:
         """What is published: q, and in the closed loop an offset that removes the lasting gap of the measured joints.
@@ -129,23 +131,23 @@ class JointMotion:
         led: Array = np.minimum(np.maximum(bounded, self.q - back), self.q + ahead)
         return led
 
-    def _limited(self, wish: Array, measured: Array) -> tuple[LimitedStep, Frames]:
-        """The step that the joint limits leave, and the frames of its end and of the measured position."""
+    def _limited(self, wish: Array, measured: Array) -> tuple[LimitedStep, Tips]:
+        """The step that the joint limits leave, and the tips at its end and at the measured position."""
         limited = self._limits.step(self.q, self.v, wish)
         self._both[0], self._both[1] = limited.q, measured
-        return limited, self._kinematics.frames(self._both)
+        return limited, self._kinematics.tips(self._both)
 
     def _kept_apart(
         self,
         collision: CollisionModel,
         limited: LimitedStep,
-        frames: Frames,
+        tips: Tips,
         measured: Array,
         options: ControllerOptions,
-    ) -> tuple[LimitedStep, Frames, NDArray[np.int64]]:
+    ) -> tuple[LimitedStep, Tips, NDArray[np.int64]]:
         """Let no pair close faster than its clearance allows: slide along it, else slow down; parting is free.
 
-        Returns the step, its frames, and (nq,) Limit.COLLISION where it changed.
+        Returns the step, its tips, and (nq,) Limit.COLLISION where it changed.
         """
         share_per_tick = min(1.0, options.collision_gain * self._period)
         changed = np.zeros(len(self.q), dtype=bool)
@@ -153,9 +155,9 @@ class JointMotion:
         left = self._closest - nearer - options.collision_margin
         if nearer <= share_per_tick * left:  # no pair can close too fast, now or in another tick like this one
             self._clearance, self._closest = None, self._closest - nearer
-            return limited, frames, changed * 0
-        now = collision.distances(self.frames) if self._clearance is None else self._clearance
-        after = collision.distances(frames.at(0))
+            return limited, tips, changed * 0
+        now = collision.distances(self.q) if self._clearance is None else self._clearance
+        after = collision.distances(limited.q)
         allowed = np.maximum(now - options.collision_margin, 0.0) * share_per_tick
         for remedy in (self._slide, self._slow_down):
             tight = np.flatnonzero(now - after > allowed)
@@ -163,16 +165,16 @@ class JointMotion:
                 break
             wish = remedy(collision, limited.q - self.q, tight, allowed[tight], (now - after)[tight])
             changed |= wish != limited.q - self.q
-            limited, frames = self._limited(self.q + wish, measured)
-            after = collision.distances(frames.at(0))
+            limited, tips = self._limited(self.q + wish, measured)
+            after = collision.distances(limited.q)
         self._clearance, self._closest = after, float(after.min(initial=np.inf))
-        return limited, frames, changed * _COLLISION
+        return limited, tips, changed * _COLLISION
 
     def _slide(
         self, collision: CollisionModel, step: Array, tight: NDArray[np.int64], allowed: Array, closing: Array
     ) -> Array:
         """Take out of the step what closes the tight pairs too fast, and leave the rest: the fingers pass each other."""
-        gradients = collision.gradients(self.frames, tight)
+        gradients = collision.gradients(self.q, tight)
         steepness = np.maximum((gradients * gradients).sum(axis=-1), 1e-12)
         for _ in range(_SWEEPS):
             for gradient, square, most in zip(gradients, steepness, allowed, strict=True):

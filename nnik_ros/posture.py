@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
-from nnik_ros.kinematics import Frames, Kinematics, jacobian
+from nnik_ros.kinematics import Kinematics, Tips
 from nnik_ros.robot import Robot
 
 _DAMPING = 0.002  # of the reach; keeps the projection smooth at a stretched finger
@@ -50,13 +50,13 @@ class Posture:
         self._redundant = (self._real.sum(axis=-1) > _COORDINATES).astype(np.float64)
 
     def step(
-        self, q: Array, frames: Frames, q_next: Array, target: Array, follows: NDArray[np.bool_], rate: float
+        self, q: Array, tips: Tips, q_next: Array, target: Array, follows: NDArray[np.bool_], rate: float
     ) -> Array:
-        """q (nq,) [rad] with its frames, q_next (nq,) [rad] of a solver for target (nt, 3) [m], follows (nt,): tips that
+        """q (nq,) [rad] with its tips, q_next (nq,) [rad] of a solver for target (nt, 3) [m], follows (nt,): tips that
         take part, rate [1/s]; returns another q_next (nq,) [rad]."""
-        to_go = target - frames.tip_position
+        to_go = target - tips.position
         error = np.sqrt((to_go * to_go).sum(axis=-1))
-        J = jacobian(np, frames)  # (nt, 3, depth)
+        J = tips.jacobian  # (nt, 3, depth)
         here, solved = q[self._index], (q_next - q)[self._index]
         inwards = np.maximum(self._inner_lower - here, 0.0) + np.minimum(self._inner_upper - here, 0.0)
         pull = (self._preferred - here + _REPULSION * inwards) * (rate * self._period)

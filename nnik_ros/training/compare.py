@@ -83,7 +83,7 @@ class Careful(DampedLeastSquares):
     """The slow descent that settles also before a target out of reach."""
 
     def step(self, q: Array, target: Array) -> Array:
-        return self.step_from(q, self.kinematics.frames(q), target, careful=True)
+        return self.step_from(q, self.kinematics.tips(q), target, careful=True)
 
 
 def make_tasks(robot: Robot, n: int) -> Tasks:

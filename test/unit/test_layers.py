@@ -21,8 +21,8 @@ ROS = {
     "visualization_msgs", "builtin_interfaces", "rcl_interfaces", "lifecycle_msgs", "tf2_ros", "viser", "interactive_markers",
 }  # fmt: skip
 INNER_ORDER = [
-    "errors", "yaml_file", "options", "geometry", "urdf", "kinematics", "robot", "calibration", "contract", "policy",
-    "limits", "baseline", "guard", "governor", "collision", "controller_options", "states", "motion", "escape", "posture",
+    "errors", "yaml_file", "options", "geometry", "urdf", "series", "kinematics", "robot", "calibration", "contract",
+    "policy", "limits", "baseline", "guard", "governor", "collision", "controller_options", "states", "motion", "escape", "posture",
     "controller",
 ]  # fmt: skip
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

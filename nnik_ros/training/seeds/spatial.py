@@ -171,7 +171,7 @@ def _closest_joints(robot: Robot, target: Array, rng: np.random.Generator) -> Ar
     q: Array = pool[nearest]
     damped = DampedLeastSquares(robot)
     for _ in range(_LABEL_STEPS):
-        q = damped.step_from(q, damped.kinematics.frames(q), target, careful=True)
+        q = damped.step_from(q, damped.kinematics.tips(q), target, careful=True)
     return q
 
 
