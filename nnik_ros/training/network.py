@@ -50,6 +50,13 @@ class StepNetwork(torch.nn.Module):  # type: ignore[misc]
         with torch.no_grad():
             self.biases[-1][..., 2 * self.shape.depth] = _FIRST_DAMPING
 
+    def on(self, device: torch.device) -> StepNetwork:
+        """This network, moved to a device."""
+        self.to(device)
+        self.center, self.scale, self.out_scale = (x.to(device) for x in (self.center, self.scale, self.out_scale))
+        self.chains = Chains(*(x.to(device) if isinstance(x, torch.Tensor) else x for x in self.chains))
+        return self
+
     def forward(self, q: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See `step`."""
         return step(torch, self.shape, self.chains, self._perceptrons, q, target)
@@ -61,10 +68,10 @@ class StepNetwork(torch.nn.Module):  # type: ignore[misc]
 
     def layers(self) -> Layers:
         """The present weights; the scaling of the features is folded into the first layer."""
-        weights = [np.array(w.detach().numpy(), dtype=np.float64) for w in self.weights]
-        biases = [np.array(b.detach().numpy(), dtype=np.float64) for b in self.biases]
-        center, scale = self.center.numpy().astype(np.float64), self.scale.numpy().astype(np.float64)
-        out_scale = self.out_scale.numpy().astype(np.float64)
+        weights = [np.array(w.detach().cpu().numpy(), dtype=np.float64) for w in self.weights]
+        biases = [np.array(b.detach().cpu().numpy(), dtype=np.float64) for b in self.biases]
+        center, scale = self.center.cpu().numpy().astype(np.float64), self.scale.cpu().numpy().astype(np.float64)
+        out_scale = self.out_scale.cpu().numpy().astype(np.float64)
         weights[-1], biases[-1] = weights[-1] * out_scale, biases[-1] * out_scale
         weights[0] = weights[0] / np.swapaxes(scale, -1, -2)
         first_bias = np.concatenate([biases[0] - center @ weights[0], np.ones((len(scale), 1, 1))], -1)
@@ -100,9 +107,9 @@ def _feature_scaling(robot: Robot, shape: StepShape) -> tuple[torch.Tensor, torc
     level = 2.0 * math.log(shape.reach) - 3.0
     none, length = 0.0 * middle, 0.25 * shape.reach
     steepness = 0.5 * shape.reach * np.ones_like(half)
-    bearing = [np.ones_like(half)] * shape.turning
+    bearing = [np.ones_like(half)] * shape.bearing
     center = np.concatenate(
-        [middle, none, *[none] * shape.turning, place, place, 0.0 * ones, 0.0 * one, level * one], -1
+        [middle, none, *[none] * shape.bearing, place, place, 0.0 * ones, 0.0 * one, level * one], -1
     )
     scale = np.concatenate([half, steepness, *bearing, spread * ones, spread * ones, ones, length * one, 3.0 * one], -1)
     return torch.from_numpy(center.astype(np.float32)), torch.from_numpy(scale.astype(np.float32))

@@ -10,8 +10,8 @@ Far from the target the network is free to damp the correction away and jump; ne
 network says, so that it vanishes with the error and converges to the exact target. Joints at a limit that the error pushes
 further out are left out, and the jump fades where no joint can help (s = 0), so that out of reach the step rests at the
 closest point. A joint with a range of a full circle has no such limit: a step over its stop goes on from the other one. In
-a robot with such joints the network also sees, and adds to the jump a learned share of, each joint's bearing: the angle
-by which that joint alone would turn the tip to the side where its target is.
+a robot of nothing but such joints the network also sees, and adds to the jump a learned share of, each joint's bearing: the
+angle by which that joint alone would turn the tip to the side where its target is.
 Source of the damping: Sugihara, "Solvability-Unconcerned Inverse Kinematics by the Levenberg-Marquardt Method" (2011).
 """
 
@@ -73,9 +73,15 @@ class StepShape:
         return bool(self.turn.any())
 
     @property
+    def bearing(self) -> bool:
+        """Whether every joint can turn a full circle. Beside a joint with stops the bearing lures: the arm folds over the axis,
+        its tip in line with the target, and rests on the stops with the whole arm on the wrong side."""
+        return bool(((self.turn > 0) | (self.real == 0)).all())
+
+    @property
     def joint_features(self) -> int:
-        """Features of each joint: position, slope and, of a turning robot, bearing."""
-        return 3 if self.turning else 2
+        """Features of each joint: position, slope and, where all joints turn, bearing."""
+        return 3 if self.bearing else 2
 
     @property
     def inputs(self) -> int:
@@ -83,8 +89,8 @@ class StepShape:
 
     @property
     def output_sizes(self) -> list[int]:
-        """Pieces of the network's output: jump, metric and damping and, of a turning robot, share of the bearing."""
-        return [self.depth, self.depth + 1] + [self.depth] * self.turning
+        """Pieces of the network's output: jump, metric and damping and, where all joints turn, share of the bearing."""
+        return [self.depth, self.depth + 1] + [self.depth] * self.bearing
 
     @property
     def outputs(self) -> int:
@@ -119,13 +125,13 @@ def step(xp: Any, shape: StepShape, chains: Chains, layers: Any, q: Any, target:
     slope = direction @ J
     stuck = xp.eq(xp.minimum(xp.maximum(joints + slope, lower), upper), joints)
     slope = xp.where(stuck, 0.0, slope)
-    bearings = [bearing(xp, shape, frames, error, J)] if shape.turning else []
+    bearings = [bearing(xp, shape, frames, error, J)] if shape.bearing else []
     features = xp.concatenate([joints, slope, *bearings, here, goal, direction, size, xp.log(square)], -1)
     jump, weights, *shares = xp.split(layers(features), shape.output_sizes, -1)
     w, damping = xp.split(xp.sigmoid(weights), [shape.depth, 1], -1)
     steep = xp.sum(slope * slope, -1, keepdim=True)
     jump = jump * (size * (steep / (steep + _REST * shape.reach**2)))
-    if shape.turning:
+    if shape.bearing:
         jump = jump + shares[0] * bearings[0]
     J_w = J * xp.where(stuck, 0.0, w)
     eye = np.eye(3, dtype=np.float32)

@@ -1,119 +1,38 @@
 """Train a network from a recipe: `python -m nnik_ros.training.train RECIPE`.
 
-Writes the model with its contract, and a run folder with the resolved recipe, the metrics and the training curve.
+Writes the model with its contract, and a run folder with the recipe, checkpoint, metrics and the training curve. Several
+processes train together under `torchrun --nproc_per_node=N -m nnik_ros.training.train RECIPE`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-import yaml
-from numpy.typing import NDArray
 
-from nnik_ros.errors import ContractError, NnikError
+from nnik_ros.errors import ContractError, FileError, NnikError
 from nnik_ros.evaluate import evaluate, gate_table, measured, passes, provenance_fields, table
-from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training.checkpoint import CHECKPOINT, Checkpoint, changed_keys, load_checkpoint, save_checkpoint
 from nnik_ros.training.export import export, read_layers, write
+from nnik_ros.training.group import ALONE, Group, joined
+from nnik_ros.training.loop import Progress, Training
 from nnik_ros.training.mirror import mirrored
-from nnik_ros.training.network import Layers, StepNetwork
-from nnik_ros.training.recipe import Recipe, TrainingOptions, load_recipe
+from nnik_ros.training.network import Layers
+from nnik_ros.training.recipe import Recipe, load_recipe
 
-_DISTANCE_WEIGHT, _LOG_WEIGHT = 4.0, 0.05
-_DISTANCE_FLOOR, _LOG_FLOOR = 1e-8, 1e-10  # squares of errors in reaches, where the loss goes flat
-_WARM_UP = 100  # iterations
-_HARD_OF_BATCH, _HARD_POOL = 8, 1024  # robots kept of each batch, and of all
 _DECISIVE = ("nnik_ros/training", "nnik_ros/kinematics.py", "config/robots", "config/training", "urdf")
-_REPORT_EVERY = 500  # iterations
-
-
-class Progress(NamedTuple):
-    iteration: int
-    loss: float
-    median: float  # m, after the last unrolled step
-
-
-def train(recipe: Recipe, robot: Robot) -> Iterator[tuple[Progress, StepNetwork]]:
-    """Train, handing out the network now and then and at the end; the same recipe gives the same weights."""
-    options = recipe.training
-    assert options is not None, "a mirrored recipe has nothing to train"
-    network = StepNetwork(robot, recipe.hidden, torch.Generator().manual_seed(recipe.seed))
-    rng = np.random.default_rng(recipe.seed)
-    optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
-    hard: tuple[Array, Array] = np.empty((0, robot.nq)), np.empty((0, robot.nt, 3))
-    for i in range(options.iterations):
-        rate = min(1.0, (i + 1) / _WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * i / options.iterations))
-        optimizer.param_groups[0]["lr"] = options.learning_rate * rate
-        q, target, reachable = sample(robot, options, rng, hard)
-        loss, error = unrolled_loss(network, robot, options, _tensor(q), _tensor(target))
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        worst = np.argsort(np.where(reachable, error.numpy().max(-1), 0.0))[-_HARD_OF_BATCH:]
-        hard = (
-            np.concatenate([hard[0], q[worst]])[-_HARD_POOL:],
-            np.concatenate([hard[1], target[worst]])[-_HARD_POOL:],
-        )
-        if (i + 1) % _REPORT_EVERY == 0 or i + 1 == options.iterations:
-            yield Progress(i + 1, float(loss.detach()), float(error.median())), network
-
-
-def sample(
-    robot: Robot, options: TrainingOptions, rng: np.random.Generator, hard: tuple[Array, Array]
-) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Starts (batch, nq), targets (batch, nt, 3) and which are certainly reachable (batch,). A share of the starts is near
-    the goal, from 0.3 % of the way to all of it, the others anywhere; a share of the targets is moved off, mostly out of
-    reach; a share is drawn again from the `hard` starts and targets."""
-    goal, q = (robot.random_joint_position(rng, options.batch) for _ in range(2))
-    near = rng.random((options.batch, 1)) < options.near_share
-    q = np.where(near, goal + 10.0 ** rng.uniform(-2.5, 0.0, near.shape) * (q - goal), q)
-    beyond = rng.random(options.batch) < options.beyond_share
-    shift = rng.normal(size=(options.batch, robot.nt, 3)) * options.beyond * robot.kinematics.reach[:, None]
-    target = robot.kinematics.tip_position(goal) + beyond[:, None, None] * shift
-    again = np.flatnonzero(rng.random(options.batch) < options.hard_share) if len(hard[0]) else np.arange(0)
-    drawn = rng.integers(0, max(len(hard[0]), 1), len(again))
-    q[again], target[again], beyond[again] = hard[0][drawn], hard[1][drawn], False
-    return q, target, ~beyond
-
-
-def unrolled_loss(
-    network: StepNetwork, robot: Robot, options: TrainingOptions, q: torch.Tensor, target: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss over all steps, and the last step's errors (batch, nt) [m]. The distance pays for tips that are stuck, the
-    logarithm for the last micrometres."""
-    losses = []
-    square = torch.empty(0)
-    for k in range(options.steps + 1):
-        q_next, tip = network(q, target) if k < options.steps else (q, network.tip_position(q))
-        if k:
-            square = ((tip - target) ** 2).sum(-1)
-            relative = square / network.shape.reach**2
-            distance = torch.sqrt(relative + _DISTANCE_FLOOR)
-            losses.append(_DISTANCE_WEIGHT * distance.mean() + _LOG_WEIGHT * torch.log(relative + _LOG_FLOOR).mean())
-        q = q_next
-    loss = torch.stack(losses).mean()
-    if options.posture:
-        home, width = _tensor(robot.home), _tensor(robot.upper - robot.lower)
-        loss = loss + options.posture * (((q - home) / width) ** 2).mean()
-    return loss, square.detach().sqrt()
-
-
-def _tensor(array: Array) -> torch.Tensor:
-    return torch.from_numpy(array.astype(np.float32))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,25 +41,79 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, help="file to write (default: the recipe's)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders")
     parser.add_argument("--targets", type=int, default=20_000, help="held-out targets of the evaluation")
-    parser.add_argument(
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--resume", action="store_true", help="go on from the checkpoint of the run folder")
+    kind.add_argument(
         "--gate-only", action="store_true", help="keep the weights of the model, write the recipe's new gate"
     )
+    parser.add_argument("--stop-after", type=int, metavar="N", help="stop after iteration N, to be resumed later")
     options = parser.parse_args(arguments)
-    try:
-        recipe = load_recipe(options.recipe)
-        path, folder = options.model or recipe.model, options.runs / recipe.name
-        return 0 if run(recipe, path, folder, options.targets, gate_only=options.gate_only) else 1
-    except NnikError as error:
-        print(error, file=sys.stderr)
-        return 2
+    with joined() as group:
+        try:
+            recipe = load_recipe(options.recipe)
+            path, folder = options.model or recipe.model, options.runs / recipe.name
+            if options.gate_only or recipe.mirror:
+                how = "--gate-only" if options.gate_only else "a mirrored recipe"
+                _check_alone(recipe, how, group, unwanted=options.resume or options.stop_after is not None)
+                return 0 if remake(recipe, path, folder, options.targets, gate_only=options.gate_only) else 1
+            passed = run(recipe, path, folder, options.targets, group, resume=options.resume, until=options.stop_after)
+            return 0 if passed else 1
+        except NnikError as error:
+            if group.leads:
+                print(error, file=sys.stderr)
+            return 2
 
 
-def run(recipe: Recipe, path: Path, folder: Path, targets: int, *, gate_only: bool = False) -> bool:
-    """Train, mirror or keep the weights, export, evaluate and write everything; True when the gate is passed."""
+def run(
+    recipe: Recipe, path: Path, folder: Path, targets: int, group: Group = ALONE, *,
+    resume: bool = False, until: int | None = None,
+) -> bool:  # fmt: skip
+    """Train, from the folder's checkpoint when `resume`, to the end or to iteration `until`; at the end the first process
+    exports, evaluates and writes everything. False when the gate is missed.
+
+    Raises:
+        FileError: the checkpoint cannot be resumed, see `load_checkpoint`.
+    """
     robot = load_robot(recipe.robot)
+    training = Training(recipe, robot, group)
+    before = None
+    if resume:
+        before = group.of_first(lambda: load_checkpoint(folder, recipe, robot))
+        training.restore(before.training)
+    checkpoint = _trained(training, recipe, folder, before, until)
+    if not group.leads:
+        return True
+    if not training.finished:
+        total = training.options.iterations
+        print(f"stopped after iteration {training.iteration} of {total}; --resume goes on from {folder / CHECKPOINT}")
+        return True
+    facts = {"commit": checkpoint.commit, "training_seconds": round(checkpoint.seconds)}
+    passed = publish(recipe, robot, training.network.layers(), facts, (path, folder), targets)
+    _write_metrics(path, folder, recipe, training.progress)
+    save_checkpoint(folder, checkpoint._replace(finished=True))
+    return passed
+
+
+def remake(recipe: Recipe, path: Path, folder: Path, targets: int, *, gate_only: bool) -> bool:
+    """What needs no training: mirror, or keep the weights under a new gate, then as `run`."""
+    robot = load_robot(recipe.robot)
+    start = time.monotonic()
+    if gate_only:
+        layers, facts = _kept(recipe, path)
+    else:
+        layers = mirrored(recipe, robot)
+        facts = {"commit": _commit(), "training_seconds": round(time.monotonic() - start)}
     folder.mkdir(parents=True, exist_ok=True)
-    progress: list[Progress] = []
-    layers, facts = _kept(recipe, path) if gate_only else _made(recipe, robot, progress)
+    passed = publish(recipe, robot, layers, facts, (path, folder), targets)
+    _write_metrics(path, folder, recipe, [])
+    return passed
+
+
+def publish(
+    recipe: Recipe, robot: Robot, layers: Layers, facts: Mapping[str, Any], places: tuple[Path, Path], targets: int
+) -> bool:
+    """Export, evaluate, and write the model with its contract and the run folder; True when the gate is passed."""
+    path, folder = places
     provenance: dict[str, Any] = {
         "recipe": recipe.name, "recipe_text": _text(recipe), "seed": recipe.seed, "gate": asdict(recipe.gate), **facts
     }  # fmt: skip
@@ -156,44 +129,60 @@ def run(recipe: Recipe, path: Path, folder: Path, targets: int, *, gate_only: bo
     np.savez(folder / "weights.npz", layers.bias, *layers.weights)
     (folder / "recipe.yaml").write_text(_text(recipe), encoding="utf-8")
     (folder / "evaluation.txt").write_text(report, encoding="utf-8")
-    (folder / "metrics.json").write_text(
-        json.dumps({**provenance, "progress": [p._asdict() for p in progress]}, indent=1), encoding="utf-8"
-    )
-    if progress:
-        _plot(progress, folder / "curve.png")
     return all(passes(recipe.gate, values).values())
 
 
-def _made(recipe: Recipe, robot: Robot, progress: list[Progress]) -> tuple[Layers, dict[str, Any]]:
-    """New weights, and when and from what they were made."""
+def _check_alone(recipe: Recipe, how: str, group: Group, *, unwanted: bool) -> None:
+    if unwanted or group.size > 1:
+        problem = "takes no training: run it in one process, without --resume and --stop-after"
+        raise FileError(str(recipe.path), [f"{how} {problem}"])
+
+
+def _trained(
+    training: Training, recipe: Recipe, folder: Path, before: Checkpoint | None, until: int | None
+) -> Checkpoint:
+    """Train on; the first process prints how it goes and keeps the folder's checkpoint. Returns the last one."""
     commit, start = _commit(), time.monotonic()
-    layers = mirrored(recipe, robot) if recipe.mirror else _trained(recipe, robot, progress)
-    return layers, {"commit": commit, "training_seconds": round(time.monotonic() - start)}
+    if before is not None and before.commit != commit:
+        commit = f"{before.commit}, from iteration {training.iteration} {commit}"
+
+    def checkpoint() -> Checkpoint:
+        seconds = time.monotonic() - start + (before.seconds if before is not None else 0.0)
+        digest = training.robot.kinematics.digest()
+        return Checkpoint(_text(recipe), digest, False, commit, seconds, training.state())
+
+    leads = training.group.leads
+    if leads:
+        folder.mkdir(parents=True, exist_ok=True)
+    for state in training.run(until):
+        if leads:
+            print(f"{state.iteration:7} loss {state.loss:8.4f} median {state.median * 1e3:.5f} mm", flush=True)
+            save_checkpoint(folder, checkpoint())
+    return checkpoint()
 
 
 def _kept(recipe: Recipe, path: Path) -> tuple[Layers, dict[str, Any]]:
     """The weights of the model, when its recipe differs in nothing but the gate, and when and from what they were made."""
     facts = read_contract(path).provenance
-    documents = [yaml.safe_load(text) for text in (facts.get("recipe_text", ""), _text(recipe))]
-    old, new = ({**document, "gate": None} if isinstance(document, dict) else {} for document in documents)
-    if old != new:
-        changed = ", ".join(sorted(key for key in {*old, *new} if old.get(key) != new.get(key)))
+    if changed := changed_keys(facts.get("recipe_text", ""), recipe):
         problem = f"was made by another recipe than {recipe.path}, differing in: {changed}; train it again"
         raise ContractError(str(path), [problem])
     return read_layers(path), {key: facts[key] for key in ("commit", "training_seconds")}
 
 
+def _write_metrics(path: Path, folder: Path, recipe: Recipe, progress: Sequence[Progress]) -> None:
+    """metrics.json: what the model's contract tells of its making, the recipe with its defaults, the curve; curve.png."""
+    document = {
+        **read_contract(path).provenance, "hidden": recipe.hidden,
+        "training": asdict(recipe.training) if recipe.training else None, "progress": [p._asdict() for p in progress],
+    }  # fmt: skip
+    (folder / "metrics.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    if progress:
+        _plot(progress, folder / "curve.png")
+
+
 def _text(recipe: Recipe) -> str:
     return recipe.path.read_text(encoding="utf-8")
-
-
-def _trained(recipe: Recipe, robot: Robot, progress: list[Progress]) -> Layers:
-    network = None
-    for state, network in train(recipe, robot):  # noqa: B007, the last one counts
-        progress.append(state)
-        print(f"{state.iteration:7} loss {state.loss:8.4f} median {state.median * 1e3:.5f} mm", flush=True)
-    assert network is not None, "a recipe has at least one iteration"
-    return network.layers()
 
 
 def _commit() -> str:
@@ -209,7 +198,7 @@ def _git(*arguments: str) -> str:
     ).stdout.strip()
 
 
-def _plot(progress: list[Progress], path: Path) -> None:
+def _plot(progress: Sequence[Progress], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")

@@ -42,3 +42,10 @@ def test_only_joints_with_a_full_circle_of_range_turn_over_their_stops() -> None
     assert turns["planar_2r"] == pytest.approx([2 * np.pi] * 2)
     assert turns["spatial_2j"] == pytest.approx([2 * np.pi, 0, 0])
     assert not step_shape(load_robot(robot_file("allegro_right"))).turning
+
+
+def test_only_a_robot_of_turning_joints_alone_sees_its_bearings() -> None:
+    sees = {
+        name: step_shape(load_robot(robot_file(name))).bearing for name in ("planar_2r", "spatial_2j", "allegro_right")
+    }
+    assert sees == {"planar_2r": True, "spatial_2j": False, "allegro_right": False}

@@ -17,9 +17,10 @@ from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot
 from nnik_ros.training.export import export, read_layers, write
+from nnik_ros.training.loop import Training, sample, unrolled_loss
 from nnik_ros.training.network import StepNetwork
 from nnik_ros.training.recipe import Mirror, TrainingOptions, load_recipe
-from nnik_ros.training.train import main, sample, train, unrolled_loss
+from nnik_ros.training.train import main
 
 Write = Callable[..., Path]
 PARTS = {"training": TrainingOptions, "mirror": Mirror, "gate": Gate}
@@ -35,7 +36,7 @@ def test_one_command_trains_exports_and_evaluates(
     facts = policy.contract.provenance
     assert facts["recipe_text"] == path.read_text() and facts["seed"] == 3 and facts["metrics"]["robots_fine_10"] > 0.1
     assert {p.name for p in (tmp_path / "runs" / "tiny").iterdir()} == {
-        "recipe.yaml", "evaluation.txt", "metrics.json", "weights.npz", "curve.png"
+        "recipe.yaml", "evaluation.txt", "metrics.json", "weights.npz", "curve.png", "checkpoint.pt"
     }  # fmt: skip
     assert json.loads((tmp_path / "runs" / "tiny" / "metrics.json").read_text())["progress"]
     capsys.readouterr()
@@ -76,8 +77,9 @@ def test_a_model_without_a_gate_is_refused_with_the_missing_keys(
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_recipe: Write, planar: Robot) -> None:
     def weights(path: Path) -> list[float]:
-        *_, (_, network) = train(load_recipe(path), planar)
-        return [float(x) for w in network.layers().weights for x in w.ravel()]
+        training = Training(load_recipe(path), planar)
+        list(training.run())
+        return [float(x) for w in training.network.layers().weights for x in w.ravel()]
 
     path = tiny_recipe()
     first = weights(path)
@@ -90,13 +92,15 @@ def test_training_lowers_the_loss(tiny_recipe: Write, planar: Robot, rng: np.ran
     path = tiny_recipe()
     recipe = load_recipe(path)
     assert recipe.training is not None
-    *_, (_, trained) = train(replace(recipe, training=replace(recipe.training, iterations=150)), planar)
+    training = Training(replace(recipe, training=replace(recipe.training, iterations=150)), planar)
+    list(training.run())
     fresh = StepNetwork(planar, recipe.hidden, torch.Generator().manual_seed(recipe.seed))
     none = np.empty((0, 2)), np.empty((0, 1, 3))
     q, target, _ = sample(planar, replace(recipe.training, batch=500), rng, none)
     batch = torch.from_numpy(q.astype(np.float32)), torch.from_numpy(target.astype(np.float32))
     losses = [
-        float(unrolled_loss(network, planar, recipe.training, *batch)[0].detach()) for network in (fresh, trained)
+        float(unrolled_loss(network, planar, recipe.training, *batch)[0].detach())
+        for network in (fresh, training.network)
     ]
     assert losses[1] < losses[0] - 0.05
 

@@ -1,0 +1,70 @@
+"""The checkpoint of a run folder: what a training goes on from after an interruption."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import yaml
+
+from nnik_ros.errors import FileError
+from nnik_ros.robot import Robot
+from nnik_ros.training.recipe import Recipe
+
+CHECKPOINT = "checkpoint.pt"
+SCHEMA = 1
+
+
+class Checkpoint(NamedTuple):
+    """recipe_text and kinematics_digest: what it belongs to; finished: its model is written; commit: of the source that
+    trained it; seconds: of training so far; training: see `Training.state`."""
+
+    recipe_text: str
+    kinematics_digest: str
+    finished: bool
+    commit: str
+    seconds: float
+    training: dict[str, Any]
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Replace the folder's checkpoint in one go: an interruption leaves the old one whole."""
+    new = folder / f"{CHECKPOINT}.new"
+    torch.save({"schema": SCHEMA, **checkpoint._asdict()}, new)
+    os.replace(new, folder / CHECKPOINT)
+
+
+def load_checkpoint(folder: Path, recipe: Recipe, robot: Robot) -> Checkpoint:
+    """The checkpoint of an unfinished run of this recipe.
+
+    Raises:
+        FileError: there is none; it is damaged, finished, of another recipe or of another description of the robot.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise FileError(str(path), ["is not there: nothing to resume, train without --resume"])
+    try:
+        document = torch.load(path, map_location="cpu", weights_only=True)
+        schema, checkpoint = document.pop("schema"), Checkpoint(**document)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, TypeError, KeyError, AttributeError) as error:
+        raise FileError(str(path), [f"is no checkpoint of this package, or damaged: {error}"]) from error
+    problems = [f"schema: is {schema}, must be {SCHEMA}"] if schema != SCHEMA else []
+    if changed := changed_keys(checkpoint.recipe_text, recipe):
+        problems.append(f"is of another recipe than {recipe.path}, differing in: {changed}; train without --resume")
+    if checkpoint.kinematics_digest != robot.kinematics.digest():
+        problems.append(f"was trained for another description of {robot.name}; train without --resume")
+    if checkpoint.finished:
+        problems.append("is finished, its model is written; train without --resume to begin anew")
+    if problems:
+        raise FileError(str(path), problems)
+    return checkpoint
+
+
+def changed_keys(text: str, recipe: Recipe) -> str:
+    """The sections in which a recipe's text differs from `recipe`, but for the gate, which decides no weight."""
+    documents = [yaml.safe_load(words) for words in (text, recipe.path.read_text(encoding="utf-8"))]
+    old, new = ({**document, "gate": None} if isinstance(document, dict) else {} for document in documents)
+    return ", ".join(sorted(key for key in {*old, *new} if old.get(key) != new.get(key)))

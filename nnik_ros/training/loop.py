@@ -1,0 +1,169 @@
+"""The training itself: batches of starts and targets, unrolled steps, one iteration after the other."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nnik_ros.errors import FileError
+from nnik_ros.geometry import Array
+from nnik_ros.robot import Robot
+from nnik_ros.training.group import ALONE, Group
+from nnik_ros.training.network import StepNetwork
+from nnik_ros.training.recipe import Recipe, TrainingOptions
+
+REPORT_EVERY = 500  # iterations
+_DISTANCE_WEIGHT, _LOG_WEIGHT = 4.0, 0.05
+_DISTANCE_FLOOR, _LOG_FLOOR = 1e-8, 1e-10  # squares of errors in reaches, where the loss goes flat
+_WARM_UP = 100  # iterations
+_HARD_OF_BATCH, _HARD_POOL = 8, 1024  # robots kept of each batch, and of all
+
+
+class Progress(NamedTuple):
+    iteration: int
+    loss: float
+    median: float  # m, after the last unrolled step
+
+
+class Training:
+    """A training under way. The same recipe gives the same weights, in one go or interrupted, and but for rounding in one
+    process or several.
+
+    Raises:
+        FileError: the recipe's batch has fewer robots than there are processes.
+    """
+
+    def __init__(self, recipe: Recipe, robot: Robot, group: Group = ALONE) -> None:
+        assert recipe.training is not None, "a mirrored recipe has nothing to train"
+        if recipe.training.batch < group.size:
+            least = f"must be at least the number of processes, {group.size}"
+            raise FileError(str(recipe.path), [f"training.batch: is {recipe.training.batch}, {least}"])
+        self.robot, self.options, self.group = robot, recipe.training, group
+        network = StepNetwork(robot, recipe.hidden, torch.Generator().manual_seed(recipe.seed))
+        self.network = network.on(group.device)
+        self.iteration = 0
+        self.progress: list[Progress] = []
+        self._rng = np.random.default_rng(recipe.seed)
+        self._optimizer = torch.optim.Adam(self.network.parameters(), lr=self.options.learning_rate)
+        self._hard: tuple[Array, Array] = np.empty((0, robot.nq)), np.empty((0, robot.nt, 3))
+
+    @property
+    def finished(self) -> bool:
+        return self.iteration >= self.options.iterations
+
+    def run(self, until: int | None = None) -> Iterator[Progress]:
+        """Iterate to the end, or to iteration `until`, telling now and then and at the end how it goes."""
+        last = self.options.iterations if until is None else min(until, self.options.iterations)
+        while self.iteration < last:
+            loss, error = self._iterate()
+            if self.iteration % REPORT_EVERY == 0 or self.iteration == last:
+                self.progress.append(Progress(self.iteration, loss, float(np.median(error))))
+                yield self.progress[-1]
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next iterations depend on."""
+        return {
+            "iteration": self.iteration, "network": self.network.state_dict(), "optimizer": self._optimizer.state_dict(),
+            "generator": json.dumps(self._rng.bit_generator.state), "hard": [torch.from_numpy(part) for part in self._hard],
+            "progress": [tuple(progress) for progress in self.progress],
+        }  # fmt: skip
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self.iteration = state["iteration"]
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._rng.bit_generator.state = json.loads(state["generator"])
+        self._hard = state["hard"][0].numpy(), state["hard"][1].numpy()
+        self.progress = [Progress(*progress) for progress in state["progress"]]
+
+    def _iterate(self) -> tuple[float, Array]:
+        """One batch; its loss and errors (batch, nt) [m]."""
+        options = self.options
+        rate = min(1.0, (self.iteration + 1) / _WARM_UP)
+        rate *= 0.5 * (1.0 + math.cos(math.pi * self.iteration / options.iterations))
+        self._optimizer.param_groups[0]["lr"] = options.learning_rate * rate
+        q, target, reachable = sample(self.robot, options, self._rng, self._hard)
+        self._optimizer.zero_grad()
+        loss, error = self._backward(q, target)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self._optimizer.step()
+        worst = np.argsort(np.where(reachable, error.max(-1), 0.0))[-_HARD_OF_BATCH:]
+        hard_q, hard_target = self._hard
+        self._hard = (
+            np.concatenate([hard_q, q[worst]])[-_HARD_POOL:],
+            np.concatenate([hard_target, target[worst]])[-_HARD_POOL:],
+        )
+        self.iteration += 1
+        return loss, error
+
+    def _backward(self, q: Array, target: Array) -> tuple[float, Array]:
+        """Gradients, loss and errors (batch, nt) [m] of the whole batch, this process's share of them computed here."""
+        share, device = self.group.share(), self.group.device
+        with self.group.default_device():
+            loss, mine = unrolled_loss(
+                self.network, self.robot, self.options, _tensor(q[share], device), _tensor(target[share], device)
+            )
+            loss.backward()
+        if self.group.size == 1:
+            return float(loss.detach()), mine.cpu().numpy()
+        weight = len(mine) / len(q)
+        error = torch.zeros(len(q), mine.shape[1], device=device)
+        error[share] = mine
+        gradients = [parameter.grad for parameter in self.network.parameters()]
+        parts = [weight * gradient for gradient in gradients] + [weight * loss.detach(), error]
+        total = self.group.summed(torch.cat([part.reshape(-1) for part in parts]))
+        *sums, whole, errors = torch.split(total, [part.numel() for part in parts])
+        for gradient, one in zip(gradients, sums, strict=True):
+            gradient.copy_(one.reshape(gradient.shape))
+        return float(whole), errors.reshape(error.shape).cpu().numpy()
+
+
+def sample(
+    robot: Robot, options: TrainingOptions, rng: np.random.Generator, hard: tuple[Array, Array]
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Starts (batch, nq), targets (batch, nt, 3) and which are certainly reachable (batch,). A share of the starts is near
+    the goal, from 0.3 % of the way to all of it, the others anywhere; a share of the targets is moved off, mostly out of
+    reach; a share is drawn again from the `hard` starts and targets."""
+    goal, q = (robot.random_joint_position(rng, options.batch) for _ in range(2))
+    near = rng.random((options.batch, 1)) < options.near_share
+    q = np.where(near, goal + 10.0 ** rng.uniform(-2.5, 0.0, near.shape) * (q - goal), q)
+    beyond = rng.random(options.batch) < options.beyond_share
+    shift = rng.normal(size=(options.batch, robot.nt, 3)) * options.beyond * robot.kinematics.reach[:, None]
+    target = robot.kinematics.tip_position(goal) + beyond[:, None, None] * shift
+    again = np.flatnonzero(rng.random(options.batch) < options.hard_share) if len(hard[0]) else np.arange(0)
+    drawn = rng.integers(0, max(len(hard[0]), 1), len(again))
+    q[again], target[again], beyond[again] = hard[0][drawn], hard[1][drawn], False
+    return q, target, ~beyond
+
+
+def unrolled_loss(
+    network: StepNetwork, robot: Robot, options: TrainingOptions, q: torch.Tensor, target: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss over all steps, and the last step's errors (batch, nt) [m]. The distance pays for tips that are stuck, the
+    logarithm for the last micrometres."""
+    losses = []
+    square = torch.empty(0)
+    for k in range(options.steps + 1):
+        q_next, tip = network(q, target) if k < options.steps else (q, network.tip_position(q))
+        if k:
+            square = ((tip - target) ** 2).sum(-1)
+            relative = square / network.shape.reach**2
+            distance = torch.sqrt(relative + _DISTANCE_FLOOR)
+            losses.append(_DISTANCE_WEIGHT * distance.mean() + _LOG_WEIGHT * torch.log(relative + _LOG_FLOOR).mean())
+        q = q_next
+    loss = torch.stack(losses).mean()
+    if options.posture:
+        home, width = (_tensor(row, q.device) for row in (robot.home, robot.upper - robot.lower))
+        loss = loss + options.posture * (((q - home) / width) ** 2).mean()
+    return loss, square.detach().sqrt()
+
+
+def _tensor(array: Array, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(array.astype(np.float32)).to(device)

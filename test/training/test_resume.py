@@ -1,0 +1,162 @@
+"""A training that is interrupted and resumed, or spread over processes, against one that runs through."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nnik_ros.errors import FileError, NnikError
+from nnik_ros.paths import share_dir
+from nnik_ros.robot import Robot
+from nnik_ros.training.checkpoint import CHECKPOINT
+from nnik_ros.training.export import read_layers
+from nnik_ros.training.group import ALONE, Group
+from nnik_ros.training.loop import Training, sample, unrolled_loss
+from nnik_ros.training.network import Layers, StepNetwork
+from nnik_ros.training.recipe import load_recipe
+from nnik_ros.training.train import main
+
+Write = Callable[..., Path]
+OPTIONS = "  hard_share: 0.2\n  steps: 1\n"
+
+
+@pytest.fixture
+def command(tiny_recipe: Write, tmp_path: Path) -> list[str]:
+    """Trains the tiny robot with starts drawn again, so that everything that a checkpoint holds decides the weights."""
+    path = tiny_recipe()
+    path.write_text(path.read_text().replace("training:\n", "training:\n" + OPTIONS))
+    return [str(path), "--runs", str(tmp_path / "runs"), "--targets", "50"]
+
+
+def arrays(layers: Layers) -> list[np.ndarray]:
+    return [layers.bias, *layers.weights]
+
+
+class TestResume:
+    @pytest.mark.parametrize("stops", [[17], [1, 39], [40]])
+    def test_an_interrupted_and_resumed_training_ends_in_the_same_bits(
+        self, command: list[str], tmp_path: Path, stops: list[int]
+    ) -> None:
+        whole, parts = tmp_path / "whole.onnx", tmp_path / "parts.onnx"
+        assert main([*command, "--model", str(whole)]) == 0
+        for i, stop in enumerate(stops):
+            command_now = [*command, "--model", str(parts), *["--resume"] * (i > 0)]
+            assert main([*command_now, "--stop-after", str(stop)]) == 0
+        if stops != [40]:
+            assert not parts.exists()
+            assert main([*command, "--model", str(parts), "--resume"]) == 0
+        for one, other in zip(arrays(read_layers(whole)), arrays(read_layers(parts)), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    def test_a_finished_run_is_not_resumed(self, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(command) == 0
+        assert main([*command, "--resume"]) == 2
+        assert "is finished, its model is written" in capsys.readouterr().err
+
+    def test_a_run_folder_without_a_checkpoint_is_refused(
+        self, command: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([*command, "--resume"]) == 2
+        assert f"{CHECKPOINT}: 1 problem\n  - is not there: nothing to resume" in capsys.readouterr().err
+
+    def test_a_checkpoint_of_another_recipe_or_robot_is_refused_with_what_differs(
+        self, command: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([*command, "--stop-after", "5"]) == 0
+        path = Path(command[0])
+        text = path.read_text()
+        path.write_text(text.replace("seed: 3", "seed: 4").replace("planar_2r", "spatial_2j"))
+        assert main([*command, "--resume"]) == 2
+        message = capsys.readouterr().err
+        assert "is of another recipe" in message and "differing in: robot, seed" in message
+        assert "was trained for another description of spatial_2j" in message
+
+    def test_a_new_gate_does_not_hinder_resuming(self, command: list[str]) -> None:
+        assert main([*command, "--stop-after", "5"]) == 0
+        path = Path(command[0])
+        path.write_text(path.read_text().replace("median_2: 10", "median_2: 9"))
+        assert main([*command, "--resume"]) == 0
+
+    @pytest.mark.parametrize("damage", [b"", b"no checkpoint", None])
+    def test_a_damaged_checkpoint_is_refused(
+        self, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: bytes | None
+    ) -> None:
+        assert main([*command, "--stop-after", "5"]) == 0
+        file = tmp_path / "runs" / "tiny" / CHECKPOINT
+        file.write_bytes(file.read_bytes()[:-300] if damage is None else damage)
+        assert main([*command, "--resume"]) == 2
+        assert "is no checkpoint of this package, or damaged" in capsys.readouterr().err
+
+    def test_a_mirrored_recipe_has_nothing_to_resume(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        recipe = share_dir() / "config" / "training" / "allegro_left.yaml"
+        assert main([str(recipe), "--resume", "--runs", str(tmp_path), "--model", str(tmp_path / "no.onnx")]) == 2
+        assert "takes no training" in capsys.readouterr().err
+        assert not list(tmp_path.iterdir())
+
+
+class TestSeveralProcesses:
+    def torchrun(self, command: list[str], *words: str) -> subprocess.CompletedProcess[str]:
+        start = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "nnik_ros.training.train"]
+        return subprocess.run(
+            [sys.executable, *start, *command, *words], cwd=share_dir(), capture_output=True, text=True, timeout=100
+        )
+
+    def test_two_processes_end_where_one_does_up_to_rounding_and_one_of_them_writes(
+        self, command: list[str], tmp_path: Path, planar: Robot
+    ) -> None:
+        one, two = tmp_path / "one.onnx", tmp_path / "two.onnx"
+        assert main([*command, "--model", str(one)]) == 0
+        first = self.torchrun(command, "--model", str(two), "--stop-after", "25")
+        assert first.returncode == 0, first.stderr
+        assert first.stdout.count("stopped after iteration 25 of 40") == 1
+        second = self.torchrun(command, "--model", str(two), "--resume")
+        assert second.returncode == 0, second.stderr
+        assert second.stdout.count("loss") == 1
+        fresh = arrays(StepNetwork(planar, (16,), torch.Generator().manual_seed(3)).layers())
+        for a, b, start in zip(arrays(read_layers(one)), arrays(read_layers(two)), fresh, strict=True):
+            np.testing.assert_allclose(b, a, rtol=0, atol=1e-3 * np.abs(a - start).max() + 1e-7)
+
+    def test_what_the_first_process_refuses_ends_all_of_them(self, command: list[str]) -> None:
+        done = self.torchrun(command, "--resume")
+        assert done.returncode != 0
+        assert done.stderr.count("is not there: nothing to resume") == 1
+
+    def test_each_process_works_on_its_share_of_the_batch(self) -> None:
+        shares = [list(range(7))[Group(rank, 3, ALONE.device).share()] for rank in range(3)]
+        assert sorted(i for share in shares for i in share) == list(range(7)) and {len(share) for share in shares} == {
+            2,
+            3,
+        }
+
+    def test_a_batch_smaller_than_the_group_is_refused(self, command: list[str], planar: Robot) -> None:
+        with pytest.raises(FileError, match=r"training.batch: is 64, must be at least the number of processes, 65"):
+            Training(load_recipe(Path(command[0])), planar, Group(0, 65, ALONE.device))
+
+
+def test_a_step_on_another_device_mixes_in_no_tensor_of_main_memory(any_robot: Robot, command: list[str]) -> None:
+    """`meta` is a device without data, and refuses what lies elsewhere, as a GPU does."""
+    options = load_recipe(Path(command[0])).training
+    assert options is not None
+    network = StepNetwork(any_robot, (8,), torch.Generator().manual_seed(1)).on(torch.device("meta"))
+    none = np.empty((0, any_robot.nq)), np.empty((0, any_robot.nt, 3))
+    q, target, _ = sample(any_robot, options, np.random.default_rng(1), none)
+    batch = (torch.from_numpy(part.astype(np.float32)).to("meta") for part in (q, target))
+    with Group(0, 1, torch.device("meta")).default_device():
+        loss, error = unrolled_loss(network, any_robot, options, *batch)
+        loss.backward()
+    assert loss.is_meta and error.shape == (len(q), any_robot.nt)
+    assert all(parameter.grad.is_meta for parameter in network.parameters())
+
+
+def test_an_error_of_the_first_process_is_told_as_it_is_when_alone() -> None:
+    def refuse() -> None:
+        raise FileError("here", ["wrong"])
+
+    with pytest.raises(NnikError, match="wrong"):
+        ALONE.of_first(refuse)
