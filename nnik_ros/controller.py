@@ -232,8 +232,8 @@ class Controller:
         """References one period on; a tip without a goal brakes, one that moves by its joints carries its reference along."""
         if by_joints.any():
             self._governor.reset(self._motion.tips.position, by_joints)
-        resting = np.where((follows & ~by_joints)[:, None], goal, self._governor.point)
-        return self._governor.advance(resting, self.options.speed)
+        goal = np.where((follows & ~by_joints)[:, None], goal, np.nan)
+        return self._governor.advance(goal, self.options.speed)
 
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
         use_network = self._has_network and not self._benched

@@ -13,9 +13,10 @@ class Governor:
     """One reference point for each tip.
 
     First a point runs to the goal with bounded velocity and acceleration, braking in time (time-optimal for a goal at
-    rest). Then a moving average over `window` periods turns its trapezoidal velocity into an S-curve: jerk is at most
-    2 acceleration / (window T). The average of points on a line stays on the line, and never exceeds their velocity or
-    acceleration.
+    rest). A goal that itself moves so that the point can follow, from one period to the next, is approached in its own
+    moving frame and then followed without lag. Then a moving average over `window` periods turns the point's trapezoidal
+    velocity into an S-curve: jerk is at most 2 acceleration / (window T). The average of points on a line stays on the
+    line, and never exceeds their velocity or acceleration.
     """
 
     def __init__(self, velocity: Array, acceleration: Array, jerk: Array, period: float) -> None:
@@ -27,6 +28,8 @@ class Governor:
         self._point_velocity: Array = np.zeros((nt, 3))
         self._history = np.zeros((self._window, nt, 3))
         self._next = 0
+        self._goal: Array = np.full((nt, 3), np.nan)
+        self._goal_velocity: Array = np.full((nt, 3), np.nan)
 
     def reset(self, position: Array, tips: NDArray[np.bool_] | None = None) -> None:
         """Start at rest at position (nt, 3) [m]; tips (nt,) bool: only these."""
@@ -37,7 +40,7 @@ class Governor:
 
     @property
     def point(self) -> Array:
-        """The running points ahead of the average (nt, 3) [m]; as a goal they mean: brake."""
+        """The running points ahead of the average (nt, 3) [m]."""
         return self._point
 
     @property
@@ -47,17 +50,34 @@ class Governor:
         return mean
 
     def advance(self, goal: Array, speed: float = 1.0) -> Array:
-        """One period towards goal (nt, 3) [m] with `speed` (0 to 1) of the full velocity; returns the references (nt, 3)."""
+        """One period towards goal (nt, 3) [m], nan for none: brake, with `speed` (0 to 1) of the full velocity; returns the
+        references (nt, 3)."""
         T, a = self._period, self._acceleration
-        to_goal = goal - self._point
-        distance = np.sqrt((to_goal * to_goal).sum(axis=-1, keepdims=True))
-        wanted_speed = np.minimum(stopping_speed(distance, a, T), self._velocity * speed)
-        wanted = to_goal * (wanted_speed / np.maximum(distance, 1e-12))
+        fastest = self._velocity * speed
+        goal_velocity = self._followable(goal, fastest)
+        to_goal = np.where(np.isnan(goal), 0.0, goal - self._point - goal_velocity * T)
+        distance = _length(to_goal)
+        wanted = goal_velocity + to_goal * (stopping_speed(distance, a, T) / np.maximum(distance, 1e-12))
+        wanted *= np.minimum(1.0, fastest / np.maximum(_length(wanted), 1e-12))
         change = wanted - self._point_velocity
-        size = np.sqrt((change * change).sum(axis=-1, keepdims=True))
-        change *= np.minimum(1.0, a * T / np.maximum(size, 1e-12))
+        change *= np.minimum(1.0, a * T / np.maximum(_length(change), 1e-12))
         self._point_velocity = self._point_velocity + change
         self._point = self._point + self._point_velocity * T
         self._history[self._next] = self._point
         self._next = (self._next + 1) % self._window
         return self.position
+
+    def _followable(self, goal: Array, fastest: Array) -> Array:
+        """Velocity of each goal (nt, 3) [m/s] where it and its change are within the limits, else 0: a goal that jumps is
+        approached as one at rest."""
+        velocity = (goal - self._goal) / self._period
+        change = velocity - self._goal_velocity
+        follows = (_length(velocity) <= fastest) & (_length(change) <= self._acceleration * self._period)
+        self._goal, self._goal_velocity = goal, velocity
+        return np.where(follows, velocity, 0.0)
+
+
+def _length(vectors: Array) -> Array:
+    """(nt, 3) to (nt, 1)."""
+    length: Array = np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True))
+    return length

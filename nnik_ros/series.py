@@ -91,7 +91,7 @@ def series_of(function: Callable[[Array], Array], joints: NDArray[np.int64], nq:
     sine = -2.0 * spectrum.imag * (first > 0)[:, None]
     weight = np.vstack([cosine, sine])
     used = np.abs(weight).max(axis=1) > _NOTHING * max(1e-300, float(np.abs(weight).max()))
-    used[0] = True  # the constant, so that no series is empty
+    used[0] |= not used.any()  # a series of nothing has one term, too
     frequency = np.zeros((nq, 2 * len(grid)))
     frequency[joints] = np.vstack([m, m]).T
     phase = np.repeat([_QUARTER, 0.0], len(grid))

@@ -12,7 +12,8 @@ from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.guard import Solver
 from nnik_ros.limits import Limit
-from nnik_ros.paths import robot_file
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.states import Measurement, Targets, TipState
 
@@ -386,3 +387,23 @@ def test_no_sequence_of_events_moves_a_command_out_of_position_velocity_or_accel
 def hand_and_collision() -> tuple[Robot, CollisionModel]:
     hand = load_robot(robot_file("allegro_right"))
     return hand, CollisionModel(hand)
+
+
+def test_joint_jerk_on_a_smooth_reachable_path_is_about_that_of_the_path(hand: Robot) -> None:
+    """The path's own: the jerk of smooth joint motion whose tips are the targets."""
+    policy = OnnxPolicy(share_dir() / "models" / "allegro_right.onnx", hand)
+    t, phase = np.arange(2000) * T, np.random.default_rng(0).uniform(0.0, 2 * np.pi, hand.nq)
+    middle, size = 0.5 * (hand.lower + hand.upper), 0.15 * (hand.upper - hand.lower)
+    path = middle + size * np.sin(np.pi * t[:, None] + phase)
+    rig = Rig(hand, policy, target_timeout=0.0)
+    rig.q = path[0]
+    rig.controller.start()
+    sent, error = [], []
+    for q in path:
+        rig.aim(q)
+        result = rig.tick()
+        sent.append(result.command)
+        error.append(result.error)
+    jerk, own = (np.sqrt((np.diff(np.array(motion)[700:], 3, axis=0) ** 2).mean()) / T**3 for motion in (sent, path))
+    assert jerk < 1.2 * own
+    assert np.max(error[700:]) < 2e-3  # the moving average of the reference: a few ticks of way

@@ -52,11 +52,39 @@ def test_half_the_speed_takes_half_the_velocity() -> None:
     assert np.isclose(norms(np.diff(path, axis=0)).max() / T, V / 2)
 
 
-def test_its_own_running_point_as_a_goal_brings_it_to_rest() -> None:
+def test_without_a_goal_it_comes_to_rest() -> None:
     g = governor()
     run(g, [np.array([0.2, 0, 0])] * 50)
+    nowhere = np.full((1, 3), np.nan)
     for _ in range(100):
-        g.advance(g.point)
+        g.advance(nowhere)
     before = g.position
-    assert np.array_equal(g.advance(g.point), before)
+    assert np.array_equal(g.advance(nowhere), before)
     assert 0.0 < before[0, 0] < 0.2
+
+
+def circle(radius: float, period: float, ticks: int) -> np.ndarray:
+    angle = 2 * np.pi * T / period * np.arange(ticks)
+    return radius * np.stack([np.cos(angle), np.sin(angle), 0.0 * angle], axis=-1)
+
+
+def test_a_goal_on_a_circle_within_the_limits_is_followed_without_lag_and_without_noise() -> None:
+    goals = circle(0.02, 1.0, 1000)  # 0.13 m/s, 0.8 m/s^2
+    g = governor()
+    path = run(g, list(goals))
+    late = 0.5 * (round(2 * A / (J * T) + 0.5) - 1)  # ticks: half of the moving average's window
+    behind = norms(path[400:] - goals[400:])
+    assert behind.max() < 1.1 * late * T * 2 * np.pi * 0.02
+    jerk = norms(np.diff(path[400:], 3, axis=0)) / norms(np.diff(goals[400:], 3, axis=0))
+    assert jerk.max() < 1.01
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.floats(0.001, 0.1), st.floats(0.3, 3.0))
+def test_neither_moving_goals_nor_a_sudden_stop_of_them_breaks_a_limit(stop, radius, period) -> None:
+    goals = circle(radius, period, 1000)
+    goals[stop:] = goals[min(stop, 999)]
+    path = np.concatenate([np.zeros((4, 3)), run(governor(), list(goals))])
+    assert norms(np.diff(path, axis=0)).max() / T <= V * (1 + 1e-9)
+    assert norms(np.diff(path, 2, axis=0)).max() / T**2 <= A * (1 + 1e-6)
+    assert norms(np.diff(path, 3, axis=0)).max() / T**3 <= J * (1 + 1e-6)
