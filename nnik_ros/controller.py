@@ -64,6 +64,7 @@ class Controller:
         self._period = 1.0 / options.rate
         self._kinematics = policy.kinematics if policy else robot.kinematics
         self._motion = JointMotion(robot, self._kinematics, collision, self._period)
+        self._tip_speed = options.tip_speed(robot.nt)
         self._governor = Governor(robot.tip_velocity, robot.tip_acceleration, robot.tip_jerk, self._period)
         self._enabled: _Mask = np.ones(robot.nt, dtype=bool)
         self.set_policy(policy)
@@ -110,6 +111,7 @@ class Controller:
         """Change what may change live; the rest keeps its value."""
         fixed = {info.name: getattr(self.options, info.name) for info in describe(ControllerOptions) if not info.live}
         self.options = replace(options, **fixed)
+        self._tip_speed = self.options.tip_speed(self.robot.nt)
 
     def set_policy(self, policy: Policy | None) -> None:
         """Change the solver; the command goes on from where it is."""
@@ -160,7 +162,7 @@ class Controller:
         step = self._guarded_step(reference, follows & ~escaping)
         wish = self._with_posture(step, reference, follows & ~by_joints)
         if by_joints.any():
-            towards = self._motion.towards(self._posture_goal, self.options.speed)
+            towards = self._motion.towards(self._posture_goal, self._tip_speed[self._guard.tip_of_joint])
             wish = np.where(by_joints[self._guard.tip_of_joint], towards, wish)
         motion = self._motion.step(wish, measured, self.options)
         if not stale_state:
@@ -233,7 +235,7 @@ class Controller:
         if by_joints.any():
             self._governor.reset(self._motion.tips.position, by_joints)
         goal = np.where((follows & ~by_joints)[:, None], goal, np.nan)
-        return self._governor.advance(goal, self.options.speed)
+        return self._governor.advance(goal, self._tip_speed[:, None])
 
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
         use_network = self._has_network and not self._benched

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from nnik_ros.errors import InputError
+from nnik_ros.geometry import Array
 from nnik_ros.options import option
 
 
@@ -13,6 +17,10 @@ class ControllerOptions:
 
     rate: float = option(333.0, "Rate of the control loop.", unit="Hz", low=10.0, high=1000.0, live=False)
     speed: float = option(1.0, "Share of the robot's tip velocities.", low=0.0, high=1.0)
+    tip_weight: tuple[float, ...] = option(
+        (1.0,), "Share of its speed that each tip uses: one number, or one for each in tip order; 0: it stays where it is.",
+        low=0.0, high=1.0,
+    )  # fmt: skip
     tolerance: float = option(0.0005, "Distance within which a target counts as reached.", unit="m", low=0.0, high=1.0)
     target_timeout: float = option(
         1.0, "Age from which a target is stale; 0 lets targets live for ever.", unit="s", low=0.0, high=3600.0
@@ -50,3 +58,14 @@ class ControllerOptions:
         low=0,
         high=1000000,
     )
+
+    def tip_speed(self, nt: int) -> Array:
+        """Share of its full velocity that each tip uses, (nt,).
+
+        Raises:
+            InputError: `tip_weight` has neither one value nor nt of them.
+        """
+        if len(self.tip_weight) not in (1, nt):
+            raise InputError(f"tip_weight: has {len(self.tip_weight)} values, must be 1 or {nt}, one for each tip")
+        speed: Array = self.speed * np.broadcast_to(self.tip_weight, nt)
+        return speed

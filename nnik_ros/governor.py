@@ -49,9 +49,9 @@ class Governor:
         mean: Array = self._history.mean(axis=0)
         return mean
 
-    def advance(self, goal: Array, speed: float = 1.0) -> Array:
-        """One period towards goal (nt, 3) [m], nan for none: brake, with `speed` (0 to 1) of the full velocity; returns the
-        references (nt, 3)."""
+    def advance(self, goal: Array, speed: float | Array = 1.0) -> Array:
+        """One period towards goal (nt, 3) [m], nan for none: brake, with `speed` (0 to 1, or (nt, 1)) of the full velocity;
+        returns the references (nt, 3)."""
         T, a = self._period, self._acceleration
         fastest = self._velocity * speed
         goal_velocity = self._followable(goal, fastest)

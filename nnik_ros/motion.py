@@ -71,8 +71,8 @@ class JointMotion:
         self._clearance: Array | None = None  # of every pair at q, where it is known
         self._closest = -np.inf  # a lower bound of all of them, always
 
-    def towards(self, goal: Array, speed: float) -> Array:
-        """A wish that leads every joint to goal (nq,) [rad] and stops there, with `speed` (0 to 1) of the pace."""
+    def towards(self, goal: Array, speed: float | Array) -> Array:
+        """A wish that leads every joint to goal (nq,) [rad] and stops there, with `speed` (0 to 1, or (nq,)) of the pace."""
         way = goal - self.q
         stopping = stopping_speed(np.abs(way), _JOINT_SHARE * self._robot.acceleration, self._period)
         pace = np.minimum(stopping, _JOINT_SHARE * speed * self._robot.velocity)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar, get_type_hints
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 from nnik_ros.errors import Problems
 
@@ -13,7 +13,8 @@ _Options = TypeVar("_Options")
 
 
 class OptionInfo(NamedTuple):
-    """One option. `live`: may change while running; `choices` is empty when any value in [low, high] is allowed."""
+    """One option. `live`: may change while running; `choices` is empty when any value in [low, high] is allowed; `many`: a
+    tuple of `type`, given as one number, as a list, or as a text with commas."""
 
     name: str
     type: type
@@ -24,6 +25,12 @@ class OptionInfo(NamedTuple):
     high: float
     choices: tuple[str, ...]
     live: bool
+    many: bool = False
+
+    @property
+    def plain(self) -> Any:
+        """The default as a file says it."""
+        return as_given(self.default)
 
     @property
     def allowed(self) -> str:
@@ -31,16 +38,39 @@ class OptionInfo(NamedTuple):
             return f"one of {', '.join(repr(choice) for choice in self.choices)}"
         if self.type in (int, float):
             noun = "an integer" if self.type is int else "a finite number"
-            return f"{noun} within [{self.low:g}, {self.high:g}]" + (f" {self.unit}" if self.unit else "")
+            several = ", or several, separated by commas or as a list" if self.many else ""
+            return f"{noun} within [{self.low:g}, {self.high:g}]{f' {self.unit}' if self.unit else ''}{several}"
         return {bool: "true or false", str: "a text"}[self.type]
 
     def accepts(self, value: Any) -> bool:
+        if self.many:
+            single = self._replace(many=False)
+            return all(map(single.accepts, self._items(value))) and not (value == [] and self.default)
         if self.type is bool or isinstance(value, bool):
             return self.type is bool and isinstance(value, bool)
         if self.type is str:
             return isinstance(value, str) and (not self.choices or value in self.choices)
         kinds = (int,) if self.type is int else (int, float)
         return isinstance(value, kinds) and math.isfinite(value) and self.low <= value <= self.high
+
+    def convert(self, value: Any) -> Any:
+        """An accepted value as the option holds it."""
+        return tuple(map(self.type, self._items(value))) if self.many else self.type(value)
+
+    def _items(self, value: Any) -> list[Any]:
+        if not isinstance(value, str):
+            return list(value) if isinstance(value, Iterable) else [value]
+        try:
+            return [self.type(word) for word in value.split(",")] if value.strip() else []
+        except ValueError:
+            return [value]  # no number: nothing accepts it
+
+
+def as_given(value: Any) -> Any:
+    """A value of an option as a file or a ROS parameter says it: no tuples; one number for one, a text for none."""
+    if not isinstance(value, tuple):
+        return value
+    return list(value) if len(value) > 1 else value[0] if value else ""
 
 
 def option(
@@ -61,7 +91,11 @@ def option(
 def describe(kind: type) -> list[OptionInfo]:
     """The declarations of an options dataclass, in order."""
     hints = get_type_hints(kind)
-    return [OptionInfo(f.name, hints[f.name], f.default, **f.metadata) for f in dataclasses.fields(kind)]
+    many = {name: bool(get_args(hint)) for name, hint in hints.items()}
+    types = {name: get_args(hint)[0] if many[name] else hint for name, hint in hints.items()}
+    return [
+        OptionInfo(f.name, types[f.name], f.default, **f.metadata, many=many[f.name]) for f in dataclasses.fields(kind)
+    ]
 
 
 def from_mapping(kind: type[_Options], values: Mapping[str, Any], source: str) -> _Options:
@@ -78,4 +112,4 @@ def from_mapping(kind: type[_Options], values: Mapping[str, Any], source: str) -
         elif not infos[name].accepts(value):
             problems.add(f"{name}: is {value!r}, must be {infos[name].allowed}")
     problems.raise_if_any()
-    return kind(**{name: infos[name].type(value) for name, value in values.items()})
+    return kind(**{name: infos[name].convert(value) for name, value in values.items()})
