@@ -13,6 +13,7 @@ DATA = (
     "config/*.yaml",
     "config/*.rviz",
     "config/drivers/*.yaml",
+    "config/landmarks/*.yaml",
     "config/presets/*.yaml",
     "config/robots/*.yaml",
     "config/robots/simulation/*.yaml",
@@ -52,6 +53,7 @@ setup(
             f"sim_hand_node = {NAME}.nodes.sim_hand_node:main",
             f"web_node = {NAME}.nodes.web_node:main",
             f"marker_node = {NAME}.nodes.marker_node:main",
+            f"replay = {NAME}.nodes.replay:main",
         ]
     },
 )

@@ -11,65 +11,25 @@ import threading
 import time
 from collections.abc import Sequence
 
-import numpy as np
 import rclpy
-from geometry_msgs.msg import Pose, PoseArray
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import JointState
 
 from nnik_ros.errors import NnikError
-from nnik_ros.geometry import Array
 from nnik_ros.nodes.demo_arguments import demo_parser
-from nnik_ros.nodes.demo_monitor import LiveLine, Monitor
+from nnik_ros.nodes.demo_monitor import LiveLine
+from nnik_ros.nodes.demo_node import Demo
 from nnik_ros.nodes.demo_processes import Processes, free_domain, may_use_realtime
-from nnik_ros.nodes.demo_script import Oracle, Script
-from nnik_ros.nodes.inbox import Inbox, newest
-from nnik_ros.nodes.loading import load_named_driver, load_named_robot
 
 _START_LIMIT = 30.0  # s for processes to start and find each other
 _STEP = 0.02  # s between looks at the measured joints
-_SHARE, _RATE_ERROR = 0.99, 0.01  # what the scripted run must reach
+_RATE_ERROR = 0.01  # what the scripted run may miss of its rate
 # the whole controller, since an ordinary thread of it that holds the interpreter lock would hold up its loop
 _PROCESS_PRIORITY, _LOOP_PRIORITY = 20, 30
 
 
 class DemoError(Exception):
     """The demo cannot go on; the message says why."""
-
-
-class Demo(Node):  # type: ignore[misc]
-    """The demo's own ears and, in a scripted run, its mouth."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        super().__init__("demo")
-        self.robot, path = load_named_robot(arguments.robot)
-        driver, self._joints = load_named_driver("simulated", self.robot)
-        self._states = Inbox(self, JointState, driver.topic(driver.state), newest(1))
-        self.monitor = Monitor(self, self.robot)
-        self.script: Script | None = None
-        if arguments.headless or arguments.play:
-            rng = np.random.default_rng(arguments.seed)
-            self.script = Script(self.robot, Oracle(self.robot, path), rng, 1e-3 * arguments.tolerance)
-            self._publisher = self.create_publisher(PoseArray, "target_poses", 1)
-
-    def measured(self) -> Array | None:
-        """Newest joint position (nq,) [rad]; None when nothing new came."""
-        for message in self._states.take():
-            return self._joints.joint_position(message.name, message.position)
-        return None
-
-    def send(self, target: Array) -> None:
-        """target (nt, 3) [m]."""
-        message = PoseArray()
-        message.header.frame_id = self.robot.base_frame
-        message.header.stamp = self.get_clock().now().to_msg()
-        for position in target.tolist():
-            pose = Pose()
-            pose.position.x, pose.position.y, pose.position.z = position
-            message.poses.append(pose)
-        self._publisher.publish(message)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -96,26 +56,45 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, processes: Processes, stop: threading.Event) -> int:
-    load_named_robot(arguments.robot)  # a wrong name is told here, not by three processes
+    """One robot after the other, as they are chosen on the page."""
     if arguments.record and arguments.record.exists():
         raise DemoError(f"--record {arguments.record}: there is such a file already")
-    _start_processes(arguments, processes)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = Demo(arguments)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    _wait_until_ready(node, executor, processes, stop)
-    if not arguments.headless:
-        port = _port_of_page(processes, arguments, stop)
-        domain = os.environ["ROS_DOMAIN_ID"]
-        print(f"page: http://{arguments.host}:{port}   (ROS_DOMAIN_ID={domain}, Ctrl-C ends)", flush=True)
-    seconds = arguments.seconds if arguments.seconds is not None else (20.0 if arguments.headless else math.inf)
-    node.monitor.begin()
-    _watch(node, executor, processes, stop, seconds)
-    code = _summary(node, arguments, stop.is_set()) if node.script else 0
+    code, choice = _play(arguments, processes, stop)
+    while choice is not None:
+        processes.stop()
+        arguments.robot, arguments.model = choice
+        print(f"\ndemo: {arguments.robot}, chosen on the page", flush=True)
+        code, choice = _play(arguments, processes, stop)
     if arguments.record:
         print(f"recorded: ./run replay {arguments.record}")
     return code
+
+
+def _play(
+    arguments: argparse.Namespace, processes: Processes, stop: threading.Event
+) -> tuple[int, tuple[str, str] | None]:
+    """The exit code, and the robot and network that were chosen on the page, if any."""
+    node = Demo(arguments)  # first of all, so that a wrong name is told here and not by three processes
+    executor = SingleThreadedExecutor()
+    try:
+        executor.add_node(node)
+        _start_processes(arguments, processes)
+        _wait_until_ready(node, executor, processes, stop)
+        if not arguments.headless:
+            _tell_page(arguments, processes, stop)
+        node.monitor.begin()
+        _watch(node, executor, processes, stop, _seconds(arguments))
+        return (_summary(node, arguments, stop.is_set()) if node.script else 0), node.choice
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+
+
+def _seconds(arguments: argparse.Namespace) -> float:
+    if arguments.seconds is not None:
+        return float(arguments.seconds)
+    return 20.0 if arguments.headless and not arguments.landmarks else math.inf
 
 
 def _start_processes(arguments: argparse.Namespace, processes: Processes) -> None:
@@ -130,7 +109,7 @@ def _start_processes(arguments: argparse.Namespace, processes: Processes) -> Non
     ]  # fmt: skip
     processes.start("controller", "nnik_ros.nodes.controller_node", control, _PROCESS_PRIORITY * realtime)
     if not arguments.headless:
-        page = [robot, f"host:={arguments.host}", f"port:={arguments.port}"]
+        page = [robot, f"host:={arguments.host}", f"port:={arguments.port}", "chooser:=demo"]
         processes.start("web", "nnik_ros.nodes.web_node", page)
 
 
@@ -157,6 +136,15 @@ def _wait_until_ready(
             raise DemoError(f"not ready after {_START_LIMIT:.0f} s: {what}\n{processes.log('controller')}")
 
 
+def _tell_page(arguments: argparse.Namespace, processes: Processes, stop: threading.Event) -> None:
+    """Print the address of the page, once; from then on the page keeps its port."""
+    port = _port_of_page(processes, arguments, stop)
+    if not arguments.page_told:
+        domain = os.environ["ROS_DOMAIN_ID"]
+        print(f"page: http://{arguments.host}:{port}   (ROS_DOMAIN_ID={domain}, Ctrl-C ends)", flush=True)
+    arguments.port, arguments.page_told = port, True
+
+
 def _port_of_page(processes: Processes, arguments: argparse.Namespace, stop: threading.Event) -> int:
     """The page takes the next free port when the wanted one is in use; its log tells which."""
     marker = f"http://{arguments.host}:"
@@ -176,12 +164,12 @@ def _port_of_page(processes: Processes, arguments: argparse.Namespace, stop: thr
 def _watch(
     node: Demo, executor: SingleThreadedExecutor, processes: Processes, stop: threading.Event, seconds: float
 ) -> None:
-    """Show the live line, play the script; until `seconds` are over and the last target is judged."""
+    """Show the live line, play the script; until another robot is chosen, or the script (else the time) is over."""
     live = LiveLine()
     begin = time.monotonic()
     next_look = begin
     try:
-        while not stop.is_set():
+        while not stop.is_set() and node.choice is None:
             executor.spin_once(timeout_sec=max(0.0, next_look - time.monotonic()))
             now = time.monotonic()
             if now < next_look:
@@ -189,13 +177,7 @@ def _watch(
             next_look = now + _STEP
             if fallen := processes.fallen():
                 raise DemoError(fallen)
-            if node.script is not None:
-                q = node.measured()
-                if q is not None:
-                    node.script.advance(q, now, now - begin < seconds)
-                if node.script.target is not None:
-                    node.send(node.script.target)
-            if now - begin >= seconds and (node.script is None or node.script.target is None):
+            if node.play(now, now - begin < seconds):
                 return
             live.show(now, node.monitor.line())
     finally:
@@ -204,17 +186,11 @@ def _watch(
 
 def _summary(node: Demo, arguments: argparse.Namespace, interrupted: bool) -> int:
     assert node.script is not None
-    error, reached = node.script.verdict()
     record = node.monitor.record()
-    share = float(reached.mean()) if len(reached) else 0.0
-    held = abs(record.rate / arguments.rate - 1.0) <= _RATE_ERROR
-    p50, p95, largest = np.percentile(1e3 * error, (50, 95, 100)) if len(error) else (math.nan,) * 3
-    print(f"targets sent     {len(error)}")
-    print(f"reached          {100 * share:.1f} % (within {arguments.tolerance:g} mm; wanted {100 * _SHARE:.0f} %)")
-    print(f"final tip error  median {p50:.3f} mm, 95 % {p95:.3f} mm, largest {largest:.3f} mm (measured, by MuJoCo)")
+    print(node.script.report())
     print(f"loop rate        {record.rate:.2f} Hz (wanted {arguments.rate:g} within {100 * _RATE_ERROR:.0f} %)")
     print(f"missed periods   {record.missed}")
-    passed = share >= _SHARE and held
+    passed = node.script.passed and abs(record.rate / arguments.rate - 1.0) <= _RATE_ERROR
     print("interrupted" if interrupted else "passed" if passed else "failed")
     return 130 if interrupted else 0 if passed else 1
 

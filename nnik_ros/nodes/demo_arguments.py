@@ -32,13 +32,19 @@ def demo_parser(description: str | None) -> argparse.ArgumentParser:
     add(
         "--tolerance",
         type=float,
-        default=1.0,
-        help="distance from the target that counts as reached in a scripted run [mm]",
+        help="distance from the target that counts as reached in a scripted run [mm]; default 1, or 5 for the median of "
+        "--landmarks",
     )
     add("--seed", type=int, default=0, help="of the scripted targets")
+    add("--landmarks", type=Path, help="follow a recorded human hand (.csv, .npy); once with --headless, else repeated")
+    add("--human-hand", choices=("right", "left"), default="", help="side of the recorded hand; default: the robot's")
+    add("--hand-map", default="", help="file that says which fingers lead the robot; default: that of config/landmarks")
+    add("--frame-rate", type=float, default=30.0, help="of a recording without times [Hz]")
+    add("--playback", type=float, default=1.0, help="speed of the recording; 0.5 is half as fast")
     add("--record", type=Path, help="record every tick of the controller into this file, for ./run replay")
     add("--host", default="127.0.0.1", help="address of the page; 0.0.0.0 opens it to the network")
     add("--port", type=int, default=8080, help="port of the page; the next free one when it is in use")
     add("--domain", type=int, default=0, help="ROS_DOMAIN_ID; 0: a free one")
     add("--realtime", choices=("auto", "off"), default="auto", help="auto: SCHED_FIFO where it is permitted")
+    parser.set_defaults(page_told=False)
     return parser

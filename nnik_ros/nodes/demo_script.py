@@ -18,6 +18,7 @@ _CLEARANCE = 0.008  # m between the links of a target pose; the controller keeps
 _LIMIT_SHARE = 0.05  # of a joint's range that a target pose keeps from its limits
 _DWELL = 0.3  # s for which all tips stay at their targets before the next ones are sent
 _ATTEMPTS = 5000
+_SHARE = 0.99  # of the targets that must be reached
 _POSE_TIME = 4.0  # s after which targets that were not reached count as missed
 
 
@@ -63,6 +64,12 @@ class Script:
         self._begin = self._inside_since = -np.inf
         self._target: Array | None = None
         self._pose = np.array(robot.home)
+        self._finished = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self._finished
 
     @property
     def target(self) -> Array | None:
@@ -79,6 +86,7 @@ class Script:
                 return
             self._verdicts.append(Verdict(error, error <= self._tolerance))
         self._target = self._next_target() if more else None
+        self._finished = not more
         self._begin, self._inside_since = now, np.inf
 
     def verdict(self) -> Verdict:
@@ -86,6 +94,25 @@ class Script:
         errors = [verdict.error for verdict in self._verdicts]
         error = np.concatenate(errors) if errors else np.zeros(0)
         return Verdict(error, error <= self._tolerance)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the hand followed."""
+        return self._share() >= _SHARE
+
+    def report(self) -> str:
+        """What was reached, in a few lines."""
+        error, _ = self.verdict()
+        p50, p95, largest = np.percentile(1e3 * error, (50, 95, 100)) if len(error) else (np.nan,) * 3
+        return "\n".join([
+            f"targets sent     {len(error)}",
+            f"reached          {100 * self._share():.1f} % (within {1e3 * self._tolerance:g} mm; wanted {100 * _SHARE:.0f} %)",
+            f"final tip error  median {p50:.3f} mm, 95 % {p95:.3f} mm, largest {largest:.3f} mm (measured, by MuJoCo)",
+        ])  # fmt: skip
+
+    def _share(self) -> float:
+        reached = self.verdict().reached
+        return float(reached.mean()) if len(reached) else 0.0
 
     def _next_target(self) -> Array:
         """Tips of a random pose; the way there, joint by joint, is free of contacts."""
