@@ -15,7 +15,7 @@ def parameters() -> str:
     """One row for each parameter of the controller node."""
     rows = ["| Parameter | Default | Unit | Allowed | Live | |", "|---|---|---|---|---|---|"]
     for info in [*describe(NodeOptions), *describe(ControllerOptions)]:
-        default = str(info.default).lower() if isinstance(info.default, bool) else str(info.default)
+        default = str(info.plain).lower() if info.type is bool else str(info.plain)
         live = "yes" if info.live else ""
         rows.append(
             f"| `{info.name}` | {default or '(empty)'} | {info.unit} | {_allowed(info)} | {live} | {info.doc} |"
@@ -42,7 +42,8 @@ def with_tables(text: str) -> str:
 def _allowed(info: OptionInfo) -> str:
     if info.choices:
         return ", ".join(info.choices)
-    return f"{info.low:g} to {info.high:g}" if info.type in (int, float) else ""
+    several = ", one or several" if info.many else ""
+    return f"{info.low:g} to {info.high:g}{several}" if info.type in (int, float) else ""
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def _passed_on(info: OptionInfo) -> DeclareLaunchArgument:
     names = {"driver": shipped(CONFIG / "drivers", ".yaml"), "model": shipped(share_dir() / "models", ".onnx")}
     listed = f" Shipped: {', '.join(names[info.name])}." if info.name in names else ""
     allowed = "" if info.type is str else f" Allowed: {info.allowed}."
-    default = str(info.default).lower() if info.type is bool else str(info.default)
+    default = str(info.plain).lower() if info.type is bool else str(info.plain)
     if info.name == "driver":  # the simulated robot and the markers have to speak it too
         return DeclareLaunchArgument("driver", default_value=default, description=f"{info.doc}{listed}")
     text = f"{info.doc}{listed}{allowed} Empty: of the parameter file, as shipped '{default}'."
@@ -125,11 +125,11 @@ def _checked(given: dict[str, str]) -> dict[str, object]:
     for info in PASSED_ON:
         if not given[info.name]:
             continue
-        value = given[info.name] if info.type is str else yaml.safe_load(given[info.name])
+        value = given[info.name] if info.type is str or info.many else yaml.safe_load(given[info.name])
         if not info.accepts(value):
             problems.add(f"{info.name}: is '{given[info.name]}', must be {info.allowed}")
         else:
-            parameters[info.name] = _text(value) if info.type is str else info.type(value)
+            parameters[info.name] = _text(value) if info.type is str or info.many else info.type(value)
     model = given["model"] if given["model"] not in (AUTO_MODEL, NO_MODEL) else ""
     for find, value in ((robot_file, given["robot"]), (driver_file, given["driver"]), (model_file, model)):
         try:

@@ -45,7 +45,8 @@ class OptionInfo(NamedTuple):
     def accepts(self, value: Any) -> bool:
         if self.many:
             single = self._replace(many=False)
-            return all(map(single.accepts, self._items(value))) and not (value == [] and self.default)
+            items = self._items(value)
+            return all(map(single.accepts, items)) and bool(items or not self.default)
         if self.type is bool or isinstance(value, bool):
             return self.type is bool and isinstance(value, bool)
         if self.type is str:

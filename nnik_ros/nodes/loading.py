@@ -15,7 +15,7 @@ from nnik_ros.driver import Driver, JointMap, joint_map, load_driver
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions
-from nnik_ros.nodes.realtime import parse_cpus
+from nnik_ros.nodes.realtime import checked_cpus
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import driver_file, model_file, robot_file, share_dir, shipped
 from nnik_ros.policy import Policy
@@ -93,7 +93,7 @@ def load(options: NodeOptions) -> Loaded:
     with _collected(problems):
         policy = load_policy(options.model, described, kinematics)
     with _collected(problems):
-        cpus = parse_cpus(options.cpu_affinity)
+        cpus = checked_cpus(options.cpu_affinity)
     if problems:
         raise problems[0] if len(problems) == 1 else InputError("\n".join(map(str, problems)))
     robot = replace(described, kinematics=kinematics)

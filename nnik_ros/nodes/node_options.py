@@ -33,13 +33,17 @@ class NodeOptions:
         0, "SCHED_FIFO priority of the loop; 0: ordinary scheduling.", low=0, high=98, live=False
     )
     lock_memory: bool = option(False, "Lock the process's memory, so that no page fault delays the loop.", live=False)
-    cpu_affinity: str = option("", "Processors for the loop, for instance '2,3'; empty: any.", live=False)
+    cpu_affinity: tuple[int, ...] = option(
+        (), "Processors for the loop, for instance 2 or '2,3'; empty: any.", low=0, high=4095, live=False
+    )
     spin: float = option(
         0.0, "Last part of each wait spent in a busy loop: steadier period, more processor time.", unit="s",
         low=0.0, high=0.001, live=False,
     )  # fmt: skip
     record: str = option(
-        "", "Record the exact inputs and commands of every tick into this file, for ./run replay; empty: nothing.", live=False
+        "",
+        "Record the exact inputs and commands of every tick into this file, for ./run replay; empty: nothing.",
+        live=False,
     )
     record_topic: bool = option(False, "Publish the same on the topic tape, so that a bag can be replayed.", live=False)
 

@@ -48,7 +48,8 @@ class Parameters:
         for name, info in self._infos.items():
             if name in given:
                 node.undeclare_parameter(name)
-            node.declare_parameter(name, self._values[name], _descriptor(info), ignore_override=True)
+            value = given.get(name, info.plain) if info.many else self._values[name]
+            node.declare_parameter(name, value, _descriptor(info), ignore_override=True)
         node.add_on_set_parameters_callback(self._on_set)
 
     def options(self, kind: type[_Options]) -> _Options:
@@ -95,7 +96,10 @@ def _is_ros_own(name: str) -> bool:
 def _descriptor(info: OptionInfo) -> ParameterDescriptor:
     when = "" if info.live else " Read-only while the node is configured."
     text = f"{info.doc}{f' [{info.unit}]' if info.unit else ''}{when}"
-    descriptor = ParameterDescriptor(description=text)
+    descriptor = ParameterDescriptor(description=text, dynamic_typing=info.many)
+    if info.many:  # one value or several, as numbers or as a text
+        descriptor.additional_constraints = info.allowed
+        return descriptor
     if info.choices:
         descriptor.additional_constraints = info.allowed
     if info.type is float and (math.isfinite(info.low) or math.isfinite(info.high)):

@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,21 +30,15 @@ class RealtimeReport:
     refused: list[str] = field(default_factory=list)
 
 
-def parse_cpus(text: str) -> frozenset[int]:
-    """Processor numbers of a text such as "2" or "2,3"; empty: any.
+def checked_cpus(numbers: Iterable[int]) -> frozenset[int]:
+    """Processor numbers; none: any.
 
     Raises:
-        InputError: not such a list, or a processor that this machine does not have.
+        InputError: a processor that this process may not use.
     """
-    if not text.strip():
-        return frozenset()
-    try:
-        cpus = frozenset(int(word) for word in text.split(","))
-    except ValueError as error:
-        raise InputError(f"cpu_affinity: is '{text}', must be processor numbers separated by commas") from error
-    allowed = os.sched_getaffinity(0)
+    cpus, allowed = frozenset(numbers), os.sched_getaffinity(0)
     if not cpus <= allowed:
-        raise InputError(f"cpu_affinity: is '{text}', this process may use {', '.join(map(str, sorted(allowed)))}")
+        raise InputError(f"cpu_affinity: is {_listed(cpus)}, this process may use {_listed(allowed)}")
     return cpus
 
 
@@ -61,7 +56,7 @@ def apply_realtime(priority: int, lock_memory: bool, cpus: frozenset[int], repor
         _lock_memory(report)
     if cpus:
         os.sched_setaffinity(threading.get_native_id(), cpus)
-        report.got.append(f"control thread on processor {', '.join(map(str, sorted(cpus)))}")
+        report.got.append(f"control thread on processor {_listed(cpus)}")
     if priority > 0:
         _set_priority(priority, report)
 
@@ -93,3 +88,7 @@ def _lock_memory(report: RealtimeReport) -> None:
         report.got.append("memory locked")
     else:
         report.refused.append(f"memory locking: {os.strerror(ctypes.get_errno())}; {_LIMITS}")
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(numbers)))

@@ -140,6 +140,8 @@ class Session:
         self._requests.append(lambda: self._controller.set_enabled(wanted))
 
     def change_options(self, options: ControllerOptions) -> None:
+        """Raises InputError: a number of tip weights that does not fit the robot."""
+        options.tip_speed(self.robot.nt)
         self._requests.append(lambda: self._controller.set_options(options))
 
     def change_policy(self, policy: Policy | None) -> None:

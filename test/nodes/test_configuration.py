@@ -17,7 +17,7 @@ INFOS = [*describe(NodeOptions), *describe(ControllerOptions)]
 
 def test_the_parameter_file_holds_every_option_with_its_default() -> None:
     (parameters,) = yaml.safe_load(CONFIG.read_text()).values()
-    assert parameters["ros__parameters"] == {info.name: info.default for info in INFOS}
+    assert parameters["ros__parameters"] == {info.name: info.plain for info in INFOS}
 
 
 @pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)

@@ -11,14 +11,16 @@ from node_bench import pose_array, pose_stamped
 from sensor_msgs.msg import JointState
 
 from nnik_ros.driver import COMMAND_TYPES, joint_map, load_driver
-from nnik_ros.errors import InputError
+from nnik_ros.errors import FileError, InputError
 from nnik_ros.geometry import rotation_from_rpy, transform
 from nnik_ros.nodes.commands import CommandMessage, read_command
 from nnik_ros.nodes.conversions import fill_poses, matrix_of, position_of, quaternion_of
 from nnik_ros.nodes.frames import Frames
 from nnik_ros.nodes.intake import Refusals, StateIntake, TargetIntake
-from nnik_ros.nodes.realtime import parse_cpus
+from nnik_ros.nodes.node_options import NodeOptions
+from nnik_ros.nodes.realtime import checked_cpus
 from nnik_ros.nodes.stiff_hand import StiffHand
+from nnik_ros.options import from_mapping
 from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
 from nnik_ros.states import Targets
@@ -165,10 +167,20 @@ def test_a_message_of_other_joints_on_a_shared_topic_is_no_refusal(robot: Robot)
     assert states.measurement.stamp == 2.0
 
 
-@pytest.mark.parametrize("text", ["two", "0,", "99999", "-1"])
-def test_processors_that_do_not_exist_are_refused(text: str) -> None:
-    with pytest.raises(InputError, match="cpu_affinity"):
-        parse_cpus(text)
+@pytest.mark.parametrize("given", ["two", "0,", "99999", "-1", 1.5, [0, -1], True])
+def test_what_names_no_processor_is_refused(given: object) -> None:
+    with pytest.raises(FileError, match="cpu_affinity"):
+        from_mapping(NodeOptions, {"cpu_affinity": given}, "x")
+
+
+@pytest.mark.parametrize(("given", "numbers"), [(2, (2,)), ("2", (2,)), ("2, 3", (2, 3)), ([2, 3], (2, 3)), ("", ())])
+def test_processors_are_given_as_number_text_or_list(given: object, numbers: tuple[int, ...]) -> None:
+    assert from_mapping(NodeOptions, {"cpu_affinity": given}, "x").cpu_affinity == numbers
+
+
+def test_a_processor_that_this_machine_lacks_is_refused() -> None:
+    with pytest.raises(InputError, match="cpu_affinity: is 4095, this process may use"):
+        checked_cpus([4095])
 
 
 def test_a_stiff_joint_goes_to_its_command_without_overshoot_in_steps_of_any_size(robot: Robot) -> None:

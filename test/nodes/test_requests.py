@@ -101,6 +101,19 @@ def test_a_live_parameter_changes_the_running_controller(at_rest: Bench) -> None
     bench.reach(moved_goal(bench))
 
 
+def test_one_finger_waits_while_its_weight_is_zero(at_rest: Bench) -> None:
+    bench = at_rest
+    assert set_parameters(bench, tip_weight=[1.0, 0.0, 1.0, 1.0])[0]
+    rest, goal = bench.tips(), moved_goal(bench)
+    wait_for(lambda: bench.send(goal) or np.linalg.norm(bench.tips()[0] - goal[0]) < 0.001, "the index", bench.process)
+    assert np.linalg.norm(bench.tips()[1] - rest[1]) < 1e-4
+    ok, reason = set_parameters(bench, tip_weight=[1.0, 0.5])
+    assert not ok
+    assert "tip_weight: has 2 values, must be 1 or 4" in reason
+    assert set_parameters(bench, tip_weight=1.0)[0]
+    bench.reach(goal)
+
+
 def test_several_bad_values_are_refused_together_and_nothing_changes(at_rest: Bench) -> None:
     bench = at_rest
     before = value_of(bench, "tolerance")
@@ -135,4 +148,4 @@ def test_every_option_is_a_described_parameter(at_rest: Bench) -> None:
         assert info.doc in descriptor.description
         ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
         assert all(r.to_value == info.high or not np.isfinite(info.high) for r in ranges)
-        assert len(ranges) == (1 if info.type in (int, float) and np.isfinite(info.high) else 0)
+        assert len(ranges) == (1 if info.type in (int, float) and np.isfinite(info.high) and not info.many else 0)

@@ -208,7 +208,7 @@ def _realtime(workshop: Workshop, before: Callable[[], None] | None) -> tuple[St
     workshop.discard(stand.controller)
     stand.status.diagnostics.clear()
     cpu = min(os.sched_getaffinity(0))
-    options = {**stand.parameters, "realtime_priority": 60, "lock_memory": True, "cpu_affinity": f"'{cpu}'"}
+    options = {**stand.parameters, "realtime_priority": 60, "lock_memory": True, "cpu_affinity": cpu}
     stand.controller = workshop.start(CONTROLLER, stand.namespace, options, before=before)
     stand.follows()
     stand.wait(

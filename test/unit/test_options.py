@@ -16,18 +16,25 @@ class Example:
     mode: str = option("hold", "Mode.", choices=("hold", "stop"))
     count: int = option(3, "Count.", low=0, high=9)
     check: bool = option(True, "Check.")
+    weight: tuple[float, ...] = option((1.0,), "Weight.", low=0.0, high=1.0)
+    places: tuple[int, ...] = option((), "Places.", low=0, high=9)
 
 
 def test_every_bad_option_is_named_at_once_with_what_was_given_and_what_is_allowed() -> None:
     with pytest.raises(FileError) as caught:
-        from_mapping(Example, {"rate": 500.0, "mode": "fly", "count": 1.5, "check": 1, "colour": "red"}, "a.yaml")
+        from_mapping(
+            Example,
+            {"rate": 500.0, "mode": "fly", "count": 1.5, "check": 1, "colour": "red", "weight": [1.0, 2.0]},
+            "a.yaml",
+        )
     assert caught.value.source == "a.yaml"
     assert caught.value.problems == (
         "rate: is 500.0, must be a finite number within [1, 100] Hz",
         "mode: is 'fly', must be one of 'hold', 'stop'",
         "count: is 1.5, must be an integer within [0, 9]",
         "check: is 1, must be true or false",
-        "colour: unknown option; allowed: rate, mode, count, check",
+        "colour: unknown option; allowed: rate, mode, count, check, weight, places",
+        "weight: is [1.0, 2.0], must be a finite number within [0, 1], or several, separated by commas or as a list",
     )
 
 
@@ -46,3 +53,22 @@ def test_the_description_carries_everything_that_a_declaration_needs() -> None:
     assert (rate.name, rate.type, rate.default, rate.unit, rate.low, rate.high, rate.live) == (
         "rate", float, 10.0, "Hz", 1.0, 100.0, False,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "held"), [(0.5, (0.5,)), (1, (1.0,)), ("0.5, 1", (0.5, 1.0)), ([1, 0.5], (1.0, 0.5)), ((0.2,), (0.2,))]
+)
+def test_an_option_of_many_is_one_number_a_list_or_a_text(given: object, held: tuple[float, ...]) -> None:
+    assert from_mapping(Example, {"weight": given}, "x").weight == held
+
+
+@pytest.mark.parametrize("given", ["", [], "a", "1,,1", float("nan"), None, True, [True]])
+def test_what_is_no_list_of_weights_is_refused(given: object) -> None:
+    with pytest.raises(FileError, match="weight: is"):
+        from_mapping(Example, {"weight": given}, "x")
+
+
+def test_a_default_of_many_is_told_as_a_file_would_say_it() -> None:
+    defaults = {info.name: info.plain for info in describe(Example)}
+    assert (defaults["weight"], defaults["places"], defaults["rate"]) == (1.0, "", 10.0)
+    assert from_mapping(Example, defaults, "x") == Example()
