@@ -18,6 +18,7 @@ from nnik_ros.collision import CollisionModel
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.escape import Escape
 from nnik_ros.geometry import Array
+from nnik_ros.goal_stream import GoalStream
 from nnik_ros.governor import Governor
 from nnik_ros.guard import GuardedPolicy, GuardedStep, Solver
 from nnik_ros.limits import Limit
@@ -66,6 +67,7 @@ class Controller:
         self._motion = JointMotion(robot, self._kinematics, collision, self._period)
         self._tip_speed = options.tip_speed(robot.nt)
         self._governor = Governor(robot.tip_velocity, robot.tip_acceleration, robot.tip_jerk, self._period)
+        self._stream = GoalStream(robot.nt, self._period)
         self._enabled: _Mask = np.ones(robot.nt, dtype=bool)
         self.set_policy(policy)
         self.reset()
@@ -235,7 +237,7 @@ class Controller:
         if by_joints.any():
             self._governor.reset(self._motion.tips.position, by_joints)
         goal = np.where((follows & ~by_joints)[:, None], goal, np.nan)
-        return self._governor.advance(goal, self._tip_speed[:, None])
+        return self._governor.advance(self._stream.advance(goal), self._tip_speed[:, None])
 
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
         use_network = self._has_network and not self._benched

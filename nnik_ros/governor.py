@@ -29,7 +29,6 @@ class Governor:
         self._history = np.zeros((self._window, nt, 3))
         self._next = 0
         self._goal: Array = np.full((nt, 3), np.nan)
-        self._goal_velocity: Array = np.full((nt, 3), np.nan)
 
     def reset(self, position: Array, tips: NDArray[np.bool_] | None = None) -> None:
         """Start at rest at position (nt, 3) [m]; tips (nt,) bool: only these."""
@@ -68,13 +67,11 @@ class Governor:
         return self.position
 
     def _followable(self, goal: Array, fastest: Array) -> Array:
-        """Velocity of each goal (nt, 3) [m/s] where it and its change are within the limits, else 0: a goal that jumps is
-        approached as one at rest."""
+        """Velocity of each goal (nt, 3) [m/s] where it is within the limit, else 0: a goal that jumps is approached as one at
+        rest."""
         velocity = (goal - self._goal) / self._period
-        change = velocity - self._goal_velocity
-        follows = (_length(velocity) <= fastest) & (_length(change) <= self._acceleration * self._period)
-        self._goal, self._goal_velocity = goal, velocity
-        return np.where(follows, velocity, 0.0)
+        self._goal = goal
+        return np.where(_length(velocity) <= fastest, velocity, 0.0)
 
 
 def _length(vectors: Array) -> Array:

@@ -22,8 +22,8 @@ ROS = {
 }  # fmt: skip
 INNER_ORDER = [
     "errors", "yaml_file", "options", "geometry", "urdf", "series", "kinematics", "robot", "calibration", "contract",
-    "policy", "limits", "baseline", "guard", "governor", "collision", "controller_options", "states", "motion",
-    "escape", "posture", "controller",
+    "policy", "limits", "baseline", "guard", "goal_stream", "governor", "collision", "controller_options", "states",
+    "motion", "escape", "posture", "controller",
 ]  # fmt: skip
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
