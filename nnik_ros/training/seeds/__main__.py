@@ -17,11 +17,9 @@ from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.export import write
 from nnik_ros.training.seeds.absolute import column_names, moving_columns
-from nnik_ros.training.seeds.base import SeedRecipe, export_seed, load_seed_recipe, no_gate
+from nnik_ros.training.seeds.base import SeedRecipe, export_seed, load_seed_recipe, no_gate, thinned
 from nnik_ros.training.seeds.methods import METHODS
 from nnik_ros.training.seeds.plots import plot_history, plot_predictions
-
-CURVE_POINTS = 60
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +55,7 @@ def run(recipe: SeedRecipe, path: Path, folder: Path) -> None:
         "recipe": f"seeds/{recipe.name}", "recipe_text": text, "seed": recipe.seed, "system": recipe.system,
         "method": recipe.method, "training_seconds": round(time.monotonic() - start),
         "nodes": len(exported.model.graph.node), "metrics": dict(trained.notes),
-        "gate": no_gate(float(robot.kinematics.reach.max())), "curves": {name: thin(c) for name, c in curves.items()},
+        "gate": no_gate(float(robot.kinematics.reach.max())), "curves": {name: thinned(c) for name, c in curves.items()},
     }  # fmt: skip
     write(exported, robot, path, provenance)
     policy = OnnxPolicy(path, robot)
@@ -67,12 +65,6 @@ def run(recipe: SeedRecipe, path: Path, folder: Path) -> None:
     plot_predictions(policy, folder / "predictions.png")
     last = ", ".join(f"{name} {curve[-1]:.4g}" for name, curve in trained.curves.items() if len(curve))
     print(f"{recipe.name}: {last}; {provenance['training_seconds']} s; wrote {path} and {folder}")
-
-
-def thin(curve: Sequence[float]) -> list[float]:
-    """A curve as means of at most so many pieces as a model file carries."""
-    pieces = np.array_split(np.asarray(curve), min(len(curve), CURVE_POINTS)) if len(curve) else []
-    return [float(f"{np.mean(piece):.4g}") for piece in pieces]
 
 
 def prediction(robot: Robot, path: Path, point: Sequence[float]) -> str:

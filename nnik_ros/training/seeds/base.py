@@ -23,6 +23,7 @@ from nnik_ros.yaml_file import Section, load_mapping
 
 SCHEMA = 1
 _PROBES = 4
+_CURVE_POINTS = 60
 _NO_GATE = 1e3  # m: no baseline misses it
 Move = Callable[[Graph, Value, Value, Value], Value]
 """graph, q (batch, nq), target and tips at q (batch, nt, 3) to the next q (batch, nq), not yet inside the limits."""
@@ -122,6 +123,12 @@ def no_gate(reach: float) -> dict[str, float]:
     gate = {f.name: _NO_GATE if f.name.startswith(("median", "stay", "beyond")) else 0.0 for f in fields(Gate)}
     coarse = 1e-3 * max(1.0, reach)
     return {**gate, "coarse": coarse, "fine": 0.1 * coarse}
+
+
+def thinned(curve: Sequence[float]) -> list[float]:
+    """A curve as means of at most so many pieces as a model file carries."""
+    pieces = np.array_split(np.asarray(curve), min(len(curve), _CURVE_POINTS)) if len(curve) else []
+    return [float(f"{np.mean(piece):.4g}") for piece in pieces]
 
 
 def _inside(robot: Robot) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -1,0 +1,190 @@
+"""Fine-tune a network to one real hand: `python -m nnik_ros.training.finetune BAG --robot R --model M --output FILE`.
+
+The second way beside calibration, without any idea of how the hand may differ from its description: a correction of the tips is
+learned from the recording and put into a new network file. See docs/calibration.md for what each way is worth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from nnik_ros.calibration import load_calibration
+from nnik_ros.driver import joint_map, load_driver
+from nnik_ros.errors import InputError, NnikError
+from nnik_ros.geometry import Array
+from nnik_ros.kinematics import Kinematics, forward_kinematics
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import driver_file, model_file, robot_file
+from nnik_ros.policy import Policy
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training.bag import BagData, Topics, read_bag
+from nnik_ros.training.calibration_check import inner_goals
+from nnik_ros.training.correction import Correction, tuned
+from nnik_ros.training.export import write
+from nnik_ros.training.network import torch_chains
+from nnik_ros.training.recorded_samples import split
+from nnik_ros.training.recording import RecordingOptions, align
+
+_LEAST_MEASUREMENTS = 1000  # of each tip; as many as a correction has numbers
+_ROUGH = 500  # iterations that find the delay of the tips' stamps
+_DELAY_SCALE = 0.01  # s, of the unknown delay
+_WIDTH = 3e-4  # m; beyond it a measurement is believed less and less
+_STEPS, _NEAR, _TARGETS, _SEED = 30, 0.3, 1000, 20_260_101
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """hidden: units of each of the two layers; batch: poses."""
+
+    iterations: int = 6000
+    hidden: int = 32
+    batch: int = 512
+    learning_rate: float = 0.005
+    seed: int = 1
+    recording: RecordingOptions = field(default_factory=RecordingOptions)
+
+
+class Finetuned(NamedTuple):
+    """delay [s]: of the tips' stamps; before, after (m, nt) [m]: distance of held-out measured tips from the described ones,
+    without and with the correction."""
+
+    correction: Correction
+    delay: float
+    before: Array
+    after: Array
+
+
+def finetune(bag: BagData, robot: Robot, options: FinetuneOptions) -> Finetuned:
+    """Learn the correction from a recording; a fifth of it is held out.
+
+    Raises:
+        InputError: too few measurements of a tip.
+    """
+    delay = 0.0
+    for iterations in (_ROUGH, options.iterations):
+        recording = align(bag, robot, options.recording, delay)
+        held_out = split(recording)
+        counts = recording.measured[~held_out].sum(0)
+        few = [f"{name} {n}" for name, n in zip(robot.tip_names, counts, strict=True) if n < _LEAST_MEASUREMENTS]
+        if few:
+            raise InputError(f"too few tip measurements, at least {_LEAST_MEASUREMENTS} are needed: {', '.join(few)}")
+        data = recording.q[~held_out], recording.dq[~held_out], recording.tip[~held_out]
+        correction, late = _learned(robot, data, options, iterations)
+        delay += late
+    q, tip = recording.q[held_out] - late * recording.dq[held_out], recording.tip[held_out]
+    described = robot.kinematics.tip_position(q)
+    before, after = (np.linalg.norm(guess - tip, axis=-1) for guess in (described, described + correction.numpy(q)))
+    return Finetuned(correction, delay, before, after)
+
+
+def _learned(
+    robot: Robot, data: tuple[Array, Array, Array], options: FinetuneOptions, iterations: int
+) -> tuple[Correction, float]:
+    """The correction and by how much [s] the stamps of the tips are still late."""
+    rng, chains = np.random.default_rng(options.seed), torch_chains(robot)
+    correction = Correction(robot, options.hidden, torch.Generator().manual_seed(options.seed))
+    late = torch.nn.Parameter(torch.zeros(()))
+    optimizer = torch.optim.Adam([*correction.parameters(), late], lr=options.learning_rate)
+    q, dq, tip = (torch.from_numpy(array.astype(np.float32)) for array in data)
+    seen = torch.isfinite(tip).all(-1, keepdim=True)
+    tip = torch.where(seen, tip, 0.0)
+    for i in range(iterations):
+        optimizer.param_groups[0]["lr"] = options.learning_rate * 0.5 * (1 + math.cos(math.pi * i / iterations))
+        rows = rng.integers(0, len(q), options.batch)
+        then = q[rows] - late * _DELAY_SCALE * dq[rows]
+        guess = forward_kinematics(torch, chains, then).tip_position + correction(then)
+        loss = (
+            torch.nn.functional.huber_loss(guess / _WIDTH, tip[rows] / _WIDTH, reduction="none") * seen[rows]
+        ).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return correction, float(late.detach()) * _DELAY_SCALE
+
+
+def alone_error(policy: Policy, true: Kinematics, n: int) -> Array:
+    """Distance (n, nt) [m] of the `true` robot's tips from targets that it can reach, after steps of `policy` alone from near
+    by: no guard, which would trust the described geometry."""
+    robot, rng = policy.robot, np.random.default_rng(_SEED)
+    goal = inner_goals(robot, n, rng)
+    target = true.tip_position(goal)
+    q = np.clip(goal + rng.uniform(-_NEAR, _NEAR, goal.shape), robot.lower, robot.upper)
+    for _ in range(_STEPS):
+        q = policy.step(q, target)
+    error: Array = np.linalg.norm(true.tip_position(q) - target, axis=-1)
+    return error
+
+
+def table(policies: Sequence[tuple[str, Policy]], true: Kinematics) -> str:
+    """True errors of all tips, one line for each of the named policies, in millimetres."""
+    lines = [f"true tip error at {_TARGETS} targets, network alone, mm   median       p99       max"]
+    for name, policy in policies:
+        error = alone_error(policy, true, _TARGETS) * 1e3
+        lines.append(f"{name:45}{np.median(error):10.4f}{np.quantile(error, 0.99):10.4f}{error.max():10.4f}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = _parser().parse_args(arguments)
+    try:
+        robot = load_robot(robot_file(given.robot))
+        policy = OnnxPolicy(model_file(given.model), robot)
+        driver = load_driver(driver_file(given.driver))
+        topics = Topics(given.joints or driver.topic(driver.state), given.tips)
+        options = FinetuneOptions(iterations=given.iterations, seed=given.seed)
+        result = finetune(read_bag(given.bag, robot, joint_map(driver, robot), topics), robot, options)
+        facts = {
+            **policy.contract.provenance, "fine_tuned_from": str(given.model), "fine_tuned_on": given.bag.name,
+            "fine_tuning_seed": given.seed, "fine_tuning_iterations": given.iterations,
+        }  # fmt: skip
+        write(tuned(policy, result.correction), robot, given.output, facts)
+        new = OnnxPolicy(given.output, robot)
+        policies: list[tuple[str, Policy]] = [("as described", policy)]
+        if given.calibration:
+            kinematics = load_calibration(given.calibration, robot).apply(robot)
+            policies.append(("as calibrated", OnnxPolicy(policy.path, robot, kinematics)))
+        policies.append(("fine-tuned", new))
+        truth = table(policies, load_calibration(given.truth, robot).apply(robot)) if given.truth else ""
+    except NnikError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"stamps of the tips are late by {result.delay * 1e3:.2f} ms")
+    print("held-out measurements, mm, median as described and fine-tuned:")
+    for t, name in enumerate(robot.tip_names):
+        print(f"{name:12}{np.nanmedian(result.before[:, t]) * 1e3:10.3f}{np.nanmedian(result.after[:, t]) * 1e3:10.3f}")
+    print(f"{truth}\n{given.output}: written" if truth else f"{given.output}: written")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="finetune", description="Fine-tune a network to one hand from a recording.")
+    parser.add_argument("bag", type=Path, metavar="BAG", help="folder of a rosbag2 (mcap or sqlite3)")
+    parser.add_argument("--robot", required=True, help="a shipped name or the path of a YAML file")
+    parser.add_argument("--model", required=True, help="the network, a shipped name or an ONNX file")
+    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="network file to write")
+    parser.add_argument(
+        "--driver", default="simulated", help="whose joint names the recording has (default: the robot's own)"
+    )
+    parser.add_argument("--joints", default="", metavar="TOPIC", help="JointState topic (default: the driver's)")
+    parser.add_argument(
+        "--tips", default="measured_tip_poses", metavar="TOPIC", help="PoseArray in tip order (default: %(default)s)"
+    )
+    parser.add_argument("--iterations", type=int, default=FinetuneOptions.iterations)
+    parser.add_argument("--seed", type=int, default=1, help="of weights and batches")
+    parser.add_argument("--truth", type=Path, help="true calibration of a simulated robot, to compare with")
+    parser.add_argument("--calibration", type=Path, help="with --truth: a fitted calibration, to compare with")
+    return parser
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    sys.exit(main())
