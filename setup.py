@@ -18,9 +18,11 @@ DATA = (
     "config/robots/*.yaml",
     "config/robots/simulation/*.yaml",
     "config/training/*.yaml",
+    "config/training/curves/*.yaml",
     "config/training/seeds/*.yaml",
     "urdf/*.urdf",
     "models/*.onnx",
+    "models/seeds/*.json",
     "models/seeds/*.onnx",
     "models/README.md",
 )

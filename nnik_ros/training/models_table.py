@@ -22,6 +22,10 @@ The gates of the recipes are what these networks reach, rounded down. Aimed at b
 reached in 5 steps of the network alone, and all tips of a hand reached in 5 guarded steps for 99.9 % and in 10 for 99.99 % of
 the targets. Out of reach the aim, within 0.5 mm of the closest point in the 99th percentile, is met guarded, not by the network
 alone. What is missing is mostly the thumb near its stretched pose, see docs/LOG.md.
+
+What the arm in space does not reach in five steps lies beside the axis of its yaw, half of it within 5 mm, where the yaw hardly
+moves the tip. Of 20,000 other targets it did not reach 154 in 5 steps, 19 in 10 and 3 in 100, those straight down at full
+stretch. Out of reach the network alone comes within 1 % of the reach to the closest point (99th percentile), guarded closer.
 """
 
 
