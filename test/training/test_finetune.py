@@ -1,0 +1,122 @@
+"""The second way of calibration: a network that learned from a recording how the real tips depart from the described ones."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnik_ros.errors import InputError
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import model_file, robot_file, share_dir
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training import finetune as command
+from nnik_ros.training import record_simulation
+from nnik_ros.training.bag import BagData
+from nnik_ros.training.correction import read_weights, tuned
+from nnik_ros.training.disturbed import Disturbance, DisturbedRobot, disturbed
+from nnik_ros.training.export import write
+from nnik_ros.training.finetune import Finetuned, FinetuneOptions, alone_error, finetune
+
+LATE = 0.01  # s
+OPTIONS = FinetuneOptions(iterations=1000)
+
+
+@pytest.fixture(scope="module")
+def hand() -> Robot:
+    return load_robot(robot_file("allegro_right"))
+
+
+@pytest.fixture(scope="module")
+def real(hand: Robot) -> DisturbedRobot:
+    return disturbed(hand, Disturbance(math.radians(3.0), 2e-3, math.radians(0.5)), np.random.default_rng(21))
+
+
+@pytest.fixture(scope="module")
+def learned(hand: Robot, real: DisturbedRobot) -> Finetuned:
+    return finetune(recorded(real, 3000), hand, OPTIONS)
+
+
+def recorded(real: DisturbedRobot, n: int) -> BagData:
+    """Slow poses; tips of the true geometry with noise, outliers and late stamps."""
+    robot, rng = real.nominal, np.random.default_rng(22)
+    points = robot.random_joint_position(rng, n // 30 + 3)
+    time = np.arange(n) * 0.02
+
+    def encoder(at: np.ndarray) -> np.ndarray:
+        return np.stack([np.interp(at / 0.6, np.arange(len(points)), column) for column in points.T], -1)
+
+    tip = real.calibration.apply(robot).tip_position(encoder(time))
+    tip = tip + rng.normal(0.0, 1e-4, tip.shape)
+    wrong = rng.random(tip.shape[:2]) < 0.02
+    tip[wrong] += rng.uniform(-0.05, 0.05, (int(wrong.sum()), 3))
+    return BagData(0, time, encoder(time), time + LATE, tip, n, n, {}, False)
+
+
+@pytest.mark.parametrize("model", ["allegro_right", "seeds/s1_allegro_dense"])
+def test_a_fine_tuned_network_brings_the_true_tips_much_closer_and_keeps_its_contract(
+    hand: Robot, real: DisturbedRobot, learned: Finetuned, tmp_path: Path, model: str
+) -> None:
+    policy = OnnxPolicy(model_file(str(share_dir() / "models" / f"{model}.onnx")), hand)
+    path = tmp_path / "tuned.onnx"
+    write(tuned(policy, learned.correction), hand, path, {"gate": {}})
+    true = real.calibration.apply(hand)
+    before, after = (
+        alone_error(network, true, 300) for network in (policy, OnnxPolicy(path, hand))
+    )  # loading runs the probe
+    if model == "allegro_right":
+        assert np.median(before) > 5e-3
+        assert np.median(after) < 3e-4 and np.quantile(after, 0.99) < 3e-3
+    else:  # what its own residual of several millimetres leaves to be gained
+        assert np.median(after) < 0.8 * np.median(before)
+
+
+def test_the_correction_is_the_departure_of_the_true_tips(
+    hand: Robot, real: DisturbedRobot, learned: Finetuned, rng: np.random.Generator
+) -> None:
+    q = hand.random_joint_position(rng, 500)
+    departure = real.calibration.apply(hand).tip_position(q) - hand.kinematics.tip_position(q)
+    rest = np.linalg.norm(learned.correction.numpy(q) - departure, axis=-1)
+    assert np.median(rest) < 0.05 * np.median(np.linalg.norm(departure, axis=-1))
+
+
+def test_late_stamps_are_found_out(learned: Finetuned) -> None:
+    assert learned.delay == pytest.approx(LATE, abs=5e-4)
+
+
+def test_held_out_measurements_come_down_to_about_their_noise(learned: Finetuned) -> None:
+    before, after = (np.nanmedian(errors, axis=0) for errors in (learned.before, learned.after))
+    assert before.min() > 2e-3 and after.max() < 4e-4
+
+
+def test_the_same_recording_and_seed_give_the_same_numbers(hand: Robot, real: DisturbedRobot, tmp_path: Path) -> None:
+    policy = OnnxPolicy(model_file("allegro_right"), hand)
+    found = []
+    for i in range(2):
+        correction = finetune(recorded(real, 1500), hand, FinetuneOptions(iterations=20)).correction
+        write(tuned(policy, correction), hand, tmp_path / f"{i}.onnx", {})
+        found.append(read_weights(tmp_path / f"{i}.onnx"))
+    assert len(found[0]) >= 6
+    assert all(np.array_equal(found[0][key], found[1][key]) for key in found[0])
+
+
+def test_a_recording_with_too_little_is_refused(hand: Robot, real: DisturbedRobot) -> None:
+    with pytest.raises(InputError, match=r"too few tip measurements, at least 1000 are needed: index"):
+        finetune(recorded(real, 900), hand, OPTIONS)
+
+
+def test_the_command_writes_a_network_of_the_recorded_robot_and_compares_it_with_the_truth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag, file = tmp_path / "bag", tmp_path / "tuned.onnx"
+    assert record_simulation.main(["--robot", "spatial_2j", "--output", str(bag), "--duration", "25"]) == 0
+    words = [str(bag), "--robot", "spatial_2j", "--model", "spatial_2j", "--output", str(file), "--iterations", "600"]
+    assert command.main([*words, "--truth", f"{bag}.truth.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    medians = {line.split("  ")[0]: float(line.split()[-3]) for line in lines if line.startswith(("as desc", "fine-t"))}
+    assert medians["fine-tuned"] < 0.2 * medians["as described"]
+    facts = OnnxPolicy(file, load_robot(robot_file("spatial_2j"))).contract.provenance
+    assert facts["fine_tuned_on"] == "bag" and facts["recipe"] == "spatial_2j"
+    assert command.main([*words[:-2], "--model", "allegro_right"]) == 2
