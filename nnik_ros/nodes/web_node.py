@@ -23,17 +23,18 @@ from nnik_ros.nodes.inbox import Inbox, newest
 from nnik_ros.nodes.loading import load_named_driver, load_named_robot
 from nnik_ros.nodes.parameters import Parameters
 from nnik_ros.nodes.process import run_node
+from nnik_ros.nodes.web_chooser import ParameterClient, chosen, model_choices, robot_choices
 from nnik_ros.nodes.web_options import WebOptions
-from nnik_ros.nodes.web_panel import Actions, Panel
+from nnik_ros.nodes.web_panel import Actions, Offers, Panel
 from nnik_ros.nodes.web_presets import load_presets
-from nnik_ros.nodes.web_scene import RobotScene, workspace_view
+from nnik_ros.nodes.web_scene import RobotScene, show_all, workspace_view
 from nnik_ros.nodes.web_status import NO_LOOP, no_status, read_loop, read_status, state_color
 from nnik_ros.nodes.web_steering import Steering
 from nnik_ros.nodes.web_targets import TargetHandles
 from nnik_ros.paths import share_dir
 
 _PANEL_PERIOD, _PLOT_PERIOD = 0.1, 0.15  # s
-_SERVICE_WAIT = 2.0  # s
+_MODEL_PERIOD = 1.0  # s
 
 
 class WebNode(Node):  # type: ignore[misc]
@@ -54,6 +55,7 @@ class WebNode(Node):  # type: ignore[misc]
         self._connect_topics(options)
         self._build_page(options)
         self.create_timer(1.0 / options.frame_rate, self._draw)
+        self.create_timer(_MODEL_PERIOD, self._follow_model)
         self.get_logger().info(f"page of {self._robot.name}: http://{options.host}:{self._server.get_port()}")
 
     def close(self) -> None:
@@ -84,6 +86,10 @@ class WebNode(Node):  # type: ignore[misc]
             for name in ("Start", "Pause", "Reset", "Home")
         }
         self._enablers = [self.create_client(SetBool, f"{tip}/enable") for tip in robot.tip_names]
+        self._controller = ParameterClient(self, options.controller)
+        self._chooser = ParameterClient(self, options.chooser) if options.chooser else None
+        self._models = model_choices(robot)
+        self._robots = robot_choices(options.robot)
 
     def _build_page(self, options: WebOptions) -> None:
         robot, view = self._robot, workspace_view(self._robot)
@@ -92,9 +98,15 @@ class WebNode(Node):  # type: ignore[misc]
         self._handles = TargetHandles(self._server, robot, view, self._on_drag)
         actions = Actions(
             self._call_service, self._enable, self._play, self._scene.set_ghost_visible, self._scene.set_trails_visible,
-            self._handles.set_visible,
+            self._handles.set_visible, self._choose_robot, self._choose_model,
         )  # fmt: skip
-        self._panel = Panel(self._server, robot.name, robot.tip_names, tuple(self._presets), actions)
+        present = next(choice.label for choice in self._robots if choice.value == options.robot)
+        offers = Offers(
+            tuple(self._presets), present, tuple(choice.label for choice in self._robots) if self._chooser else (),
+            tuple(choice.label for choice in self._models),
+        )  # fmt: skip
+        self._panel = Panel(self._server, robot.name, robot.tip_names, offers, actions)
+        self._server.on_client_connect(lambda client: show_all(client, view))
         self._server.on_client_disconnect(self._on_leave)
         home = robot.kinematics.tip_position(robot.home)
         self._scene.show_measured(robot.home)
@@ -124,6 +136,32 @@ class WebNode(Node):  # type: ignore[misc]
             with self._lock:
                 self._steering.release()
         self._call(self._triggers[name], Trigger.Request(), name.lower())
+
+    def _choose_robot(self, label: str) -> None:
+        """Whoever changes the robot ends this node; the page comes back with the next one."""
+        (name,) = (choice.value for choice in self._robots if choice.label == label)
+
+        def answered(refusal: str) -> None:
+            if refusal:
+                self._panel.show_robot()
+            self._tell(f"{label}: {refusal}" if refusal else f"{label} is being started")
+
+        if self._chooser is None or not self._chooser.ready:
+            answered("nobody is there to change the robot")
+        else:
+            self._chooser.set("robot", name, answered)
+
+    def _choose_model(self, label: str) -> None:
+        name = next((choice.value for choice in self._models if choice.label == label), None)
+        if name is None or not self._controller.ready:
+            self._tell(f"{label}: no controller is there to take it")
+        else:
+            self._controller.set("model", name, lambda refusal: self._tell(f"{label}: {refusal or 'in use'}"))
+
+    def _follow_model(self) -> None:
+        """Somebody else may choose the network too."""
+        if self._controller.ready:
+            self._controller.get("model", lambda model: self._panel.show_model(chosen(self._models, model).label))
 
     def _enable(self, enabled: Sequence[bool]) -> None:
         for client, value in zip(self._enablers, enabled, strict=True):

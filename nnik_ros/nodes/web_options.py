@@ -17,6 +17,9 @@ class WebOptions:
         "", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False
     )
     controller: str = option("controller", "Name of the controller node whose services the buttons call.", live=False)
+    chooser: str = option(
+        "", "Name of the node whose parameter `robot` changes the robot, as the demo does; empty: it stays.", live=False
+    )
     host: str = option("127.0.0.1", "Address that the page listens on; 0.0.0.0 opens it to the network.", live=False)
     port: int = option(
         8080, "Port of the page; the next free one is taken when it is in use.", low=1, high=65535, live=False

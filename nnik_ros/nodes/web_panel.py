@@ -15,12 +15,14 @@ from nnik_ros.nodes.web_scene import Color, tip_color
 from nnik_ros.nodes.web_status import HandStatus, LoopStatus, state_color
 
 SERVICES = ("Start", "Pause", "Reset", "Home")
+_EXPLAINED = ("UNREACHABLE", "COLLISION", "LIMITED")  # states whose reason is told below the table
 _HISTORY = 150  # samples of a plot; at the page's plot rate about 20 s
 _LOG_FLOOR = 1e-3  # mm; a plot on a logarithmic axis needs something above zero
 
 
 class Actions(NamedTuple):
-    """What the panel asks for. service: one of SERVICES; enable: one switch per tip; preset: its name."""
+    """What the panel asks for. service: one of SERVICES; enable: one switch per tip; preset: its name; robot, model: labels
+    of their choices."""
 
     service: Callable[[str], None]
     enable: Callable[[Sequence[bool]], None]
@@ -28,13 +30,24 @@ class Actions(NamedTuple):
     show_ghost: Callable[[bool], None]
     show_trails: Callable[[bool], None]
     show_targets: Callable[[bool], None]
+    robot: Callable[[str], None]
+    model: Callable[[str], None]
+
+
+class Offers(NamedTuple):
+    """Labels of what can be chosen, the present one first named. robots is empty where the robot stays."""
+
+    presets: Sequence[str]
+    robot: str
+    robots: Sequence[str]
+    models: Sequence[str]
 
 
 class Panel:
     """Built once for all viewers; every setter is cheap when nothing has changed."""
 
     def __init__(
-        self, server: viser.ViserServer, title: str, tips: Sequence[str], presets: Sequence[str], actions: Actions
+        self, server: viser.ViserServer, title: str, tips: Sequence[str], offers: Offers, actions: Actions
     ) -> None:
         self._tips = tuple(tips)
         self._shown: dict[str, str] = {}
@@ -46,10 +59,12 @@ class Panel:
         self._title = title
         services = gui.add_button_group("Control", SERVICES)
         services.on_click(lambda event: actions.service(event.target.value))
-        if presets:
-            buttons = gui.add_button_group("Poses", tuple(presets))
+        if offers.presets:
+            buttons = gui.add_button_group("Poses", tuple(offers.presets))
             buttons.on_click(lambda event: actions.preset(event.target.value))
         self._table = gui.add_html("")
+        self._robot, self._robot_name = _chooser(gui, "Robot", offers.robots, offers.robot, actions.robot), offers.robot
+        self._model = _chooser(gui, "Solver", offers.models, offers.models[0], actions.model)
         with gui.add_folder("Fingers", expand_by_default=False):
             self._switches = [gui.add_checkbox(name, True) for name in tips]
         for switch in self._switches:
@@ -78,11 +93,17 @@ class Panel:
         self._set("state", self._state, _state_html(self._title, status, loop, note))
         self._set("table", self._table, _table_html(status))
 
-    def show_enabled(self, enabled: Sequence[bool]) -> None:
-        """Follow switches that somebody else turned."""
-        for switch, value in zip(self._switches, enabled, strict=True):
-            if switch.value != value:
-                switch.value = value
+    def show_model(self, label: str) -> None:
+        """Follow the network that the controller uses, whoever chose it."""
+        if self._model is not None and self._model.value != label:
+            if label not in self._model.options:
+                self._model.options = (*self._model.options, label)
+            self._model.value = label
+
+    def show_robot(self) -> None:
+        """Back to the robot that is there, after another one was refused."""
+        if self._robot is not None:
+            self._robot.value = self._robot_name
 
     def plot(self, now: float, status: HandStatus, loop: LoopStatus) -> None:
         """One more sample; now [s]."""
@@ -117,6 +138,15 @@ class _Plot:
         self._handle.data = tuple(np.ascontiguousarray(column) for column in table.T)
 
 
+def _chooser(gui: viser.GuiApi, label: str, labels: Sequence[str], present: str, choose: Callable[[str], None]) -> Any:
+    """A list to choose from, None where there is nothing to choose. Only people choose, not the program."""
+    if not labels:
+        return None
+    chooser = gui.add_dropdown(label, tuple(labels), initial_value=present)
+    chooser.on_update(lambda event: choose(event.target.value) if event.client else None)
+    return chooser
+
+
 def _switch(gui: viser.GuiApi, label: str, show: Callable[[bool], None]) -> None:
     box = gui.add_checkbox(label, True)
     box.on_update(lambda _: show(box.value))
@@ -149,7 +179,12 @@ def _table_html(status: HandStatus) -> str:
     table = (
         f'<table style="width:100%;border-collapse:collapse"><tr style="color:#888">{names}</tr>{"".join(rows)}</table>'
     )
-    return f'<div style="padding:0 0.7em;font-size:0.85em">{table}</div>'
+    notes = "".join(
+        f'<div style="color:#a05a00">{html.escape(tip.name)}: {html.escape(tip.message)}</div>'
+        for tip in status.tips
+        if tip.state in _EXPLAINED
+    )
+    return f'<div style="padding:0 0.7em;font-size:0.85em">{table}{notes}</div>'
 
 
 def _badge(state: str) -> str:

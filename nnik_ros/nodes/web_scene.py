@@ -193,4 +193,18 @@ def _set_stage(server: viser.ViserServer, view: View) -> None:
     camera.look_at = tuple(view.center)
     camera.position = tuple(view.center + view.distance * view.direction)
     camera.up = tuple(view.up)
-    camera.near, camera.far = 0.01 * view.radius, 100.0 * view.radius
+    camera.near, camera.far = _clipping(view)
+
+
+def show_all(client: viser.ClientHandle, view: View) -> None:
+    """Let a viewer see the whole workspace; one that comes back after another robot still stands where that one was."""
+    camera = client.camera
+    with client.atomic():
+        camera.near, camera.far = _clipping(view)
+        camera.up_direction = tuple(view.up)
+        camera.position = tuple(view.center + view.distance * view.direction)
+        camera.look_at = tuple(view.center)
+
+
+def _clipping(view: View) -> tuple[float, float]:
+    return 0.01 * view.radius, 100.0 * view.radius

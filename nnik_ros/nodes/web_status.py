@@ -23,6 +23,7 @@ class TipStatus(NamedTuple):
     error: float
     measured_error: float
     solver: str
+    message: str
 
 
 class HandStatus(NamedTuple):
@@ -56,7 +57,7 @@ class LoopStatus(NamedTuple):
 def no_status(tips: Sequence[str]) -> HandStatus:
     """What is known before the first message."""
     return HandStatus(
-        "", "no controller was heard yet", tuple(TipStatus(name, "", math.nan, math.nan, "") for name in tips)
+        "", "no controller was heard yet", tuple(TipStatus(name, "", math.nan, math.nan, "", "") for name in tips)
     )
 
 
@@ -70,7 +71,7 @@ def read_status(message: DiagnosticStatus, tips: Sequence[str]) -> HandStatus:
     rows = tuple(
         TipStatus(
             name, values.get(f"{name}.state", ""), _number(values, f"{name}.error"), _number(values, f"{name}.measured_error"),
-            values.get(f"{name}.solver", ""),
+            values.get(f"{name}.solver", ""), values.get(f"{name}.message", ""),
         )
         for name in tips
     )  # fmt: skip

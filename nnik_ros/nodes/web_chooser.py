@@ -1,0 +1,97 @@
+"""What can be chosen on the page: another robot, where somebody changes it behind the page, and the network that moves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.node import Node
+
+from nnik_ros.contract import check_contract
+from nnik_ros.errors import NnikError
+from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL
+from nnik_ros.onnx_policy import read_contract
+from nnik_ros.paths import share_dir, shipped
+from nnik_ros.robot import Robot
+
+
+class Choice(NamedTuple):
+    """What the page shows, and the value of the parameter that it stands for."""
+
+    label: str
+    value: str
+
+
+def robot_choices(present: str) -> tuple[Choice, ...]:
+    """The shipped robots, and the present one where it is none of them."""
+    choices = tuple(Choice(name, name) for name in shipped(share_dir() / "config" / "robots", ".yaml"))
+    return (
+        choices
+        if any(choice.value == present for choice in choices)
+        else (Choice(Path(present).stem, present), *choices)
+    )
+
+
+def model_choices(robot: Robot) -> tuple[Choice, ...]:
+    """The shipped networks that fit the robot, its own first, and damped least squares last."""
+    folder = share_dir() / "models"
+    own = folder / f"{robot.name}.onnx"
+    others = [path for path in (*sorted(folder.glob("*.onnx")), *sorted(folder.glob("seeds/*.onnx"))) if path != own]
+    fitting = [Choice(path.stem, str(path)) for path in others if _fits(path, robot)]
+    if own.is_file():
+        return Choice("own network", robot.name), *fitting, Choice("damped least squares", NO_MODEL)
+    return *fitting, Choice("damped least squares (no own network)", NO_MODEL)
+
+
+def chosen(choices: tuple[Choice, ...], model: str) -> Choice:
+    """The choice that the controller's parameter `model` stands for."""
+    for choice in choices:
+        if choice.value == model:
+            return choice
+    if model == AUTO_MODEL:
+        return next((choice for choice in choices if choice.label == "own network"), choices[-1])
+    return Choice(Path(model).stem, model)
+
+
+class ParameterClient:
+    """Text parameters of another node, without waiting: answers come in the executor."""
+
+    def __init__(self, node: Node, other: str) -> None:
+        self._set = node.create_client(SetParameters, f"{other}/set_parameters")
+        self._get = node.create_client(GetParameters, f"{other}/get_parameters")
+
+    @property
+    def ready(self) -> bool:
+        return bool(self._set.service_is_ready() and self._get.service_is_ready())
+
+    def get(self, name: str, then: Callable[[str], None]) -> None:
+        """Call `then` with the value; nothing happens where the other node has no such parameter."""
+
+        def answer(future: Any) -> None:
+            (value,) = future.result().values or [ParameterValue()]
+            if value.type == ParameterType.PARAMETER_STRING:
+                then(value.string_value)
+
+        self._get.call_async(GetParameters.Request(names=[name])).add_done_callback(answer)
+
+    def set(self, name: str, value: str, then: Callable[[str], None]) -> None:
+        """Call `then` with the reason of a refusal, '' when it was accepted."""
+
+        def answer(future: Any) -> None:
+            (result,) = future.result().results
+            then("" if result.successful else result.reason or "refused")
+
+        typed = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
+        request = SetParameters.Request(parameters=[Parameter(name=name, value=typed)])
+        self._set.call_async(request).add_done_callback(answer)
+
+
+def _fits(path: Path, robot: Robot) -> bool:
+    try:
+        check_contract(read_contract(path), robot, str(path))
+    except NnikError:
+        return False
+    return True

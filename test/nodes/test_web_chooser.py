@@ -1,0 +1,191 @@
+"""Another robot is chosen on the page by clicks: it is drawn, follows a dragged target, and says what is out of reach."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.common.by import By
+from web_bench import ROOT, Listener, drag, load_pictures, text
+
+from nnik_ros.nodes.demo_processes import free_domain
+from nnik_ros.nodes.web_chooser import chosen, model_choices, robot_choices
+from nnik_ros.paths import model_file, robot_file, share_dir, shipped
+from nnik_ros.robot import load_robot
+
+
+class RunningDemo:
+    """`./run demo` with its page, in a domain of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.domain = free_domain()
+        command = [sys.executable, "-u", "-m", "nnik_ros.nodes.demo", "--port", "8450", "--domain", str(self.domain)]
+        self.process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self.lines: list[str] = []
+        self.address = ""
+        self._opened = threading.Event()
+        threading.Thread(target=self._read, daemon=True).start()
+        assert self._opened.wait(60.0), f"no page: {''.join(self.lines)}"
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(15.0)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if found := re.search(r"http://\S+", line):
+                self.address = found[0]
+                self._opened.set()
+
+
+@pytest.fixture
+def demo() -> Iterator[RunningDemo]:
+    demo = RunningDemo()
+    try:
+        yield demo
+    finally:
+        demo.close()
+
+
+def choose(page: Any, present: str, wanted: str) -> None:
+    """Open the list that shows `present` and click on `wanted`."""
+    next(box for box in boxes(page) if box.get_attribute("value") == present).click()
+    (row,) = [row for row in page.find_elements(By.CSS_SELECTOR, "[role=option]") if row.text == wanted]
+    row.click()
+
+
+def shows(page: Any, label: str) -> bool:
+    return any(box.get_attribute("value") == label for box in boxes(page))
+
+
+def boxes(page: Any) -> list[Any]:
+    return [box for box in page.find_elements(By.TAG_NAME, "input") if box.is_displayed()]
+
+
+def patiently(condition: Callable[[], bool]) -> Callable[[], bool]:
+    """Elements may go while the page is built anew."""
+
+    def tried() -> bool:
+        try:
+            return condition()
+        except WebDriverException:
+            return False
+
+    return tried
+
+
+@pytest.mark.timeout(600)
+def test_the_arms_are_chosen_on_the_page_and_follow_as_the_hand_does(demo: RunningDemo) -> None:
+    arm = Listener("planar_2r", demo.domain)
+    try:
+        with load_pictures().browser(1000, 720) as page:
+            page.get(demo.address)
+            arm.wait(patiently(lambda: shows(page, "allegro_right") and "thumb" in text(page)), "the hand's page")
+            load_pictures().dismiss_notice(page)
+            choose(page, "allegro_right", "planar_2r")
+            arm.wait(patiently(lambda: "thumb" not in text(page) and "idle" in text(page)), "the arm's page")
+            arm.wait(lambda: arm.q is not None, "the arm's joints")
+            assert shows(page, "own network")
+            follow_a_drag_within_reach(arm, page)
+            extend_beyond_reach(arm, page)
+            choose(page, "own network", "damped least squares")
+            arm.wait(lambda: "damped least squares: in use" in text(page), "the other solver")
+            choose(page, "planar_2r", "spatial_2j")
+            arm.wait(patiently(lambda: shows(page, "spatial_2j") and "idle" in text(page)), "the spatial arm's page")
+            arm.wait(lambda: shows(page, own_solver("spatial_2j")), "the spatial arm's solver")
+    finally:
+        arm.close()
+    assert demo.process.poll() is None
+    assert [name for line in demo.lines for name in re.findall(r"demo: (\w+), chosen", line)] == [
+        "planar_2r",
+        "spatial_2j",
+    ]
+
+
+def follow_a_drag_within_reach(arm: Listener, page: Any) -> None:
+    before = arm.tip()
+    drag(arm, page, 0, 60)
+    arm.wait(lambda: len(arm.targets) > 3, "targets of the drag")
+    assert arm.targets[-1][1] < before[1] - 1.0, "down on the screen is down for an arm that is seen from above"
+    arm.wait(lambda: bool(np.linalg.norm(arm.tip() - arm.targets[-1]) < 0.01), "the arm at its target")
+
+
+def extend_beyond_reach(arm: Listener, page: Any) -> None:
+    drag(arm, page, 60, -200)
+    arm.wait(lambda: bool(np.linalg.norm(arm.targets[-1]) > 11.0), "a target beyond the 10 m of the arm")
+    beyond = np.linalg.norm(arm.targets[-1]) - 10.0
+    closest = arm.targets[-1] * 10.0 / np.linalg.norm(arm.targets[-1])
+    arm.wait(lambda: bool(np.linalg.norm(arm.tip() - closest) < 0.05), "the arm stretched towards its target")
+    told = r"tip: target out of reach: ([\d.]+) mm beyond the closest point found"
+    arm.wait(lambda: bool(re.search(told, text(page))), "how far away the target is")
+    found = re.search(told, text(page))
+    assert found is not None
+    assert abs(1e-3 * float(found[1]) - beyond) < 0.05
+
+
+def own_solver(robot: str) -> str:
+    own = robot in shipped(share_dir() / "models", ".onnx")
+    return "own network" if own else "damped least squares (no own network)"
+
+
+def test_only_networks_that_fit_the_robot_are_offered() -> None:
+    for name in ("allegro_left", "planar_2r", "spatial_2j"):
+        choices = model_choices(load_robot(robot_file(name)))
+        assert choices[-1].value == "none"
+        assert chosen(choices, "auto").label == own_solver(name)
+        assert chosen(choices, "none") == choices[-1]
+    labels = [choice.label for choice in model_choices(load_robot(robot_file("planar_2r")))]
+    assert labels == ["own network", "s4_planar_absolute", "s5_planar_incremental", "damped least squares"]
+
+
+def test_a_network_and_a_robot_of_ones_own_are_shown_by_their_file_names(tmp_path: Path) -> None:
+    choices = model_choices(load_robot(robot_file("planar_2r")))
+    own = tmp_path / "mine.onnx"
+    own.write_bytes(model_file("planar_2r").read_bytes())
+    assert chosen(choices, str(own)) == ("mine", str(own))
+    assert robot_choices("planar_2r") == robot_choices("allegro_left")
+    assert robot_choices("some/hand.yaml")[0] == ("hand", "some/hand.yaml")
+
+
+@pytest.mark.timeout(120)
+def test_a_robot_that_cannot_be_shown_is_refused_and_the_demo_goes_on(demo: RunningDemo) -> None:
+    import rclpy
+    from rclpy.context import Context
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.node import Node
+
+    from nnik_ros.nodes.web_chooser import ParameterClient
+
+    context = Context()
+    rclpy.init(context=context, domain_id=demo.domain)
+    executor = SingleThreadedExecutor(context=context)
+    node = Node("asker", context=context)
+    executor.add_node(node)
+    client = ParameterClient(node, "demo")
+    answers: list[str] = []
+    try:
+        while not client.ready:
+            executor.spin_once(timeout_sec=0.05)
+        client.set("robot", "alegro", answers.append)
+        while not answers:
+            executor.spin_once(timeout_sec=0.05)
+        client.get("robot", answers.append)
+        while len(answers) < 2:
+            executor.spin_once(timeout_sec=0.05)
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.shutdown(context=context)
+    assert "robot 'alegro' is unknown; shipped: allegro_left" in answers[0]
+    assert answers[1] == "allegro_right"
+    assert demo.process.poll() is None
