@@ -224,8 +224,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"## {comparison.robot.name}\n\n{tables(comparison)}")
     if options.write:
         from nnik_ros.training.compare_page import write_page
+        from nnik_ros.training.seeds.learning_curves import FILE as CURVES_FILE
+        from nnik_ros.training.seeds.learning_curves import read_curves
 
-        write_page(share_dir() / "docs", comparisons, options.targets)
+        write_page(share_dir() / "docs", comparisons, options.targets, read_curves(folder / "seeds" / CURVES_FILE))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ whether the joints jump. "Beyond the closest point" is the distance to a target 
 any solver or many runs of damped least squares found. Training and calling times are of a busy machine and only give an order.
 
 Made by `python -m nnik_ros.training.compare --write --targets {targets}`; a baseline is trained by
-`python -m nnik_ros.training.seeds config/training/seeds/NAME.yaml`.
+`./run train config/training/seeds/NAME.yaml`.
 """
 _NO_NETWORK = """
 There is no network of the package's own yet for: {robots}. Its row is missing there, and nothing is claimed.
@@ -51,8 +51,11 @@ a tick, one step of the network each, as a governor moves it; lengths in m, medi
 """
 
 
-def write_page(docs: Path, comparisons: Sequence[Comparison], targets: int) -> None:
-    """Write the page and, for each robot, one picture of errors over steps and over the workspace."""
+def write_page(
+    docs: Path, comparisons: Sequence[Comparison], targets: int, bands: Mapping[str, Any] | None = None
+) -> None:
+    """Write the page and, for each robot, one picture of errors over steps and over the workspace. bands: learning curves of
+    several seeds by the baseline's name, see `learning_curves.read_curves`."""
     (docs / "images").mkdir(parents=True, exist_ok=True)
     lonely = [c.robot.name for c in comparisons if not any(row.system == "own network" for row in c.rows)]
     parts = [_HEAD.format(targets=targets, missing=_NO_NETWORK.format(robots=", ".join(lonely)) if lonely else "")]
@@ -65,8 +68,10 @@ def write_page(docs: Path, comparisons: Sequence[Comparison], targets: int) -> N
         )
         if comparison.robot.nq == 2:
             parts.append(_line_table(comparison))
-    if curves(comparisons, docs / "images" / "seeds_curves.png"):
-        parts.append("\n## Training curves\n\n![Training curves of the baselines](images/seeds_curves.png)\n")
+    if curves(comparisons, docs / "images" / "seeds_curves.png", bands or {}):
+        parts.append(
+            f"\n## Training curves\n{_band_text(bands or {})}\n![Training curves of the baselines](images/seeds_curves.png)\n"
+        )
     (docs / "seeds.md").write_text("".join(parts), encoding="utf-8")
 
 
@@ -101,8 +106,9 @@ def _map(ax: Any, row: Row, target: Any, reach: float) -> Any:
     return ax.scatter(*target.T, c=level, s=3, vmin=-7, vmax=0, cmap="viridis")
 
 
-def curves(comparisons: Sequence[Comparison], path: Path) -> bool:
-    """The first curve of every model that carries one, with what was held out; False when there is none."""
+def curves(comparisons: Sequence[Comparison], path: Path, bands: Mapping[str, Any]) -> bool:
+    """The curves of every model that carries some, with what was held out, or its curves of several seeds where there are such;
+    False when there is no model with curves."""
     found = [
         (row.name, policy.contract.provenance["curves"])
         for comparison in comparisons
@@ -122,16 +128,53 @@ def curves(comparisons: Sequence[Comparison], path: Path) -> bool:
     for column, (name, values) in zip(axes.T, found, strict=True):
         kinds = [kind for kind in values if not kind.startswith("val_")]
         for ax, kind in zip(column, kinds, strict=False):
-            for curve in (kind, f"val_{kind}"):
-                if curve in values:
-                    ax.plot(np.linspace(0, 100, len(values[curve])), values[curve], label=curve)
-            ax.set(title=name if ax is column[0] else "", xlabel="% of the training")
+            if name in bands and kind in bands[name]["curves"]:
+                _band(ax, kind, bands[name])
+            else:
+                _single(ax, kind, values)
+            ax.set(title=name if ax is column[0] else "")
             ax.legend(fontsize=7)
         for ax in column[len(kinds) :]:
             ax.axis("off")
     figure.savefig(path, dpi=80)
     pyplot.close(figure)
     return True
+
+
+def _single(ax: Any, kind: str, values: Mapping[str, Any]) -> None:
+    for curve in (kind, f"val_{kind}"):
+        if curve in values:
+            ax.plot(np.linspace(0, 100, len(values[curve])), values[curve], label=curve)
+    ax.set(xlabel="% of the training")
+
+
+def _band(ax: Any, kind: str, band: Mapping[str, Any]) -> None:
+    """Mean of the seeds and the band in which all lie."""
+    length = min(len(row) for row in band["curves"][kind])
+    rows = np.array([row[:length] for row in band["curves"][kind]])
+    actions = np.linspace(0, band["env_steps"], length)
+    ax.fill_between(actions, rows.min(0), rows.max(0), alpha=0.3)
+    ax.plot(actions, rows.mean(0), label=f"{kind}, {len(rows)} seeds")
+    ax.set(xlabel="actions")
+
+
+def _band_text(bands: Mapping[str, Any]) -> str:
+    """What the bands are, for the page; empty without any."""
+    if not bands:
+        return ""
+    rows = [
+        f"{name} {np.mean(ends):.0f} ({min(ends):.0f} to {max(ends):.0f})"
+        for name, band in bands.items()
+        for ends in [[np.mean(row[-5:]) for row in band["curves"]["final error, mm"]]]
+    ]
+    first = next(iter(bands.values()))  # one recipe gives all of them the same seeds and budget
+    seeds, actions = len(first["seeds"]), first["env_steps"]
+    return (
+        f"\nReinforcement learning differs from seed to seed: its curves are means of {seeds} seeds with the band that all "
+        f"lie in,\nof {actions:,} actions each. Tip error at the end of an episode over the last twelfth, mm, mean (least to "
+        f"largest):\n{', '.join(rows)}. Made by\n`python -m nnik_ros.training.seeds.learning_curves` from "
+        "`config/training/curves/reinforcement.yaml`.\n"
+    )
 
 
 def _line_table(comparison: Comparison) -> str:

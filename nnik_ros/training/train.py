@@ -31,6 +31,7 @@ from nnik_ros.training.loop import Progress, Training
 from nnik_ros.training.mirror import mirrored
 from nnik_ros.training.network import Layers
 from nnik_ros.training.recipe import Recipe, load_recipe
+from nnik_ros.yaml_file import load_mapping
 
 _DECISIVE = ("nnik_ros/training", "nnik_ros/kinematics.py", "config/robots", "config/training", "urdf")
 
@@ -50,11 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with joined() as group:
         try:
+            if "method" in load_mapping(options.recipe):
+                return _baseline(options, group)
             recipe = load_recipe(options.recipe)
             path, folder = options.model or recipe.model, options.runs / recipe.name
             if options.gate_only or recipe.mirror:
                 how = "--gate-only" if options.gate_only else "a mirrored recipe"
-                _check_alone(recipe, how, group, unwanted=options.resume or options.stop_after is not None)
+                _check_alone(options, how, group)
                 return 0 if remake(recipe, path, folder, options.targets, gate_only=options.gate_only) else 1
             passed = run(recipe, path, folder, options.targets, group, resume=options.resume, until=options.stop_after)
             return 0 if passed else 1
@@ -132,10 +135,21 @@ def publish(
     return all(passes(recipe.gate, values).values())
 
 
-def _check_alone(recipe: Recipe, how: str, group: Group, *, unwanted: bool) -> None:
-    if unwanted or group.size > 1:
-        problem = "takes no training: run it in one process, without --resume and --stop-after"
-        raise FileError(str(recipe.path), [f"{how} {problem}"])
+def _check_alone(options: argparse.Namespace, how: str, group: Group) -> None:
+    if options.resume or options.stop_after is not None or group.size > 1:
+        problem = "is made in one go: run it in one process, without --resume and --stop-after"
+        raise FileError(str(options.recipe), [f"{how} {problem}"])
+
+
+def _baseline(options: argparse.Namespace, group: Group) -> int:
+    """Train one of the learned baselines, which have recipes of their own."""
+    from nnik_ros.training.seeds.__main__ import main as train_baseline
+
+    _check_alone(options, "a baseline", group)
+    if options.gate_only:
+        raise FileError(str(options.recipe), ["a baseline has no gate"])
+    model = [] if options.model is None else ["--model", str(options.model)]
+    return train_baseline([str(options.recipe), "--runs", str(options.runs), *model])
 
 
 def _trained(

@@ -22,6 +22,7 @@ from nnik_ros.training.seeds.csv_data import Table, read_table, write_table
 from nnik_ros.training.seeds.incremental import IncrementalOptions, follow_line, grid_samples
 from nnik_ros.training.seeds.methods import METHODS
 from nnik_ros.training.seeds.spatial import ReachOptions, samples
+from nnik_ros.training.train import main as train_main
 
 RECIPES = sorted((share_dir() / "config" / "training" / "seeds").glob("*.yaml"))
 TINY = {
@@ -96,6 +97,19 @@ def test_the_same_seed_gives_the_same_baseline_and_another_seed_another(
     assert found[0]
     assert found[0] == found[1]
     assert found[0] != found[2]
+
+
+def test_the_command_of_the_own_networks_trains_a_baseline_too(
+    write_tiny: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(write_tiny("reach")), "--runs", str(tmp_path / "runs")]
+    assert main(command) == 0
+    by_itself = weights(tmp_path / "tiny.onnx")
+    assert train_main([*command, "--model", str(tmp_path / "same.onnx")]) == 0
+    assert weights(tmp_path / "same.onnx") == by_itself
+    for unwanted in (["--resume"], ["--stop-after", "3"], ["--gate-only"]):
+        assert train_main([*command, *unwanted]) == 2
+    assert "a baseline is made in one go" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
