@@ -144,8 +144,8 @@ def _vectors_of_ends(pairs: NDArray[np.int64], capsules: int) -> Array:
         matrix[capsule, 1, number, side] = 1.0
         matrix[capsule, 0, number, side] = -1.0
         matrix[capsule, 0, number, 2] = sign
-    ends_to_vectors: Array = np.einsum("ep,xy->expy", matrix.reshape(2 * capsules, -1), np.eye(3))
-    return ends_to_vectors.reshape(6 * capsules, -1)
+    ends_to_vectors: Array = np.einsum("ep,xy->expy", matrix.reshape(2 * capsules, 3 * len(pairs)), np.eye(3))
+    return ends_to_vectors.reshape(6 * capsules, 9 * len(pairs))
 
 
 def _dot(u: Array, v: Array) -> Array:
