@@ -1,7 +1,7 @@
 """Train a network from a recipe: `python -m nnik_ros.training.train RECIPE`.
 
 Writes the model with its contract, and a run folder with the recipe, checkpoint, metrics and the training curve. Several
-processes train together under `torchrun --nproc_per_node=N -m nnik_ros.training.train RECIPE`.
+processes train together under `torchrun --standalone --nproc_per_node=N -m nnik_ros.training.train RECIPE`.
 """
 
 from __future__ import annotations
