@@ -90,15 +90,17 @@ class CommandOutput:
         self._owed = 1.0
         self.topic: str = self._publisher.topic_name
 
-    def put(self, q: Array | None) -> None:
-        """One tick with command q (nq,) [rad], None where nothing is to be sent."""
+    def put(self, q: Array | None) -> bool:
+        """One tick with command q (nq,) [rad], None where nothing is to be sent. Returns whether it went out."""
         if q is None:
             self._owed = 1.0  # the first command after a pause goes out at once
-            return
-        if self._owed >= 1.0:
+            return False
+        goes = self._owed >= 1.0
+        if goes:
             self._publisher.publish(self._message.set(q, self._clock.now().nanoseconds))
             self._owed -= 1.0
         self._owed = min(self._owed + self._share, 2.0)
+        return goes
 
     @property
     def receivers(self) -> int:

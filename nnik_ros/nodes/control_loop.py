@@ -10,16 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnik_ros.geometry import Array
-
-_WINDOW = 5.0  # s; what the statistics look back on
-
-
-Spread = tuple[float, float, float]
+from nnik_ros.nodes.realtime import sharpen_timer
+from nnik_ros.nodes.statistics import WINDOW, Spread, Window, spread_of
 
 
 class LoopSummary(NamedTuple):
-    """A window of ticks. Times are in s, spreads are median, 99th percentile and largest; nan before there are any.
+    """A window of ticks. Times are in s; nan before there are any.
 
     period: between the begins of two ticks; jitter: how far that was from the wanted one; latency: of a tick after its
     deadline; compute: spent in a tick.
@@ -41,34 +37,24 @@ class LoopStatistics:
     def __init__(self, period: float) -> None:
         self.ticks = self.missed = self.errors = 0
         self._period = period
-        self._periods = np.full(max(2, round(_WINDOW / period)), np.nan)
-        self._latencies = np.full_like(self._periods, np.nan)
-        self._computes = np.full_like(self._periods, np.nan)
+        size = round(WINDOW / period)
+        self._periods, self._latencies, self._computes = Window(size), Window(size), Window(size)
 
     def record(self, period: float, latency: float, compute: float) -> None:
         """One tick: time since the last one (nan at the first), after its deadline, and spent in it [s]."""
-        place = self.ticks % len(self._periods)
-        self._periods[place] = period
-        self._latencies[place] = latency
-        self._computes[place] = compute
+        self._periods.record(period)
+        self._latencies.record(latency)
+        self._computes.record(compute)
         self.ticks += 1
 
     def summary(self) -> LoopSummary:
-        periods, latencies, computes = (
-            values[np.isfinite(values)] for values in (self._periods, self._latencies, self._computes)
-        )
+        periods = self._periods.values()
         mean = float(periods.mean()) if len(periods) else math.nan
         jitter = np.abs(periods - self._period)
         return LoopSummary(
-            self.ticks,
-            self.missed,
-            self.errors,
-            mean,
-            _spread(periods),
-            _spread(jitter),
-            _spread(latencies),
-            _spread(computes),
-        )
+            self.ticks, self.missed, self.errors, mean, spread_of(periods), spread_of(jitter), self._latencies.spread(),
+            self._computes.spread(),
+        )  # fmt: skip
 
 
 class ControlLoop:
@@ -76,7 +62,8 @@ class ControlLoop:
 
     A tick that ends after its next deadline is a miss: the missed deadlines are counted and passed over, never made up for.
     A tick that raises is counted and reported, and the loop goes on. spin [s]: the last part of each wait is spent in a busy
-    loop, which buys precision for processor time. `setup` runs first in the thread.
+    loop, which buys precision for processor time. `setup` runs first in the thread; `meanwhile(left)` after every tick, with
+    the time [s] that is left until the next one.
     """
 
     def __init__(
@@ -87,19 +74,20 @@ class ControlLoop:
         *,
         spin: float = 0.0,
         setup: Callable[[], None] = lambda: None,
+        meanwhile: Callable[[float], None] = lambda left: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.period = period
         self.statistics = LoopStatistics(period)
-        self._tick, self._on_error, self._setup = tick, on_error, setup
+        self._tick, self._on_error, self._setup, self._meanwhile = tick, on_error, setup, meanwhile
         self._spin, self._clock, self._sleep = spin, clock, sleep
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         self._stop.clear()
-        self._thread = threading.Thread(target=self.run, name="control_loop", daemon=True)
+        self._thread = threading.Thread(target=self._run_on_time, name="control_loop", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -125,7 +113,12 @@ class ControlLoop:
             self.statistics.record(begin - last, begin - deadline, end - begin)
             last = begin
             deadline = self._next_deadline(deadline, end)
+            self._guarded(self._meanwhile, deadline - end)
             self._wait_until(deadline)
+
+    def _run_on_time(self) -> None:
+        sharpen_timer()
+        self.run()
 
     def _guarded(self, call: Callable[..., None], *arguments: float) -> None:
         try:
@@ -148,10 +141,3 @@ class ControlLoop:
             self._sleep(rest)
         while self._spin > 0.0 and self._clock() < deadline:
             pass
-
-
-def _spread(values: Array) -> Spread:
-    if len(values) == 0:
-        return (math.nan, math.nan, math.nan)
-    median, high, largest = np.percentile(values, (50.0, 99.0, 100.0))
-    return float(median), float(high), float(largest)

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PoseArray
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
-from visualization_msgs.msg import MarkerArray
 
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import InputError, NnikError
-from nnik_ros.nodes.conversions import fill_poses
 from nnik_ros.nodes.loading import load, load_policy
-from nnik_ros.nodes.markers import marker_array
 from nnik_ros.nodes.node_options import AUTO_MODEL, NodeOptions
 from nnik_ros.nodes.parameters import Parameters
 from nnik_ros.nodes.process import run_node
+from nnik_ros.nodes.reporter import Reporter
 from nnik_ros.nodes.session import Session
-from nnik_ros.nodes.status import controller_status, inactive_status, input_status, loop_status
-from nnik_ros.states import TipState
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-_CLOSEST_STATUSES = 0.01  # s; a state that flickers must not flood the status
-_LOGGED = frozenset({
-    TipState.WAITING_STATE, TipState.PAUSED, TipState.STALE_STATE, TipState.STALE_TARGET, TipState.FAULT, TipState.HOMING
-})  # fmt: skip
 
 
 class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
@@ -41,9 +29,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         super().__init__("controller", automatically_declare_parameters_from_overrides=True)
         self._session: Session | None = None
         self._ticking = False
-        self._last_status = -1.0
-        self._last_logged: TipState | None = None
-        self._told_benched = False
+        self._reporter: Reporter | None = None
         self._entities: list[Callable[[], Any]] = []
         self._settings = Parameters(
             self, ControllerOptions, NodeOptions, fixed=lambda: self._session is not None, on_live=self._on_live
@@ -78,7 +64,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def _configure(self, options: NodeOptions) -> None:
         loaded = load(options)
         self._session = Session(self, loaded, options, self._settings.options(ControllerOptions))
-        self._create_entities(options, self._session)
+        self._reporter = Reporter(self, self._session, options)
+        self._create_services(self._session)
         network = loaded.robot.name if options.model == AUTO_MODEL else options.model
         solver = "damped least squares" if loaded.policy is None else f"network '{network}'"
         if loaded.policy is None and options.model == AUTO_MODEL:
@@ -91,10 +78,11 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         )
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        assert self._session is not None
+        assert self._session is not None and self._reporter is not None
         if not self._settings.options(NodeOptions).start_paused:
             self._session.follow()
-        self._session.start_loop(self._tell_change)
+        self._reporter.begin()
+        self._session.start_loop(self._reporter.tell_soon)
         self._ticking = True
         return super().on_activate(state)
 
@@ -112,43 +100,24 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         return SUCCESS
 
     def _stop_ticking(self) -> None:
-        if self._session is not None and self._ticking:
+        if self._session is not None and self._reporter is not None and self._ticking:
             self._session.stop_loop()
             self._ticking = False
-            self._last_logged = None
-            self._publish_status()
+            self._reporter.end()
 
     def _remove_session(self) -> None:
         if self._session is not None:
             for destroy in self._entities:
                 destroy()
             self._entities.clear()
+            if self._reporter is not None:
+                self._reporter.destroy()
             self._session.destroy()
-            self._session = None
+            self._session = self._reporter = None
 
-    # topics and services
+    # services
 
-    def _create_entities(self, options: NodeOptions, session: Session) -> None:
-        self._status_publisher = self.create_publisher(DiagnosticStatus, "status", 1)
-        self._pose_publisher = self.create_publisher(PoseArray, "tip_poses", 1)
-        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "diagnostics", 1)
-        self._marker_publisher = self.create_publisher(MarkerArray, "markers", 1)
-        publishers = (self._status_publisher, self._pose_publisher, self._diagnostics_publisher, self._marker_publisher)
-        for publisher in publishers:
-            self._entities.append(lambda publisher=publisher: self.destroy_publisher(publisher))  # type: ignore[misc]
-        self._tip_poses = PoseArray()
-        self._tip_poses.header.frame_id = session.robot.base_frame
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        for rate, callback in (
-            (options.status_rate, self._publish_status),
-            (options.tip_pose_rate, self._publish_tip_poses),
-            (options.status_rate, self._publish_markers),
-            (1.0, self._publish_diagnostics),
-        ):
-            timer = self.create_timer(
-                1.0 / rate, callback, clock=steady
-            )  # it tells its state whatever the ROS time does
-            self._entities.append(lambda timer=timer: self.destroy_timer(timer))  # type: ignore[misc]
+    def _create_services(self, session: Session) -> None:
         actions = {"start": session.follow, "pause": session.pause, "reset": session.reset, "home": session.home}
         for name, action in actions.items():
             self._add_service(Trigger, f"~/{name}", self._trigger(name, action))
@@ -188,76 +157,6 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             model = self._settings.options(NodeOptions).model
             self._session.change_policy(load_policy(model, loaded.described, loaded.robot.kinematics))
         self._session.change_options(self._settings.options(ControllerOptions))
-
-    # what it tells
-
-    def _tell_change(self) -> None:
-        if time.monotonic() - self._last_status >= _CLOSEST_STATUSES:
-            self._publish_status()
-
-    def _publish_status(self) -> None:
-        session = self._session
-        if session is None:
-            return
-        self._last_status = time.monotonic()
-        name, robot, result = self.get_fully_qualified_name(), session.robot, session.result
-        if result is None:
-            self._status_publisher.publish(
-                inactive_status(name, robot.name, "the loop does not run; activate the node")
-            )
-            return
-        waits_for = self._waits_for(session, result.hand_state)
-        status = controller_status(
-            name, robot.name, robot.tip_names, result, waits_for, session.refusals, session.fault
-        )
-        self._status_publisher.publish(status)
-        if session.benched and not self._told_benched:
-            self.get_logger().warning(
-                "the network did not help for long and is benched: damped least squares stands in (parameter bench_after)"
-            )
-        self._told_benched = session.benched
-        logged = result.hand_state if result.hand_state in _LOGGED else TipState.TRACKING
-        if logged is not self._last_logged:
-            self._last_logged = logged
-            self.get_logger().info(f"{result.hand_state.name}: {status.message}")
-
-    def _waits_for(self, session: Session, state: TipState) -> str:
-        if state in (TipState.WAITING_STATE, TipState.STALE_STATE):
-            return f"{session.state_topic} has {self.count_publishers(session.state_topic)} publishers"
-        if state is TipState.PAUSED:
-            return f"call {self.get_fully_qualified_name()}/start"
-        return f"targets on {session.target_topic}" if state is TipState.IDLE else ""
-
-    def _publish_tip_poses(self) -> None:
-        session = self._session
-        if session is None or session.result is None or session.measured is None:
-            return
-        kinematics, q = session.robot.kinematics, session.measured
-        self._tip_poses.header.stamp = self.get_clock().now().to_msg()
-        fill_poses(self._tip_poses, session.result.measured_tip_position, kinematics.tip_rotation(q))
-        self._pose_publisher.publish(self._tip_poses)
-
-    def _publish_markers(self) -> None:
-        session = self._session
-        if session is None or session.result is None or not self._marker_publisher.get_subscription_count():
-            return
-        now = self.get_clock().now().to_msg()
-        self._marker_publisher.publish(marker_array(session.robot, session.result, session.targets, now))
-
-    def _publish_diagnostics(self) -> None:
-        session = self._session
-        if session is None:
-            return
-        name, robot, loop = self.get_fully_qualified_name(), session.robot.name, session.loop
-        message = DiagnosticArray()
-        message.header.stamp = self.get_clock().now().to_msg()
-        message.status = [
-            loop_status(
-                name, robot, loop.period, loop.statistics.summary(), session.realtime, session.command_receivers
-            ),
-            input_status(name, robot, session.refusals),
-        ]
-        self._diagnostics_publisher.publish(message)
 
 
 def main() -> int:

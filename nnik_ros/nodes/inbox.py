@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any, Generic, TypeVar
 
@@ -47,6 +48,7 @@ class Inbox(Generic[Message]):
             node.destroy_subscription(self._subscription)
             self._subscription = node.create_subscription(kind, topic, self._keep, qos)
         self._kind = kind
+        self.sent = math.nan  # s, wall clock: when the newest message was sent, as far as the middleware tells
         self.topic: str = self._subscription.topic_name
 
     def take(self) -> list[Message]:
@@ -61,6 +63,7 @@ class Inbox(Generic[Message]):
                 if taken is None:
                     break
                 messages.append(taken[0])
+                self.sent = taken[1]["source_timestamp"] * 1e-9 or math.nan
         return messages
 
     def _keep(self, message: Message) -> None:  # rclpy refuses a callback without a Python signature

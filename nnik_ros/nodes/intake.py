@@ -19,13 +19,17 @@ from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets
 
 _LONGEST_REASON = 300  # characters; names and frames come from outside and may be of any length
+_TWITCH = 0.1  # rad that a joint may seem to move between two messages, however close they are
+_PACE = 2.0  # times its velocity limit: what a joint that is pushed may reach
+_CONFIRMATIONS = 3  # messages that must agree on a jump
 _BEYOND = 0.3  # rad; farther outside its limits no joint can stand: degrees, another zero, a broken encoder
 
 
 class Refusals:
     """Counts refused messages by topic and kind of fault, and tells when that of a topic changes.
 
-    Kinds: "names" and "values" of joint states, "count", "pose" and "frame" of targets, "command" of the simulated hand.
+    Kinds: "names", "values" and "jump" of joint states, "count", "pose" and "frame" of targets, "command" of the simulated
+    hand.
     """
 
     def __init__(self, on_change: Callable[[str], None]) -> None:
@@ -49,7 +53,13 @@ class Refusals:
 
 
 class StateIntake:
-    """Joint states to measurements."""
+    """Joint states to measurements.
+
+    A joint that jumps farther than it can move in the time since the last message is not believed at once: one bad sample
+    passes unseen. When the next messages agree, it is believed; but not while the hand is commanded and the jump ends farther
+    from the command than `max_lead`. There a believed jump would drag the joint after its own encoder, without end. The state
+    then grows stale, the hand holds, and a pause lets the new position in.
+    """
 
     def __init__(self, robot: Robot, joints: JointMap, topic: str, refusals: Refusals) -> None:
         self.measurement: Measurement | None = None
@@ -57,9 +67,13 @@ class StateIntake:
         self._joints, self._topic, self._refusals = joints, topic, refusals
         self._names: list[str] = []
         self._indices: NDArray[np.int64] | None = None
+        self._heard = -np.inf  # s; when the last usable message came, believed or not
+        self._doubted: Array | None = None  # q of the last message that was not believed
+        self._agreeing = 0
 
-    def take(self, message: JointState, now: float) -> None:
-        """now [s]: time of receipt."""
+    def take(self, message: JointState, now: float, command: Array | None = None, max_lead: float = np.inf) -> None:
+        """now [s]: time of receipt; command (nq,) [rad]: what the hand holds on order of this node, None for nothing;
+        max_lead [rad]: how far from it a jump is believed."""
         kind = "names"
         try:
             if message.name != self._names:  # the same list as last time in all but the first message
@@ -71,11 +85,37 @@ class StateIntake:
             kind = "values"
             q = self._joints.pick(message.position, self._indices, len(self._names))
             self._check_range(q)
+            kind = "jump"
+            self._check_jump(q, now, command, max_lead)
         except InputError as error:
             self._refusals.refuse(self._topic, kind, str(error))
             return
         self._refusals.accept(self._topic)
         self.measurement = Measurement(q, now)
+
+    def _check_jump(self, q: Array, now: float, command: Array | None, max_lead: float) -> None:
+        possible = _TWITCH + _PACE * self._robot.velocity * (now - self._heard)
+        self._heard = now
+        if self.measurement is None:
+            return
+        jump = np.abs(q - self.measurement.q)
+        if not (jump > possible).any():
+            self._doubted = None
+            return
+        agrees = self._doubted is not None and bool((np.abs(q - self._doubted) <= possible).all())
+        self._agreeing = self._agreeing + 1 if agrees else 1
+        self._doubted = q
+        worst = int((jump - possible).argmax())
+        reason = (
+            f"{self._robot.joint_names[worst]} jumped by {jump[worst]:.3g} rad, {possible[worst]:.3g} rad is possible"
+        )
+        if self._agreeing < _CONFIRMATIONS:
+            raise InputError(reason)
+        if command is not None and np.abs(q - command)[jump > possible].max() > max_lead:
+            raise InputError(
+                f"{reason}, and stays far from its command: look at its encoder; pause and start to go on from here"
+            )
+        self._doubted = None
 
     def _check_range(self, q: Array) -> None:
         robot = self._robot

@@ -16,7 +16,7 @@ from nnik_ros.errors import InputError, NnikError
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions
 from nnik_ros.nodes.realtime import checked_cpus
-from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.nodes.statistics import TimedNetwork
 from nnik_ros.paths import driver_file, model_file, robot_file, share_dir, shipped
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
@@ -78,7 +78,7 @@ def load_policy(name: str, robot: Robot, kinematics: Kinematics) -> Policy | Non
             return None
         name = robot.name
     path = model_file(name)
-    return OnnxPolicy(path, robot, None if kinematics is robot.kinematics else kinematics)
+    return TimedNetwork(path, robot, None if kinematics is robot.kinematics else kinematics)
 
 
 def load(options: NodeOptions) -> Loaded:

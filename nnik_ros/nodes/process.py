@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 import rclpy
@@ -29,9 +30,9 @@ def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     The signals end the loop here instead of the ROS context, so that the node can still publish and log while it closes;
     further ones change nothing.
     """
-    stop = threading.Event()
+    stop: SimpleQueue[BaseException | None] = SimpleQueue()  # an Event could deadlock with its own signal handler
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: stop.put(None))
     rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = make()
@@ -39,14 +40,42 @@ def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         rclpy.try_shutdown()
         return 1
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    executor = _Executor(node, stop)
     try:
-        while not stop.is_set() and rclpy.ok():
-            executor.spin_once(timeout_sec=0.1)
+        executor.start()
+        failure = stop.get()
+        executor.stop()
+        if failure is not None:
+            raise failure
         node.close()
     finally:
-        executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+class _Executor(threading.Thread):
+    """Serves the node in a thread that wakes up only when there is something to do: a main thread that served it would have
+    to look for signals, and would take the interpreter from a control loop each time."""
+
+    def __init__(self, node: Any, ended: SimpleQueue[BaseException | None]) -> None:
+        super().__init__(name="executor", daemon=True)
+        self._executor, self._ended = SingleThreadedExecutor(), ended
+        self._executor.add_node(node)
+        self._go_on = True
+
+    def run(self) -> None:
+        try:
+            while self._go_on and rclpy.ok():
+                self._executor.spin_once()
+        except BaseException as error:
+            self._ended.put(error)
+        else:
+            self._ended.put(None)
+
+    def stop(self) -> None:
+        """End after the running callback."""
+        self._go_on = False
+        self._executor.create_task(lambda: None)  # a mere wake-up would be slept through
+        self.join()
+        self._executor.shutdown()

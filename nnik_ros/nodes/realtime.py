@@ -17,6 +17,7 @@ from nnik_ros.errors import InputError
 
 _SWITCH_INTERVAL = 1e-4  # s; other Python threads give way to the loop after at most this long
 _MCL_CURRENT_AND_FUTURE = 3
+_PR_SET_TIMERSLACK = 29
 _LIMITS = (
     "add '@realtime - rtprio 98' and '@realtime - memlock unlimited' to /etc/security/limits.conf and join that group"
 )
@@ -43,15 +44,26 @@ def checked_cpus(numbers: Iterable[int]) -> frozenset[int]:
 
 
 def prepare_interpreter() -> None:
-    """Collect once, keep what lives out of later collections, and let threads change places quickly."""
+    """Collect once, keep what lives out of later collections, collect only when asked to (`gc.collect` between ticks), and let
+    threads change places quickly."""
     gc.collect()
     gc.freeze()
+    gc.disable()
     sys.setswitchinterval(_SWITCH_INTERVAL)
 
 
+def sharpen_timer() -> None:
+    """Let this thread wake up on time: by default the kernel may be 50 us late, to wake several threads at once."""
+    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+
+
 def apply_realtime(priority: int, lock_memory: bool, cpus: frozenset[int], report: RealtimeReport) -> None:
-    """Called in the control thread. priority: SCHED_FIFO for it and the middleware's threads, 0 leaves all as they are;
-    cpus: for the control thread alone. The main thread, which only serves requests, keeps its ordinary place."""
+    """Called in the control thread. priority: SCHED_FIFO for it, and one less for all other threads, 0 leaves all as they are;
+    cpus: for the control thread alone.
+
+    The other threads need it too: one that holds the interpreter's lock while others of the machine take its processor would
+    keep the control thread waiting for as long.
+    """
     if lock_memory:
         _lock_memory(report)
     if cpus:
@@ -65,8 +77,8 @@ def _set_priority(priority: int, report: RealtimeReport) -> None:
     try:
         os.sched_setscheduler(threading.get_native_id(), os.SCHED_FIFO, os.sched_param(priority))
         for thread in Path("/proc/self/task").iterdir():
-            if int(thread.name) != os.getpid():
-                _raise_other(int(thread.name), priority)
+            if int(thread.name) != threading.get_native_id():
+                _raise_other(int(thread.name), max(1, priority - 1))
         report.got.append(f"SCHED_FIFO priority {priority}")
     except PermissionError:
         report.refused.append(f"SCHED_FIFO priority {priority} is not permitted; {_LIMITS}")

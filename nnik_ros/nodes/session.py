@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -14,6 +16,7 @@ from sensor_msgs.msg import JointState
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.geometry import Array
+from nnik_ros.nodes.chores import Chores
 from nnik_ros.nodes.commands import CommandOutput
 from nnik_ros.nodes.control_loop import ControlLoop
 from nnik_ros.nodes.frames import Frames, TfLookup
@@ -21,12 +24,15 @@ from nnik_ros.nodes.inbox import Inbox, newest
 from nnik_ros.nodes.intake import Refusals, StateIntake, TargetIntake
 from nnik_ros.nodes.loading import Loaded
 from nnik_ros.nodes.node_options import NodeOptions
+from nnik_ros.nodes.other_publishers import OtherPublishers
 from nnik_ros.nodes.realtime import RealtimeReport, apply_realtime, prepare_interpreter
+from nnik_ros.nodes.statistics import DataStatistics, TimedNetwork
 from nnik_ros.nodes.tape_writer import make_controller
 from nnik_ros.policy import Policy
 from nnik_ros.states import Measurement, Targets, TickResult
 
 _WARM_UP_TICKS = 50
+_COLLECT = 1.0  # s between garbage collections
 
 
 class Session:
@@ -43,11 +49,14 @@ class Session:
         self._node, self._log = node, node.get_logger()
         self._options, self._cpus = options, loaded.cpus
         self._warm_up(loaded, control)
+        self._policy = loaded.policy
         self._controller, self._end_recording = make_controller(node, loaded, options, control)
         self._enabled = [True] * loaded.robot.nt
         self._requests: deque[Callable[[], None]] = deque()
-        self._changed = node.create_guard_condition(self._tell_change)
+        self.chores = Chores()
+        self.chores.add(gc.collect, _COLLECT)
         self._on_change: Callable[[], None] = lambda: None
+        self._command: Array | None = None  # what the hand holds, as long as this controller is started
         self._signature: tuple[bytes, int] = (b"", 0)
         namespace = options.driver_namespace or None
         driver = loaded.driver
@@ -62,8 +71,12 @@ class Session:
         self._state = StateIntake(loaded.robot, loaded.joints, self._states.topic, self.refusals)
         self._targets = TargetIntake(loaded.robot, Frames(loaded.robot, self._tf), self.refusals)
         self.loop = ControlLoop(
-            1.0 / control.rate, self._tick, self._on_error, spin=options.spin, setup=self._set_up_thread
-        )
+            1.0 / control.rate, self._tick, self._on_error, spin=options.spin, setup=self._set_up_thread,
+            meanwhile=self.chores.serve,
+        )  # fmt: skip
+        self.data = DataStatistics(self.robot.nt, self.loop.period)
+        shared = None if driver.other_joints else self._states.topic
+        self.others = OtherPublishers(node, self._output.topic, shared, self._log.warning)
 
     # from the executor's thread
 
@@ -100,7 +113,7 @@ class Session:
         return None if measurement is None else measurement.q
 
     def start_loop(self, on_change: Callable[[], None]) -> None:
-        """Begin to tick; `on_change` is called by the executor after a change of any state."""
+        """Begin to tick; `on_change` is called by the control thread after a change of any state."""
         self._on_change = on_change
         self.realtime = RealtimeReport()
         prepare_interpreter()
@@ -112,14 +125,14 @@ class Session:
         self._serve_requests()  # a start that came too late must not wait for the next activation
         self._controller.reset()
         self._targets.clear()
-        self.result = None
+        self.result = self._command = None
+        gc.enable()
 
     def destroy(self) -> None:
         for inbox in (self._states, self._all_targets, *self._tip_targets):
             inbox.destroy(self._node)
         self._output.destroy(self._node)
         self._end_recording()
-        self._node.destroy_guard_condition(self._changed)
         self._tf.close()
 
     def follow(self) -> None:
@@ -145,6 +158,7 @@ class Session:
         self._requests.append(lambda: self._controller.set_options(options))
 
     def change_policy(self, policy: Policy | None) -> None:
+        self._policy = policy
         self._requests.append(lambda: self._controller.set_policy(policy))
 
     # in the control thread
@@ -161,31 +175,42 @@ class Session:
 
     def _tick(self, now: float) -> None:
         self._serve_requests()
-        self._take_inputs(now)
+        sent = self._take_inputs(now)
         result = self._controller.tick(now, self._state.measurement, self._targets.targets)
-        self._output.put(result.command)
+        if result.command is not None:
+            self._command = result.command
+        elif not self._controller.started:
+            self._command = None
+        went_out = self._output.put(result.command)
+        inference = self._policy.take_spent() if isinstance(self._policy, TimedNetwork) else math.nan
+        self.data.record(result, went_out, inference, self._states.sent, sent)
         self.result = result
         self.fault = ""
         signature = (result.tip_state.tobytes(), len(self.refusals.reasons))
         if signature != self._signature:
             self._signature = signature
-            self._changed.trigger()
+            self._on_change()
 
     def _serve_requests(self) -> None:
         while self._requests:
             self._requests.popleft()()
 
-    def _take_inputs(self, now: float) -> None:
+    def _take_inputs(self, now: float) -> list[float]:
+        """Returns when the targets that came were sent [s, wall clock]."""
         for state in self._states.take():
-            self._state.take(state, now)
+            self._state.take(state, now, self._command, self._controller.options.max_lead)
         q = self.measured
+        sent: list[float] = []
         for poses in self._all_targets.take():
             self._targets.take_all(self._all_targets.topic, poses, now, q)
+            sent.append(self._all_targets.sent)
         for tip, inbox in enumerate(
             self._tip_targets
         ):  # after the array: of two targets at once the particular one counts
             for pose in inbox.take():
                 self._targets.take_one(inbox.topic, tip, pose, now, q)
+                sent.append(inbox.sent)
+        return sent
 
     def _on_error(self, error: Exception) -> None:
         if not rclpy.ok():
@@ -195,10 +220,7 @@ class Session:
         if fault != self.fault:
             self.fault = fault
             self._log.error(fault)
-            self._changed.trigger()
-
-    def _tell_change(self) -> None:
-        self._on_change()
+            self._on_change()
 
     @staticmethod
     def _warm_up(loaded: Loaded, control: ControllerOptions) -> None:

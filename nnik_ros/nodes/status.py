@@ -11,7 +11,9 @@ from nnik_ros.guard import Solver
 from nnik_ros.limits import Limit
 from nnik_ros.nodes.control_loop import LoopSummary
 from nnik_ros.nodes.intake import Refusals
+from nnik_ros.nodes.other_publishers import OtherPublishers
 from nnik_ros.nodes.realtime import RealtimeReport
+from nnik_ros.nodes.statistics import WINDOW, DataStatistics, Spread
 from nnik_ros.states import TickResult, TipState
 
 _WARN = frozenset({
@@ -37,10 +39,18 @@ def inactive_status(name: str, robot: str, why: str) -> DiagnosticStatus:
 
 
 def controller_status(
-    name: str, robot: str, tips: Sequence[str], result: TickResult, waits_for: str, refusals: Refusals, fault: str
+    name: str,
+    robot: str,
+    tips: Sequence[str],
+    result: TickResult,
+    waits_for: str,
+    refusals: Refusals,
+    others: str,
+    fault: str,
 ) -> DiagnosticStatus:
     """state and code of the hand, then `<tip>.state`, `.code`, `.error` [m], `.measured_error` [m], `.solver`, `.limited`,
-    `.message` of each tip, then the refused inputs. waits_for: added to the message; fault: of the node itself, if any."""
+    `.message` of each tip, then the refused inputs. waits_for: added to the message; others: the warning about other
+    publishers; fault: of the node itself, if any."""
     state = result.hand_state
     message = f"{result.hand_message()}{f' ({waits_for})' if waits_for else ''}"
     pairs = [("state", state.name), ("code", str(int(state)))]
@@ -59,6 +69,9 @@ def controller_status(
     if refusals.reasons:
         level = max(level, DiagnosticStatus.WARN)
         message += f"; refused: {_reasons(refusals)}"
+    if others:
+        level = max(level, DiagnosticStatus.WARN)
+        message += f"; {others}"
     if fault:
         level, message = DiagnosticStatus.ERROR, f"{fault}; {message}"
     return DiagnosticStatus(
@@ -80,7 +93,7 @@ def loop_status(
     for what, spread in (
         ("period", summary.period), ("jitter", summary.jitter), ("latency", summary.latency), ("compute", summary.compute)
     ):  # fmt: skip
-        pairs += [(f"{what}_{key}_ms", _ms(value)) for key, value in zip(("p50", "p99", "max"), spread, strict=True)]
+        pairs += _spread_pairs(what, spread)
     pairs += [
         ("ticks", str(summary.ticks)),
         ("missed", str(summary.missed)),
@@ -92,6 +105,42 @@ def loop_status(
     return DiagnosticStatus(
         level=level, name=f"{name}: loop", hardware_id=robot, message=message, values=_pairs(*pairs)
     )
+
+
+def statistics_status(
+    name: str, robot: str, tips: Sequence[str], summary: LoopSummary, data: DataStatistics, refusals: Refusals, benched: bool,
+) -> DiagnosticStatus:  # fmt: skip
+    """Numbers alone. Percentiles (p50, p90, p99, p999, max) of the last 5 s: `period_error`, `latency`, `compute`, `inference`,
+    `state_age`, `target_age`, in ms. Counted since the node was configured: `ticks`, `missed`, `late_share` (missed over
+    both), `errors`, `refused...` by topic and kind, `solver.<tip>.<SOLVER>` in ticks with a command that went out."""
+    due = summary.ticks + summary.missed
+    pairs = [
+        ("window_s", f"{WINDOW:g}"), ("ticks", str(summary.ticks)), ("missed", str(summary.missed)),
+        ("late_share", f"{summary.missed / due if due else 0.0:.6f}"), ("errors", str(summary.errors)),
+    ]  # fmt: skip
+    for what, spread in (
+        ("period_error", summary.jitter), ("latency", summary.latency), ("compute", summary.compute),
+        ("inference", data.inference.spread()), ("state_age", data.state_age.spread()),
+        ("target_age", data.target_age.spread()),
+    ):  # fmt: skip
+        pairs += _spread_pairs(what, spread)
+    pairs.append(("benched", str(benched).lower()))
+    for tip, counts in zip(tips, data.solved.tolist(), strict=True):
+        pairs += [(f"solver.{tip}.{solver.name}", str(counts[solver])) for solver in Solver]
+    return DiagnosticStatus(
+        level=DiagnosticStatus.OK, name=f"{name}: statistics", hardware_id=robot, message=f"of the last {WINDOW:g} s",
+        values=_pairs(*pairs, *_refusal_pairs(refusals)),
+    )  # fmt: skip
+
+
+def publisher_status(name: str, robot: str, others: OtherPublishers) -> DiagnosticStatus:
+    """Who publishes where one alone should: the names by topic, and how often one appeared."""
+    pairs = [(topic, ", ".join(names)) for topic, names in others.found.items()]
+    pairs += [(f"appeared.{topic}", str(count)) for topic, count in sorted(others.appeared.items())]
+    return DiagnosticStatus(
+        level=DiagnosticStatus.WARN if others.found else DiagnosticStatus.OK, name=f"{name}: publishers", hardware_id=robot,
+        message=others.message or "one publisher for each topic", values=_pairs(*pairs),
+    )  # fmt: skip
 
 
 def input_status(name: str, robot: str, refusals: Refusals) -> DiagnosticStatus:
@@ -124,6 +173,10 @@ def _reasons(refusals: Refusals) -> str:
 
 def _pairs(*pairs: tuple[str, str]) -> list[KeyValue]:
     return [KeyValue(key=key, value=value) for key, value in pairs]
+
+
+def _spread_pairs(what: str, spread: Spread) -> list[tuple[str, str]]:
+    return [(f"{what}_{key}_ms", _ms(value)) for key, value in zip(Spread._fields, spread, strict=True)]
 
 
 def _ms(seconds: float) -> str:

@@ -202,3 +202,42 @@ def test_a_stiff_joint_stops_at_its_limit(robot: Robot) -> None:
     for _ in range(200):
         hand.step(0.003)
     assert np.array_equal(hand.q, robot.upper)
+
+
+def heard(
+    robot: Robot, *values: float, command: np.ndarray | None = None, pause: float = 0.003
+) -> tuple[list[float], int]:
+    """What is believed of a joint after each of these positions, and how many of them were refused as jumps."""
+    refusals = Refusals(lambda text: None)
+    driver = load_driver(driver_file("simulated"))
+    states = StateIntake(robot, joint_map(driver, robot), "joint_states", refusals)
+    believed = []
+    for i, value in enumerate(values):
+        q = robot.home.copy()
+        q[2] += value
+        states.take(JointState(name=list(robot.joint_names), position=q.tolist()), i * pause, command, 0.4)
+        believed.append(round(float(states.measurement.q[2] - robot.home[2]), 6))
+    return believed, refusals.counts["joint_states", "jump"]
+
+
+def test_one_sample_that_jumps_is_not_believed(robot: Robot) -> None:
+    assert heard(robot, 0.0, 0.5, 0.0, -0.5, 0.01) == ([0.0, 0.0, 0.0, 0.0, 0.01], 2)
+
+
+def test_a_jump_that_three_messages_agree_on_is_believed(robot: Robot) -> None:
+    assert heard(robot, 0.0, 0.5, 0.5, 0.5, 0.52) == ([0.0, 0.0, 0.0, 0.5, 0.52], 2)
+
+
+def test_jumps_that_do_not_agree_are_never_believed(robot: Robot) -> None:
+    assert heard(robot, 0.0, *[0.5, -0.5] * 5) == ([0.0] * 11, 10)
+
+
+def test_a_jump_away_from_the_command_is_not_believed_however_often_it_comes(robot: Robot) -> None:
+    assert heard(robot, 0.0, *[0.5] * 9, 0.0, command=robot.home) == ([0.0] * 11, 9)
+    assert heard(robot, 0.0, *[0.3] * 3, command=robot.home) == ([0.0, 0.0, 0.0, 0.3], 2)
+
+
+def test_a_fast_joint_and_one_that_was_away_for_a_while_do_not_jump(robot: Robot) -> None:
+    step = float(robot.velocity[2]) * 0.003
+    assert heard(robot, *[i * step for i in range(9)])[1] == 0
+    assert heard(robot, 0.0, 0.8, pause=0.2, command=robot.home)[1] == 0

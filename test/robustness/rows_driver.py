@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from sensor_msgs.msg import JointState
 from nnik_ros.geometry import Array
 from test.robustness.bench_node import PromiseError, wait_for
 from test.robustness.matrix import row
-from test.robustness.rows_input import spoiled
+from test.robustness.rows_input import refused, spoiled
 from test.robustness.stand import Stand, Workshop
+
+_STILL = 0.003  # rad, of a command that holds
 
 
 @row(
@@ -74,12 +77,24 @@ def driver_restarted_near(workshop: Workshop) -> str:
     return _replaced(workshop, 0.6)
 
 
-@row("driver", "a joint jumps by 0.8 rad in one single message", "hardly noticed: within all limits", shared=True)
+def _offset(joint: int, offset: float) -> Callable[[JointState], None]:
+    def spoil(message: JointState) -> None:
+        message.position[joint] += offset
+
+    return spoil
+
+
+@row(
+    "driver",
+    "a joint jumps by 0.8 rad in one single message",
+    "refused for that message, counted; the hand holds",
+    shared=True,
+)
 def state_jumps_once(stand: Stand) -> str:
     assert stand.line is not None
     stand.rests()
     stand.look()
-    count = [0]
+    before, count = refused(stand, "joint_states", "jump"), [0]
 
     def once(message: JointState) -> None:
         count[0] += 1
@@ -88,27 +103,67 @@ def state_jumps_once(stand: Stand) -> str:
     stand.line.fault = spoiled(once)
     time.sleep(1.0)
     stand.line.fault = None
+    stand.wait(lambda: refused(stand, "joint_states", "jump") > before, "a refusal")
     travel = stand.look().travel
-    if travel > 0.1:
-        raise PromiseError(f"the command moved by {travel:.3f} rad")
-    return f"{count[0] // 30} jumps, command moved {1e3 * travel:.1f} mrad"
+    if travel > _STILL:
+        raise PromiseError(f"the command moved by {travel:.4f} rad")
+    counted = refused(stand, "joint_states", "jump") - before
+    return f"{count[0] // 30} jumps, {counted} refused, command moved {1e3 * travel:.2f} mrad"
 
 
-@row("driver", "the encoder of a joint jumps by 0.8 rad and stays there",
-     "moves within all limits, and rests at the latest where the joint seems to leave its range", shared=True)  # fmt: skip
+@row("driver", "the encoder of a joint jumps by 0.8 rad, beyond max_lead, and stays there",
+     "not believed: STALE_STATE with the reason, the joint is not dragged along", shared=True)  # fmt: skip
 def state_jumps_and_stays(stand: Stand) -> str:
     assert stand.line is not None
     stand.rests()
-    start = stand.observer_command()[2]
+    stand.look()
+    stand.line.fault = spoiled(_offset(2, 0.8))
+    took = stand.until("STALE_STATE", limit=5.0)
+    stand.wait(lambda: "joint_2.0 jumped by" in stand.status.message, "the reason in the status")
+    time.sleep(0.5)
+    travel = stand.look().travel
+    if travel > _STILL:
+        raise PromiseError(f"the command moved by {travel:.4f} rad")
+    return f"STALE_STATE after {took:.2f} s, command moved {1e3 * travel:.2f} mrad"
 
-    def jump(message: JointState) -> None:
-        message.position[2] += 0.8
 
-    stand.line.fault = spoiled(jump)
-    time.sleep(1.0)
-    rest = stand.come_to_rest()
-    moved = abs(stand.observer_command()[2] - start)
-    return f"joint moved by {moved:.2f} rad, state {stand.status.values['state']}, at rest {rest:.1f} s later"
+@row("driver", "the encoder of a joint jumps by 0.25 rad, within max_lead, and stays there",
+     "believed when three messages agree; the hand holds", shared=True)  # fmt: skip
+def state_jumps_near(stand: Stand) -> str:
+    assert stand.line is not None
+    stand.rests()
+    stand.look()
+    before = refused(stand, "joint_states", "jump")
+    stand.line.fault = spoiled(_offset(2, 0.25))
+    stand.wait(lambda: refused(stand, "joint_states", "jump") > before, "a refusal")
+    time.sleep(0.5)
+    travel, state = stand.look().travel, stand.status.values["state"]
+    if travel > _STILL or state == "STALE_STATE":
+        raise PromiseError(f"the command moved by {travel:.4f} rad, state {state}")
+    return f"{refused(stand, 'joint_states', 'jump') - before} refused, command moved {1e3 * travel:.2f} mrad, state {state}"
+
+
+@row("driver", "another node publishes on the command topic, or on that of the joint states",
+     "a warning that names it, in status and diagnostics, counted; gone when it is gone", shared=True)  # fmt: skip
+def several_publishers(stand: Stand) -> str:
+    stand.rests()
+    took = []
+    for topic in ("joint_cmd", "joint_states"):
+        before = int(stand.status.diagnostics.get("publishers", {}).get(f"appeared.{stand.namespace}/{topic}", "0"))
+        other = stand.node.create_publisher(JointState, topic, 1)
+        warning = f"{stand.namespace}/{topic} is published by several: "
+        took.append(stand.wait(lambda w=warning: w in stand.status.message, f"'{warning}'"))  # type: ignore[misc]
+        if f"{stand.namespace}/bench" not in stand.status.message:
+            raise PromiseError(f"the warning does not name the node: {stand.status.message!r}")
+        stand.wait(
+            lambda t=topic, b=before: int(  # type: ignore[misc]
+                stand.status.diagnostics.get("publishers", {}).get(f"appeared.{stand.namespace}/{t}", "0")
+            ) == b + 1,
+            "the counter in the diagnostics",
+        )  # fmt: skip
+        stand.node.destroy_publisher(other)
+        stand.wait(lambda: "several" not in stand.status.message, "the warning to end")
+    return f"named after {took[0]:.2f} and {took[1]:.2f} s"
 
 
 @row(

@@ -1,0 +1,149 @@
+"""All that the controller tells: by its control thread, between ticks, while the loop runs, and by timers while it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseArray
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from visualization_msgs.msg import MarkerArray
+
+from nnik_ros.nodes.conversions import fill_poses
+from nnik_ros.nodes.markers import marker_array
+from nnik_ros.nodes.node_options import NodeOptions
+from nnik_ros.nodes.session import Session
+from nnik_ros.nodes.status import (
+    controller_status,
+    inactive_status,
+    input_status,
+    loop_status,
+    publisher_status,
+    statistics_status,
+)
+from nnik_ros.states import TipState
+
+_CLOSEST_STATUSES = 0.01  # s; a state that flickers must not flood the status
+_SLOW = 1.0  # s between statistics
+_LOGGED = frozenset({
+    TipState.WAITING_STATE, TipState.PAUSED, TipState.STALE_STATE, TipState.STALE_TARGET, TipState.FAULT, TipState.HOMING
+})  # fmt: skip
+
+
+class Reporter:
+    """Publishes for one session, from its beginning to its end."""
+
+    def __init__(self, node: Node, session: Session, options: NodeOptions) -> None:
+        self._node, self._session, self._log = node, session, node.get_logger()
+        self._name = node.get_fully_qualified_name()
+        self._last_logged: TipState | None = None
+        self._told_benched = False
+        self._status = node.create_publisher(DiagnosticStatus, "status", 1)
+        self._poses = node.create_publisher(PoseArray, "tip_poses", 1)
+        self._markers = node.create_publisher(MarkerArray, "markers", 1)
+        self._diagnostics = node.create_publisher(DiagnosticArray, "diagnostics", 1)
+        self._statistics = node.create_publisher(DiagnosticStatus, "statistics", 1)
+        self._tip_poses = PoseArray()
+        self._tip_poses.header.frame_id = session.robot.base_frame
+        chores = session.chores
+        self._status_chore = chores.add(self.tell_status, 1.0 / options.status_rate)
+        chores.add(self._tell_tip_poses, 1.0 / options.tip_pose_rate)
+        chores.add(self._tell_markers, 1.0 / options.status_rate)
+        for slow in (session.others.look, self._tell_diagnostics, self._tell_statistics):
+            chores.add(slow, _SLOW)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # it tells its state whatever the ROS time does
+        self._timers = [
+            node.create_timer(1.0 / options.status_rate, self.tell_status, clock=steady),
+            node.create_timer(_SLOW, self._tell_diagnostics, clock=steady),
+        ]
+
+    def begin(self) -> None:
+        """The control thread tells from now on: a timer would wake a thread that takes the interpreter from it."""
+        for timer in self._timers:
+            timer.cancel()
+
+    def tell_soon(self) -> None:
+        """Something changed."""
+        self._status_chore.hurry(_CLOSEST_STATUSES)
+
+    def end(self) -> None:
+        """The loop has stopped."""
+        self._last_logged = None
+        self.tell_status()
+        for timer in self._timers:
+            timer.reset()
+
+    def destroy(self) -> None:
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
+        for publisher in (self._status, self._poses, self._markers, self._diagnostics, self._statistics):
+            self._node.destroy_publisher(publisher)
+
+    def tell_status(self) -> None:
+        session = self._session
+        robot, result = session.robot, session.result
+        if result is None:
+            why = "the loop does not run; activate the node"
+            self._status.publish(inactive_status(self._name, robot.name, why))
+            return
+        status = controller_status(
+            self._name, robot.name, robot.tip_names, result, self._waits_for(result.hand_state), session.refusals,
+            session.others.message, session.fault,
+        )  # fmt: skip
+        self._status.publish(status)
+        if session.benched and not self._told_benched:
+            self._log.warning(
+                "the network did not help for long and is benched: damped least squares stands in (parameter bench_after)"
+            )
+        self._told_benched = session.benched
+        logged = result.hand_state if result.hand_state in _LOGGED else TipState.TRACKING
+        if logged is not self._last_logged:
+            self._last_logged = logged
+            self._log.info(f"{result.hand_state.name}: {status.message}")
+
+    def _waits_for(self, state: TipState) -> str:
+        session = self._session
+        if state in (TipState.WAITING_STATE, TipState.STALE_STATE):
+            return f"{session.state_topic} has {self._node.count_publishers(session.state_topic)} publishers"
+        if state is TipState.PAUSED:
+            return f"call {self._name}/start"
+        return f"targets on {session.target_topic}" if state is TipState.IDLE else ""
+
+    def _tell_tip_poses(self) -> None:
+        result, q = self._session.result, self._session.measured
+        if result is None or q is None:
+            return
+        self._tip_poses.header.stamp = self._now()
+        fill_poses(self._tip_poses, result.measured_tip_position, self._session.robot.kinematics.tip_rotation(q))
+        self._poses.publish(self._tip_poses)
+
+    def _tell_markers(self) -> None:
+        session = self._session
+        if session.result is not None and self._markers.get_subscription_count():
+            self._markers.publish(marker_array(session.robot, session.result, session.targets, self._now()))
+
+    def _tell_diagnostics(self) -> None:
+        session, name, robot = self._session, self._name, self._session.robot.name
+        loop = session.loop
+        message = DiagnosticArray()
+        message.header.stamp = self._now()
+        message.status = [
+            loop_status(
+                name, robot, loop.period, loop.statistics.summary(), session.realtime, session.command_receivers
+            ),
+            input_status(name, robot, session.refusals),
+            publisher_status(name, robot, session.others),
+        ]
+        self._diagnostics.publish(message)
+
+    def _tell_statistics(self) -> None:
+        session = self._session
+        message = statistics_status(
+            self._name, session.robot.name, session.robot.tip_names, session.loop.statistics.summary(), session.data,
+            session.refusals, session.benched,
+        )  # fmt: skip
+        self._statistics.publish(message)
+
+    def _now(self) -> Any:
+        return self._node.get_clock().now().to_msg()
