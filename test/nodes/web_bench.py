@@ -16,20 +16,17 @@ from PIL import Image
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from sensor_msgs.msg import JointState
 
 from nnik_ros.geometry import Array
 from nnik_ros.nodes.inbox import newest
-from nnik_ros.nodes.web_scene import workspace_view
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import load_robot
 
 ROOT = Path(__file__).resolve().parents[2]
 TIP = 0
 PATIENCE = 90.0  # s; WebGL in software on a busy machine
-FIELD_OF_VIEW = np.deg2rad(75.0)  # vertical; the page's default
 
 
 def load_pictures() -> Any:
@@ -83,19 +80,6 @@ class Listener:
         self.targets.append(np.array([p.x, p.y, p.z]))
 
 
-def on_canvas(listener: Listener, width: int, height: int) -> tuple[int, int]:
-    """Where the page's first camera sees the measured tip: pixels from the middle of the canvas, right and down."""
-    view = workspace_view(listener.robot)
-    eye = view.center + view.distance * view.direction
-    forward = -view.direction
-    right = np.cross(forward, view.up)
-    right /= np.linalg.norm(right)
-    down = np.cross(forward, right)
-    ray = listener.tip() - eye
-    scale = 0.5 * height / np.tan(0.5 * FIELD_OF_VIEW) / float(ray @ forward)
-    return round(scale * float(ray @ right)), round(scale * float(ray @ down))
-
-
 def dark_share(page: Any) -> float:
     """Share of dark pixels left of the panel: the hand's links are dark, the empty page is white."""
     picture = np.asarray(Image.open(io.BytesIO(page.get_screenshot_as_png())).convert("L"))
@@ -108,10 +92,7 @@ def text(page: Any) -> str:
 
 def drag(listener: Listener, page: Any, right: int, down: int) -> None:
     """Take the ball at the tip and move it by so many pixels."""
+    pictures = load_pictures()
     canvas = page.find_element(By.TAG_NAME, "canvas")
-    x, y = on_canvas(listener, canvas.size["width"], canvas.size["height"])
-    chain = ActionChains(page, duration=200).move_to_element_with_offset(canvas, x, y).click_and_hold()
-    for step in range(6):
-        part = [round(way * (step + 1) / 6) - round(way * step / 6) for way in (right, down)]
-        chain = chain.move_by_offset(*part).pause(0.2)
-    chain.release().perform()
+    place = pictures.on_canvas(listener.robot, listener.tip(), canvas.size["width"], canvas.size["height"])
+    pictures.drag(page, place, (right, down))
