@@ -79,7 +79,8 @@ def _beyond(results: Mapping[str, Any]) -> Iterator[Verdict]:
 def judge_node(results: Mapping[str, Any]) -> Iterator[Verdict]:
     """The criteria of the node alone."""
     node = results.get("node")
-    for what, share in (("latency", "p50"), ("latency", "p99"), ("jitter", "p50"), ("jitter", "p99")):
+    shares = {"latency": ("p50", "p99"), "jitter": ("p50", "p99", "p999")}
+    for what, share in ((what, share) for what, all_ in shares.items() for share in all_):
         key = f"{what}_{share}_us"
         criterion = f"node: {what} ({share}) at most 1.25 times that of the bare relay"
         if not node:

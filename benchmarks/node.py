@@ -4,6 +4,9 @@ Both are processes of their own with the package's `ControlLoop` and inboxes; th
 computes nothing: what it shows is the floor of machine, middleware and interpreter. A third process sends joint states and
 tip targets and measures. Nodes take turns; every figure is the median over the turns.
 
+Period error: how far the begins of two ticks were from a period apart, as the loop itself measured it over its last 5 s; late:
+share of the deadlines that were missed. Both nodes run with the same real-time options, those that this user may use.
+
 Latency: a target that steps aside comes with its send time; the first command that answers it ends the time. The controller's
 governor begins to move in the same tick, so its first changed command is the answer.
 """
@@ -17,17 +20,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Pose, PoseArray
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from nnik_ros.geometry import Array
+from nnik_ros.nodes.demo_processes import may_use_realtime
 from nnik_ros.nodes.inbox import Inbox, newest
 from nnik_ros.paths import driver_file, robot_file
 from nnik_ros.robot import Robot, load_robot
@@ -57,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }  # fmt: skip
     finally:
         rclpy.try_shutdown()
+    results["realtime"] = _realtime()
     results["load_after"] = os.getloadavg()[0]
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1))
@@ -94,11 +99,12 @@ def _turn_with(
     probe = Probe(robot, namespace, kind)
     try:
         probe.begin()
+        before = probe.statistics()
         used = _cpu_seconds(process.pid)
         started = time.monotonic()
         latencies, stamps = probe.measure(seconds)
         share = (_cpu_seconds(process.pid) - used) / (time.monotonic() - started)
-        return {**_statistics(latencies, stamps, 1.0 / rate), **probe.compute(), "cpu_share": share}
+        return {**_latency(latencies, stamps), **_loop(before, probe.statistics()), "cpu_share": share}
     finally:
         probe.close()
         process.terminate()
@@ -106,12 +112,21 @@ def _turn_with(
 
 
 def _command(kind: str, namespace: str, robot: Robot, rate: int, driver: Path) -> list[str]:
-    values = {"rate": float(rate), "robot": robot.name, "driver": driver}
+    values: dict[str, object] = {"rate": float(rate), "robot": robot.name, "driver": driver, "spin": 0.0, **_realtime()}
     if kind == "controller":
-        values |= {"start_paused": "false", "target_timeout": 0.0, "state_timeout": 2.0}
+        values |= {"status_rate": 15.0, "start_paused": "false", "target_timeout": 0.0, "state_timeout": 2.0}
     module = "benchmarks.relay" if kind == "relay" else "nnik_ros.nodes.controller_node"
     ros = ["--ros-args", "-r", f"__ns:={namespace}", "--log-level", "warn"]
     return [sys.executable, "-m", module, *ros, *(word for k, v in values.items() for word in ("-p", f"{k}:={v}"))]
+
+
+def _realtime() -> dict[str, object]:
+    """The last processor for the loop, and priority and locked memory where this user may use them."""
+    allowed = may_use_realtime()
+    return {
+        "realtime_priority": 80 if allowed else 0, "lock_memory": str(allowed).lower(),
+        "cpu_affinity": max(os.sched_getaffinity(0)),
+    }  # fmt: skip
 
 
 def _cpu_seconds(number: int) -> float:
@@ -119,16 +134,22 @@ def _cpu_seconds(number: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _statistics(latencies: Sequence[float], stamps: Sequence[float], period: float) -> dict[str, float]:
-    """stamps [s]: of the commands, set by the node's loop right before it publishes."""
-    jitter = np.abs(np.diff(np.array(stamps)) - period) * 1e6
+def _latency(latencies: Sequence[float], stamps: Sequence[float]) -> dict[str, float]:
     latency = np.array(latencies or [np.nan]) * 1e6
-    p = {50: "p50", 99: "p99", 99.9: "p999"}
     return {
-        **{f"jitter_{name}_us": float(np.percentile(jitter, share)) for share, name in p.items()},
-        **{f"latency_{name}_us": float(np.percentile(latency, share)) for share, name in p.items() if share != 99.9},
+        **{f"latency_{name}_us": float(np.percentile(latency, share)) for share, name in ((50, "p50"), (99, "p99"))},
         "commands": float(len(stamps)), "answers": float(len(latencies)),
     }  # fmt: skip
+
+
+def _loop(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """What the loop measured, between two of its own statistics."""
+    missed, ticks = (after[key] - before[key] for key in ("missed", "ticks"))
+    spreads = {
+        f"{what}_{share}_us": 1e3 * after[f"{key}_{share}_ms"]
+        for what, key in (("jitter", "period_error"), ("compute", "compute")) for share in ("p50", "p99", "p999")
+    }  # fmt: skip
+    return {**spreads, "late_share": missed / max(1.0, missed + ticks)}
 
 
 class Probe:
@@ -141,7 +162,7 @@ class Probe:
         self._states = self._node.create_publisher(JointState, "joint_states", 3)
         self._targets = self._node.create_publisher(PoseArray, "target_poses", 1)
         self._commands: Inbox[JointState] = Inbox(self._node, JointState, "joint_cmd", newest(10))
-        self._diagnostics: Inbox[DiagnosticArray] = Inbox(self._node, DiagnosticArray, "diagnostics", newest(1))
+        self._statistics: Inbox[DiagnosticStatus] = Inbox(self._node, DiagnosticStatus, "statistics", newest(1))
         self._home = robot.kinematics.tip_position(self._q)
         self._state = JointState(name=list(robot.joint_names))
 
@@ -185,15 +206,18 @@ class Probe:
             time.sleep(_LISTEN)
         return latencies, stamps
 
-    def compute(self) -> dict[str, float]:
-        """Median and 99th percentile of a tick [us], as the node's own loop measured them."""
-        finish = time.monotonic() + 3.0
+    def statistics(self) -> dict[str, float]:
+        """The next statistics of the node itself."""
+        self._statistics.take()
+        finish = time.monotonic() + _PATIENCE
         while time.monotonic() < finish:
-            for message in self._diagnostics.take():
-                values = {pair.key: pair.value for status in message.status for pair in status.values}
-                return {f"compute_{key}_us": 1e3 * float(values[f"compute_{key}_ms"]) for key in ("p50", "p99")}
-            time.sleep(0.05)
-        return {"compute_p50_us": float("nan"), "compute_p99_us": float("nan")}
+            for message in self._statistics.take():
+                return {pair.key: float(pair.value) for pair in message.values if pair.key not in ("benched",)}
+            for command in self._commands.take():  # the hand goes on meanwhile
+                self._q = np.array(command.position)
+                self._send_state()
+            time.sleep(_LISTEN)
+        raise TimeoutError(f"{self._kind}: no statistics within {_PATIENCE:g} s")
 
     def close(self) -> None:
         self._node.destroy_node()

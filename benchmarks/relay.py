@@ -3,22 +3,26 @@ first joint follows the height of the first target, so that an answer can be tol
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
+from nnik_ros.nodes.chores import Chores
 from nnik_ros.nodes.commands import CommandOutput
 from nnik_ros.nodes.control_loop import ControlLoop
 from nnik_ros.nodes.inbox import Inbox, newest
+from nnik_ros.nodes.intake import Refusals
 from nnik_ros.nodes.loading import load_named_driver, load_named_robot
 from nnik_ros.nodes.process import run_node
-from nnik_ros.nodes.realtime import RealtimeReport, prepare_interpreter
-from nnik_ros.nodes.status import loop_status
+from nnik_ros.nodes.realtime import RealtimeReport, apply_realtime, checked_cpus, prepare_interpreter
+from nnik_ros.nodes.statistics import DataStatistics
+from nnik_ros.nodes.status import statistics_status
 
 
 class Relay(Node):  # type: ignore[misc]  # rclpy has no types
@@ -34,9 +38,15 @@ class Relay(Node):  # type: ignore[misc]  # rclpy has no types
         self._targets: Inbox[PoseArray] = Inbox(self, PoseArray, "target_poses", newest(1))
         self._output = CommandOutput(self, driver, joints, driver.topic(driver.command, None), rate)
         self._q, self._height, self._started = np.zeros(robot.nq), 0.0, False
-        self._diagnostics = self.create_publisher(DiagnosticArray, "diagnostics", 1)
-        self.create_timer(1.0, self._publish_diagnostics)
-        self.loop = ControlLoop(1.0 / rate, self._tick, self._on_error)
+        self._statistics = self.create_publisher(DiagnosticStatus, "statistics", 1)
+        self._data = DataStatistics(0, 1.0 / rate)
+        chores = Chores()
+        chores.add(self._publish_statistics, 1.0)
+        chores.add(gc.collect, 1.0)
+        self.loop = ControlLoop(
+            1.0 / rate, self._tick, self._on_error, spin=float(self.get_parameter("spin").value),
+            setup=self._set_up_thread, meanwhile=chores.serve,
+        )  # fmt: skip
         prepare_interpreter()
         self.loop.start()
 
@@ -59,12 +69,15 @@ class Relay(Node):  # type: ignore[misc]  # rclpy has no types
         else:
             self.loop.request_stop()
 
-    def _publish_diagnostics(self) -> None:
-        message = DiagnosticArray()
-        summary = self.loop.statistics.summary()
-        name = self.get_fully_qualified_name()
-        message.status = [loop_status(name, self._robot_name, self.loop.period, summary, RealtimeReport(), 1)]
-        self._diagnostics.publish(message)
+    def _set_up_thread(self) -> None:
+        options = [self.get_parameter(name).value for name in ("realtime_priority", "lock_memory")]
+        cpus = self.get_parameter("cpu_affinity").value
+        apply_realtime(options[0], options[1], checked_cpus([cpus] if cpus != "" else []), RealtimeReport())
+
+    def _publish_statistics(self) -> None:
+        name, summary = self.get_fully_qualified_name(), self.loop.statistics.summary()
+        nothing = Refusals(lambda text: None)
+        self._statistics.publish(statistics_status(name, self._robot_name, [], summary, self._data, nothing, False))
 
 
 def main() -> int:

@@ -207,12 +207,24 @@ def _batch(results: Results) -> str:
 
 
 def node_table(node: Mapping[str, Any]) -> str:
-    keys = ("jitter_p50_us", "jitter_p99_us", "jitter_p999_us", "compute_p50_us", "compute_p99_us", "latency_p50_us",
-            "latency_p99_us", "cpu_share")  # fmt: skip
-    rows = [(f"{rate} Hz {name}", *(number(s[key]) for key in keys))
+    keys = ("jitter_p50_us", "jitter_p99_us", "jitter_p999_us", "compute_p50_us", "compute_p99_us", "late_share",
+            "latency_p50_us", "latency_p99_us", "cpu_share")  # fmt: skip
+    rows = [(f"{rate} Hz {name}", *(number(s.get(key, float("nan"))) for key in keys))
             for rate, both in node["rates"].items() for name, s in both.items()]  # fmt: skip
     return table(
-        ("node", "jitter p50", "p99", "p99.9 us", "compute p50", "p99 us", "pose to command p50", "p99 us", "CPU"), rows
+        (
+            "node",
+            "period error p50",
+            "p99",
+            "p99.9 us",
+            "compute p50",
+            "p99 us",
+            "late share",
+            "pose to command p50",
+            "p99 us",
+            "CPU",
+        ),
+        rows,
     )
 
 

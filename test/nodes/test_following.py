@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from node_bench import Bench, diagnostics_of, pose_array, pose_stamped, wait_for
 from sensor_msgs.msg import JointState
@@ -108,3 +108,23 @@ def test_diagnostics_tell_period_and_receivers(lab):
     assert int(loop["ticks"]) > 0
     assert loop["command_receivers"] == "1"
     assert loop["errors"] == "0"
+
+
+def test_the_statistics_tell_percentiles_solvers_and_the_age_of_the_data(lab):
+    bench = lab.bench(model="auto")
+    messages = bench.station.listen(DiagnosticStatus, "statistics")
+    goal = bench.robot.kinematics.tip_position(bench.robot.home + 0.1)
+    bench.reach(goal)
+
+    def told() -> bool:
+        bench.send(goal)
+        return bool(messages) and any(pair.value != "nan" for pair in messages[-1].values if "target_age" in pair.key)
+
+    wait_for(told, "an age of the targets", bench.process, every=0.02)
+    values = {pair.key: pair.value for pair in messages[-1].values}
+    for what in ("period_error", "latency", "compute", "inference", "state_age", "target_age"):
+        spread = [float(values[f"{what}_{share}_ms"]) for share in ("p50", "p90", "p99", "p999", "max")]
+        assert spread[0] >= 0.0 and spread == sorted(spread)
+    assert float(values["inference_p50_ms"]) < float(values["compute_p50_ms"])
+    assert int(values["solver.index.NETWORK"]) > 0
+    assert 0.0 <= float(values["late_share"]) <= 1.0

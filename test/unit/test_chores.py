@@ -1,0 +1,94 @@
+"""What the loop's thread does between its ticks."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from nnik_ros.nodes.chores import Chores
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def made(period: float, cost: float = 0.0) -> tuple[Chores, Clock, list[float]]:
+    """A chore that takes `cost` [s], and when it was done."""
+    clock, done = Clock(), []
+    chores = Chores(clock)
+
+    def call() -> None:
+        done.append(round(clock.now, 6))
+        clock.now += cost
+
+    chores.add(call, period)
+    return chores, clock, done
+
+
+def serve(chores: Chores, clock: Clock, seconds: float, left: float, tick: float = 0.01) -> None:
+    begin = clock.now
+    for i in range(round(seconds / tick)):
+        clock.now = max(clock.now, begin + i * tick)
+        chores.serve(left)
+
+
+def test_a_chore_keeps_its_pace_on_average_whatever_the_ticks_are() -> None:
+    chores, clock, done = made(0.025)
+    serve(chores, clock, 10.0, 0.005)
+    assert len(done) == pytest.approx(400, abs=2)
+
+
+def test_a_chore_that_does_not_fit_waits_and_is_done_all_the_same_after_half_a_second() -> None:
+    chores, clock, done = made(0.05, cost=0.004)
+    serve(chores, clock, 0.02, 0.1)
+    serve(chores, clock, 5.0, -0.001)  # the ticks leave nothing
+    assert min(b - a for a, b in itertools.pairwise(done)) > 0.4
+    assert len(done) >= 8
+
+
+def test_one_long_turn_does_not_keep_a_chore_waiting() -> None:
+    clock, done = Clock(), []
+    chores = Chores(clock)
+
+    def call() -> None:
+        clock.now += 0.0001 if done else 0.35
+        done.append(clock.now)
+
+    chores.add(call, 0.02)
+    serve(chores, clock, 3.0, 0.002)
+    assert len(done) > 80
+
+
+def test_a_chore_in_a_hurry_is_done_next_but_not_too_close_to_the_last_time() -> None:
+    clock, done = Clock(), []
+    chores = Chores(clock)
+    chore = chores.add(lambda: done.append(round(clock.now, 6)), 1.0)
+    for i in range(10):
+        clock.now = i * 0.003
+        chore.hurry(0.01)
+        chores.serve(0.01)
+    assert done == [0.0, 0.012, 0.024]
+
+
+def test_a_second_chore_waits_when_the_first_leaves_too_little_time() -> None:
+    clock, done = Clock(), []
+    chores = Chores(clock)
+
+    def call(name: str) -> None:
+        done.append(name)
+        clock.now += 0.002
+
+    for name in ("a", "b"):
+        chores.add(lambda name=name: call(name), 0.1)  # type: ignore[misc]
+    serve(chores, clock, 0.02, 0.1)
+    done.clear()
+    clock.now = 0.2
+    chores.serve(0.004)
+    assert len(done) == 1
+    chores.serve(0.004)
+    assert sorted(done) == ["a", "b"]

@@ -1,0 +1,67 @@
+"""Percentiles over a window, the network's time, and the age of the data."""
+
+from __future__ import annotations
+
+import math
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from nnik_ros.nodes.statistics import DataStatistics, TimedNetwork, Window, spread_of
+from nnik_ros.paths import model_file
+from nnik_ros.robot import Robot
+
+
+def test_percentiles_are_values_that_as_many_do_not_exceed() -> None:
+    spread = spread_of(np.random.default_rng(0).permutation(np.arange(1, 1001)).astype(float))
+    assert spread == (500.0, 900.0, 990.0, 999.0, 1000.0)
+    assert spread_of(np.array([7.0])) == (7.0,) * 5
+    assert all(map(math.isnan, spread_of(np.zeros(0))))
+
+
+def test_a_window_keeps_the_newest_values_alone() -> None:
+    window = Window(3)
+    for value in (9.0, 1.0, math.nan, 2.0):
+        window.record(value)
+    assert sorted(window.values()) == [1.0, 2.0]
+
+
+def test_the_time_of_the_networks_steps_is_summed_up_to_the_next_look(hand: Robot) -> None:
+    network = TimedNetwork(model_file("allegro_right"), hand)
+    assert math.isnan(network.take_spent())
+    begin = time.perf_counter()
+    for _ in range(5):
+        network.step(hand.home, hand.kinematics.tip_position(hand.home))
+    assert 0.0 < network.take_spent() < time.perf_counter() - begin
+    assert math.isnan(network.take_spent())
+
+
+def result(solver: list[int], command: bool = True) -> SimpleNamespace:
+    return SimpleNamespace(solver=np.array(solver), command=np.zeros(16) if command else None)
+
+
+def test_the_solvers_are_counted_for_each_tip_where_a_command_went_out() -> None:
+    data = DataStatistics(4, 0.003)
+    for went_out in (True, True, False):
+        data.record(result([0, 1, 2, 3]), went_out, math.nan, 0.0, [])
+    assert (data.solved == 2 * np.eye(4)).all()
+
+
+def test_a_targets_age_ends_with_the_first_command_after_it() -> None:
+    data, sent = DataStatistics(4, 0.003), time.time() - 1.0
+    data.record(result([0] * 4), False, math.nan, 0.0, [sent + 0.5, sent])  # taken in a tick whose command is not due
+    assert math.isnan(data.target_age.spread().max)
+    data.record(result([0] * 4), True, 0.001, sent, [])
+    data.record(result([0] * 4), True, 0.001, sent, [])
+    assert data.target_age.values() == pytest.approx([1.0], abs=0.2)
+    assert len(data.state_age.values()) == 2
+    assert data.inference.spread().p50 == 0.001
+
+
+def test_a_target_that_is_not_followed_has_no_age() -> None:
+    data = DataStatistics(4, 0.003)
+    data.record(result([3] * 4, command=False), False, math.nan, 0.0, [time.time() - 9.0])
+    data.record(result([3] * 4), True, math.nan, 0.0, [])
+    assert len(data.target_age.values()) == 0
