@@ -165,14 +165,25 @@ def _trained(
         digest = training.robot.kinematics.digest()
         return Checkpoint(_text(recipe), digest, False, commit, seconds, training.state())
 
-    leads = training.group.leads
+    leads, first = training.group.leads, training.iteration
     if leads:
         folder.mkdir(parents=True, exist_ok=True)
     for state in training.run(until):
         if leads:
-            print(f"{state.iteration:7} loss {state.loss:8.4f} median {state.median * 1e3:.5f} mm", flush=True)
+            print(_line(training, state, time.monotonic() - start, first), flush=True)
             save_checkpoint(folder, checkpoint())
     return checkpoint()
+
+
+def _line(training: Training, state: Progress, seconds: float, first: int) -> str:
+    """How it goes, and how much longer; `seconds` have passed since iteration `first`."""
+    total = training.options.iterations
+    left = seconds / (state.iteration - first) * (total - state.iteration)
+    bar = "#" * round(20 * state.iteration / total)
+    words = (
+        f"loss {state.loss:8.4f}  median {state.median * 1e3:.5f} mm  {int(left // 60)} min {int(left % 60):02} s left"
+    )
+    return f"[{bar:20}] {state.iteration:7} of {total}  {words}"
 
 
 def _kept(recipe: Recipe, path: Path) -> tuple[Layers, dict[str, Any]]:
