@@ -4,92 +4,28 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import Pose, PoseArray, PoseStamped
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
 from nnik_ros.driver import Driver, joint_map, load_driver
 from nnik_ros.nodes.commands import MESSAGE_OF, read_command
-from nnik_ros.paths import driver_file, share_dir
+from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
+from test.robustness.messages import pose_array as pose_array
+from test.robustness.messages import pose_stamped as pose_stamped
+from test.robustness.processes import PATIENCE, Process, ros_arguments
 
-PATIENCE = 20.0  # s; a limit for what normally takes well under one
 _numbers = itertools.count()
-
-
-class NodeProcess:
-    """`python -m nnik_ros.nodes.<module>`, its output gathered as it comes."""
-
-    def __init__(self, module: str, namespace: str, parameters: Mapping[str, Any], log_dir: Path) -> None:
-        arguments = ["--ros-args", "-r", f"__ns:={namespace}"]
-        if "params_file" in parameters:
-            arguments += ["--params-file", str(parameters["params_file"])]
-        for name, value in parameters.items():
-            if name == "params_file":
-                continue
-            arguments += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
-        path = os.pathsep.join(
-            filter(None, (str(share_dir()), os.environ.get("PYTHONPATH")))
-        )  # a sourced ROS lies on it
-        environment = {
-            **os.environ, "PYTHONPATH": path, "ROS_LOG_DIR": str(log_dir), "OMP_NUM_THREADS": "1",
-            "ROS_PYTHON_CHECK_FIELDS": "1",
-        }  # fmt: skip
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", f"nnik_ros.nodes.{module}", *arguments],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        self._lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def output(self) -> str:
-        return "".join(self._lines)
-
-    @property
-    def number(self) -> int:
-        return self._process.pid
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def send(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    def exit_code(self) -> int:
-        """Waits for the end."""
-        code = self._process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        return code
-
-    def close(self) -> None:
-        if self.alive:
-            self._process.terminate()
-            try:
-                self._process.wait(5.0)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self._process.wait()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.append(line)
 
 
 class Station:
@@ -175,7 +111,7 @@ class PerfectHand:
 class Bench:
     """A controller in a process, a hand, and what a test asks of both."""
 
-    def __init__(self, station: Station, robot: Robot, hand: PerfectHand | None, process: NodeProcess) -> None:
+    def __init__(self, station: Station, robot: Robot, hand: PerfectHand | None, process: Process) -> None:
         self.station, self.robot, self.process = station, robot, process
         self._hand = hand
         self.statuses: list[DiagnosticStatus] = station.listen(DiagnosticStatus, "status")
@@ -278,7 +214,7 @@ class Bench:
 def wait_for(
     condition: Callable[[], Any],
     what: str,
-    process: NodeProcess | None = None,
+    process: Process | None = None,
     *,
     every: float = 0.01,
     limit: float = PATIENCE,
@@ -292,23 +228,6 @@ def wait_for(
         threading.Event().wait(every)
 
 
-def pose_array(frame: str, positions: Any) -> PoseArray:
-    message = PoseArray()
-    message.header.frame_id = frame
-    for x, y, z in np.asarray(positions, dtype=float).tolist():
-        pose = Pose()
-        pose.position.x, pose.position.y, pose.position.z = x, y, z
-        message.poses.append(pose)
-    return message
-
-
-def pose_stamped(frame: str, position: Any) -> PoseStamped:
-    message = PoseStamped()
-    message.header.frame_id = frame
-    (message.pose,) = pose_array(frame, [position]).poses
-    return message
-
-
 def diagnostics_of(arrays: list[DiagnosticArray], part: str) -> dict[str, str]:
     """The newest values of one part of the diagnostics."""
     (status,) = (status for status in arrays[-1].status if status.name.endswith(f": {part}"))
@@ -320,7 +239,7 @@ class Lab:
 
     def __init__(self, robot: Robot, log_dir: Path) -> None:
         self.robot, self._log_dir = robot, log_dir
-        self._open: list[NodeProcess | Station] = []
+        self._open: list[Process | Station] = []
 
     def station(self) -> Station:
         """A station in a namespace that no other one has."""
@@ -328,8 +247,12 @@ class Lab:
         self._open.append(station)
         return station
 
-    def start(self, module: str, namespace: str, **parameters: Any) -> NodeProcess:
-        process = NodeProcess(module, namespace, parameters, self._log_dir)
+    def start(self, module: str, namespace: str, **parameters: Any) -> Process:
+        """A node of the package, which checks the fields of every message that it makes."""
+        process = Process(
+            f"nnik_ros.nodes.{module}", ros_arguments(namespace, parameters), self._log_dir,
+            environment={"ROS_PYTHON_CHECK_FIELDS": "1"},
+        )  # fmt: skip
         self._open.append(process)
         return process
 

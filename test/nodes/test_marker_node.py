@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
-from node_bench import Bench, Lab, NodeProcess, Station, pose_array, pose_stamped, wait_for
+from node_bench import Bench, Lab, Station, pose_array, pose_stamped, wait_for
 from visualization_msgs.msg import InteractiveMarker, InteractiveMarkerUpdate
 from visualization_msgs.msg import InteractiveMarkerFeedback as Feedback
 from visualization_msgs.srv import GetInteractiveMarkers
 
 from nnik_ros.nodes.marker_shapes import ENABLE, TRIGGERS, look_of, tip_marker
 from nnik_ros.nodes.marker_steering import DragSteering
+from test.robustness.processes import Process
 
 HERE, THERE = np.array([0.1, 0.2, 0.3]), np.array([0.3, 0.2, 0.1])
 INSTALLED = importlib.util.find_spec("interactive_markers") is not None
@@ -124,7 +125,7 @@ def test_without_its_package_the_node_says_how_to_install_it(lab: Lab) -> None:
 class Viewer:
     """What RViz does with the markers of a bench."""
 
-    def __init__(self, bench: Bench, process: NodeProcess) -> None:
+    def __init__(self, bench: Bench, process: Process) -> None:
         self.bench, self.process, self.station = bench, process, bench.station
         self.updates = self.station.listen(InteractiveMarkerUpdate, "tip_markers/update")
         self.targets = self.station.listen(PoseStamped, "index/target_pose")

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import Pose, PoseArray, PoseStamped
+from geometry_msgs.msg import PoseArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
@@ -21,6 +20,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 
 from nnik_ros.geometry import Array
+from test.robustness.messages import pose_array
 from test.robustness.processes import PATIENCE
 
 InvalidHandle: type[Exception] = rclpy_implementation.InvalidHandle
@@ -160,20 +160,3 @@ class StatusLog:
         for status in array.status:
             part = status.name.rpartition(": ")[2]
             self.diagnostics[part] = {"message": status.message, **{pair.key: pair.value for pair in status.values}}
-
-
-def pose_array(frame: str, positions: Any) -> PoseArray:
-    message = PoseArray()
-    message.header.frame_id = frame
-    for x, y, z in np.asarray(positions, dtype=float).tolist():
-        pose = Pose()
-        pose.position.x, pose.position.y, pose.position.z = x, y, z
-        message.poses.append(pose)
-    return message
-
-
-def pose_stamped(frame: str, position: Any) -> PoseStamped:
-    message = PoseStamped()
-    message.header.frame_id = frame
-    (message.pose,) = pose_array(frame, [position]).poses
-    return message

@@ -12,7 +12,7 @@ from geometry_msgs.msg import PoseArray
 
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import load_robot
-from test.robustness.bench_node import pose_array
+from test.robustness.messages import pose_array
 
 
 def main() -> int:

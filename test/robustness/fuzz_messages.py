@@ -13,7 +13,7 @@ from sensor_msgs.msg import JointState
 
 from nnik_ros.geometry import Array
 from nnik_ros.robot import Robot
-from test.robustness.bench_node import pose_array, pose_stamped
+from test.robustness.messages import pose_array, pose_stamped
 
 _STRANGE = [
     "",

@@ -26,11 +26,16 @@ class Process:
     """`python -m module arguments`."""
 
     def __init__(
-        self, module: str, arguments: Sequence[str], log_dir: Path, *, before: Callable[[], None] | None = None
-    ) -> None:
+        self, module: str, arguments: Sequence[str], log_dir: Path, *, before: Callable[[], None] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """before: called in the child before it becomes Python; environment: more than that of this process."""
+        path = os.pathsep.join(
+            filter(None, (str(share_dir()), os.environ.get("PYTHONPATH")))
+        )  # a sourced ROS lies on it
         environment = {
-            **os.environ, "PYTHONPATH": str(share_dir()), "ROS_LOG_DIR": str(log_dir), "OMP_NUM_THREADS": "1",
-            "PYTHONUNBUFFERED": "1",
+            **os.environ, "PYTHONPATH": path, "ROS_LOG_DIR": str(log_dir), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
+            **(environment or {}),
         }  # fmt: skip
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments], cwd=share_dir(), env=environment, preexec_fn=before,
@@ -44,6 +49,10 @@ class Process:
     @property
     def output(self) -> str:
         return "".join(self._lines)
+
+    @property
+    def number(self) -> int:
+        return self.process.pid
 
     @property
     def alive(self) -> bool:
@@ -123,12 +132,17 @@ def end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
-def ros_arguments(namespace: str, parameters: Mapping[str, Any], remaps: Mapping[str, str]) -> list[str]:
+def ros_arguments(namespace: str, parameters: Mapping[str, Any], remaps: Mapping[str, str] | None = None) -> list[str]:
+    """A parameter "params_file" is a file of parameters; the others go over it."""
     words = ["--ros-args", "-r", f"__ns:={namespace}"]
+    if "params_file" in parameters:
+        words += ["--params-file", str(parameters["params_file"])]
     for name, value in parameters.items():
+        if name == "params_file":
+            continue
         text = str(value).lower() if isinstance(value, bool) else str(value)
         words += ["-p", f"{name}:={text}"] if text else ["-p", f'{name}:=""']
-    for name, topic in remaps.items():
+    for name, topic in (remaps or {}).items():
         words += ["-r", f"{name}:={topic}"]
     return words
 

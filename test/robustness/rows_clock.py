@@ -9,8 +9,9 @@ from builtin_interfaces.msg import Time
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 
-from test.robustness.bench_node import PromiseError, pose_array
+from test.robustness.bench_node import PromiseError
 from test.robustness.matrix import row
+from test.robustness.messages import pose_array
 from test.robustness.stand import Stand, Workshop
 
 _FOLLOWS = "follows, watchdogs work, the status goes on"

@@ -14,8 +14,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState
 
 from nnik_ros.geometry import Array
-from test.robustness.bench_node import BEST_EFFORT, PromiseError, pose_array, pose_stamped, wait_for
+from test.robustness.bench_node import BEST_EFFORT, PromiseError, wait_for
 from test.robustness.matrix import row
+from test.robustness.messages import pose_array, pose_stamped
 from test.robustness.stand import Stand
 
 BASE = "palm_link"

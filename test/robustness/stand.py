@@ -23,8 +23,9 @@ from nnik_ros.driver import load_driver
 from nnik_ros.geometry import Array
 from nnik_ros.paths import driver_file, robot_file
 from nnik_ros.robot import load_robot
-from test.robustness.bench_node import Executor, PromiseError, Sender, StateLine, StatusLog, pose_array, wait_for
+from test.robustness.bench_node import Executor, PromiseError, Sender, StateLine, StatusLog, wait_for
 from test.robustness.judge import Findings
+from test.robustness.messages import pose_array
 from test.robustness.processes import PATIENCE, Observer, Process, ros_arguments
 
 CONTROLLER, SIM_HAND = "nnik_ros.nodes.controller_node", "nnik_ros.nodes.sim_hand_node"
