@@ -24,7 +24,7 @@ class GoalStream:
         self._longest = max(1, round(_LONGEST / period))
         self._goal: Array = np.full((nt, 3), np.nan)
         self._point: Array = np.full((nt, 3), np.nan)
-        self._left: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # periods until the point is at the goal
+        self._left: Array = np.zeros(nt)  # periods until the point is at the goal
         self._since: NDArray[np.int64] = np.full(nt, self._longest)  # periods since the goal changed, this one included
         self._interval: Array = np.ones(nt)  # periods between goals, of late at most
 
@@ -35,15 +35,15 @@ class GoalStream:
             streams = (self._since < self._longest) & ~np.isnan(self._point[:, 0])
             # messages come now a little early, now a little late: the longest interval of late leaves no gaps
             interval = np.where(streams, np.maximum(self._since, _FADE * self._interval), 1.0)
-            self._left = np.where(changed, np.ceil(interval).astype(np.int64), self._left)
+            self._left = np.where(changed, interval, self._left)
             self._interval = np.where(changed, interval, self._interval)
             self._since = np.where(changed, 0, self._since)
             self._goal = goal
         self._since = np.minimum(self._since + 1, self._longest)
-        if (self._left > 1).any():
-            way = (goal - self._point) / np.maximum(self._left, 1)[:, None]
-            self._point = np.where((self._left > 1)[:, None] & ~np.isnan(way), self._point + way, goal)
+        if (self._left > 1.0).any():
+            way = (goal - self._point) / np.maximum(self._left, 1.0)[:, None]
+            self._point = np.where((self._left > 1.0)[:, None] & ~np.isnan(way), self._point + way, goal)
         else:
             self._point = goal
-        self._left = np.maximum(self._left - 1, 0)
+        self._left = np.maximum(self._left - 1.0, 0.0)
         return self._point
