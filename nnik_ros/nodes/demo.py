@@ -66,8 +66,8 @@ def _run(arguments: argparse.Namespace, processes: Processes, stop: threading.Ev
         arguments.robot, arguments.model = choice
         print(f"\ndemo: {arguments.robot}, chosen on the page", flush=True)
         code, choice = _play(arguments, processes, stop)
-    if arguments.record:
-        print(f"recorded: ./run replay {arguments.record}")
+    for recording in filter(None, (arguments.record, arguments.record_bag)):
+        print(f"recorded: ./run replay {recording}")
     return code
 
 
@@ -87,6 +87,9 @@ def _play(
         _watch(node, executor, processes, stop, _seconds(arguments))
         return (_summary(node, arguments, stop.is_set()) if node.script else 0), node.choice
     finally:
+        if arguments.record_bag:
+            processes.stop()
+        node.close(executor)
         executor.shutdown()
         node.destroy_node()
 
@@ -115,7 +118,8 @@ def _start_processes(arguments: argparse.Namespace, processes: Processes) -> Non
 
 def _recording(arguments: argparse.Namespace) -> list[str]:
     """What lets the controller record, if it shall."""
-    return [f"record:={arguments.record.resolve()}", "record_topic:=true"] if arguments.record else []
+    file = [f"record:={arguments.record.resolve()}"] if arguments.record else []
+    return [*file, "record_topic:=true"] if arguments.record_bag else file
 
 
 def _wait_until_ready(

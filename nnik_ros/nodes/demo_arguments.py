@@ -42,6 +42,11 @@ def demo_parser(description: str | None) -> argparse.ArgumentParser:
     add("--frame-rate", type=float, default=30.0, help="of a recording without times [Hz]")
     add("--playback", type=float, default=1.0, help="speed of the recording; 0.5 is half as fast")
     add("--record", type=Path, help="record every tick of the controller into this file, for ./run replay")
+    add(
+        "--record-bag",
+        type=Path,
+        help="record the same and all topics of the controller into this rosbag2 folder (mcap)",
+    )
     add("--host", default="127.0.0.1", help="address of the page; 0.0.0.0 opens it to the network")
     add("--port", type=int, default=8080, help="port of the page; the next free one when it is in use")
     add("--domain", type=int, default=0, help="ROS_DOMAIN_ID; 0: a free one")

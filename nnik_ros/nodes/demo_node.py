@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Pose, PoseArray, PoseStamped
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
+from std_msgs.msg import String
 
+from nnik_ros.driver import Driver
 from nnik_ros.errors import NnikError
 from nnik_ros.geometry import Array
+from nnik_ros.nodes.commands import MESSAGE_OF
 from nnik_ros.nodes.demo_landmarks import LandmarkScript, load_tip_path
 from nnik_ros.nodes.demo_monitor import Monitor
 from nnik_ros.nodes.demo_script import Oracle, Script
 from nnik_ros.nodes.inbox import Inbox, newest
 from nnik_ros.nodes.loading import load, load_named_driver, load_named_robot
 from nnik_ros.nodes.node_options import AUTO_MODEL, NodeOptions
+from nnik_ros.nodes.tape_identity import TAPE_TOPIC
 from nnik_ros.robot import Robot
+
+_LAST_WORDS = 2.0  # s that a bag waits for the end of the recording of a controller that has ended
 
 
 class DemoScript(Protocol):
@@ -60,6 +68,15 @@ class Demo(Node):  # type: ignore[misc]
         for name, value in (("robot", arguments.robot), ("model", arguments.model)):
             self.declare_parameter(name, str(value), ParameterDescriptor(description=f"The {name} that is shown."))
         self.add_on_set_parameters_callback(self._choose)
+        self._bag: Any = _bag(self, arguments.record_bag, self.robot, driver) if arguments.record_bag else None
+
+    def close(self, executor: Any) -> None:
+        """Complete the bag, if there is one: call it when the other nodes have ended."""
+        if self._bag is not None:
+            end = time.monotonic() + _LAST_WORDS
+            while b'"end"' not in self._bag.last and time.monotonic() < end:
+                executor.spin_once(timeout_sec=0.05)
+            self._bag.close()
 
     def measured(self) -> Array | None:
         """Newest joint position (nq,) [rad]; None when nothing new came."""
@@ -100,8 +117,9 @@ class Demo(Node):  # type: ignore[misc]
     def _choose(self, parameters: list[Parameter]) -> SetParametersResult:
         """Another robot begins with its own network, unless one is named with it."""
         wanted = {parameter.name: str(parameter.value) for parameter in parameters}
-        if self.script is not None:
-            return SetParametersResult(successful=False, reason="targets are played; the robot stays until their end")
+        if self.script is not None or self._bag is not None:
+            busy = "targets are played" if self._bag is None else "a bag is recorded"
+            return SetParametersResult(successful=False, reason=f"{busy}; the robot stays until the end")
         robot = wanted.get("robot", self.get_parameter("robot").value)
         model = wanted.get("model", AUTO_MODEL)
         try:
@@ -110,6 +128,17 @@ class Demo(Node):  # type: ignore[misc]
             return SetParametersResult(successful=False, reason=str(error))
         self.choice = (robot, model)
         return SetParametersResult(successful=True, reason=robot)
+
+
+def _bag(node: Node, folder: Path, robot: Robot, driver: Driver) -> Any:
+    """Records what goes in and out of the controller."""
+    from nnik_ros.nodes.demo_bag import BagRecorder, Said  # nobody else needs rosbags
+
+    return BagRecorder(node, folder, [
+        Said(driver.topic(driver.state), JointState), Said(driver.topic(driver.command), MESSAGE_OF[driver.command_type]),
+        Said("target_poses", PoseArray), Said("tip_poses", PoseArray), Said("status", DiagnosticStatus),
+        *(Said(f"{tip}/target_pose", PoseStamped) for tip in robot.tip_names), Said(TAPE_TOPIC, String, lasting=True),
+    ])  # fmt: skip
 
 
 def _script(arguments: argparse.Namespace, robot: Robot, path: Path) -> DemoScript | None:

@@ -132,7 +132,8 @@ def _same_file(recorded: Any, given: str, what: str, source: str) -> str:
     path = Path(given or recorded["file"])
     problems = Problems(source)
     if not path.is_file():
-        problems.add(f"{what}: {path} does not exist any more; name the file with --{what}")
+        gone = f"there is no file {path}" if given else f"{path} does not exist any more; name the file with --{what}"
+        problems.add(f"{what}: {gone}")
     elif digest(path) != recorded["sha256"]:
         problems.add(f"{what}: {path} is another one than in the recording")
     problems.raise_if_any()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from std_msgs.msg import String
@@ -22,6 +23,7 @@ from nnik_ros.paths import robot_file
 from nnik_ros.tape import FORMAT, Entry, TapedController, TapeEncoder
 
 _PERIOD = 0.05  # s between writes
+_FAREWELL = 0.5  # s for the last lines to reach whoever listens
 _KEPT = 2400  # messages that a late recorder still gets: two minutes
 Close = Callable[[], None]
 
@@ -79,6 +81,7 @@ class TapeWriter:
         if self._file is not None:
             self._file.close()
         if self._publisher is not None:
+            self._publisher.wait_for_all_acked(Duration(seconds=_FAREWELL))
             self._node.destroy_publisher(self._publisher)
 
     def _run(self) -> None:

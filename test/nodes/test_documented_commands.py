@@ -113,7 +113,9 @@ def test_every_demo_of_the_pages_runs(words: tuple[str, ...], desk: Path) -> Non
         arguments += ["--seconds", "2"]
     done = run(desk, DEMO_MODULE, *arguments, *([] if "--headless" in arguments else ["--port", "8650"]))
     output = done.stdout + done.stderr
-    if {"--headless", "--landmarks"} & {*arguments}:  # how well it follows depends on how busy this machine is, and is judged elsewhere
+    if {"--headless", "--landmarks"} & {
+        *arguments
+    }:  # how well it follows depends on how busy this machine is, and is judged elsewhere
         assert done.returncode in (0, 1), output
         assert re.search("^(passed|failed)$", done.stdout, re.MULTILINE), output
     else:
@@ -121,12 +123,21 @@ def test_every_demo_of_the_pages_runs(words: tuple[str, ...], desk: Path) -> Non
         assert "page: http://127.0.0.1:" in done.stdout
 
 
+RECORDINGS = re.findall(
+    r"^```\n(\./run demo [^\n]*)\n(\./run replay [^\n]*)\n```",
+    (ROOT / "docs" / "tutorials" / "6_record_and_replay.md").read_text(),
+    re.MULTILINE,
+)
+
+
+def test_the_page_records_a_file_and_a_bag() -> None:
+    assert len(RECORDINGS) == 2
+
+
 @pytest.mark.timeout(120)
-def test_the_recording_of_the_page_is_replayed_by_its_next_line(desk: Path) -> None:
-    page = (ROOT / "docs" / "tutorials" / "6_record_and_replay.md").read_text()
-    (block,) = re.findall(r"^```\n(\./run demo .*?)^```", page, re.MULTILINE | re.DOTALL)
-    record, replay = (shlex.split(line)[2:] for line in block.splitlines())
-    run(desk, DEMO_MODULE, *record)
-    done = run(desk, "nnik_ros.nodes.replay", *replay)
+@pytest.mark.parametrize(("record", "replay"), RECORDINGS)
+def test_a_recording_of_the_page_is_replayed_by_its_next_line(record: str, replay: str, desk: Path) -> None:
+    run(desk, DEMO_MODULE, *shlex.split(record)[2:])
+    done = run(desk, "nnik_ros.nodes.replay", *shlex.split(replay)[2:])
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.fullmatch(r"replay: \d+ ticks, \d+ commands, all identical", done.stdout.splitlines()[-1])

@@ -243,3 +243,40 @@ def test_a_demo_over_dds_with_its_mujoco_hand_is_recorded_and_replayed(tmp_path:
     assert uses_ros == "False", "a replay needs no ROS"
     moved = np.array([c for line in file.read_text().splitlines() if (c := json.loads(line).get("command"))])
     assert np.ptp(moved, axis=0).max() > 0.1, "the hand moved"
+
+
+def test_sessions_one_after_the_other_in_one_file_are_all_replayed(
+    session: tuple[Path, list[String]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "two").write_text(2 * session[0].read_text())
+    assert main([str(tmp_path / "two")]) == IDENTICAL
+    assert f"replay: {2 * ticks_of(session[0])} ticks" in capsys.readouterr().out
+
+
+@pytest.mark.timeout(120)
+def test_a_bag_of_a_demo_is_replayed_and_holds_the_commands_that_went_over_the_wire(tmp_path: Path) -> None:
+    highlevel = pytest.importorskip("rosbags.highlevel", reason="rosbags is not installed; ./run test installs it")
+    from rosbags.typesys import Stores, get_typestore
+
+    bag = tmp_path / "bag"
+    command = [sys.executable, "-m", "nnik_ros.nodes.demo", "--headless", "--seconds", "3", "--record-bag", str(bag)]
+    demo = subprocess.run(command, cwd=share_dir(), capture_output=True, text=True)
+    assert f"recorded: ./run replay {bag}" in demo.stdout, demo.stderr
+    assert main([str(bag)]) == IDENTICAL
+    with highlevel.AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
+        said: dict[str, list[Any]] = {}
+        for connection, _, data in reader.messages():
+            said.setdefault(connection.topic, []).append(reader.deserialize(data, connection.msgtype))
+    lines = [json.loads(line) for message in said["/tape"] for line in message.data.splitlines()]
+    assert "end" in lines[-1]
+    taped = [line["command"] for line in lines if line.get("command")]
+    wire = [message.position.tolist() for message in said["/joint_cmd"]]
+    assert len(wire) > 300
+    first = taped.index(wire[0])
+    places = [first]
+    for position in wire[1:]:  # best effort may lose some, but changes none and keeps their order
+        places.append(taped.index(position, places[-1]))
+    assert places[-1] - first + 1 - len(wire) < 0.2 * len(wire)
+    again = subprocess.run(command, cwd=share_dir(), capture_output=True, text=True)
+    assert again.returncode == 1
+    assert "--record-bag" in again.stderr

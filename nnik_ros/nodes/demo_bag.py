@@ -1,0 +1,61 @@
+"""Writes what is said in the demo into a rosbag2 (mcap), as `ros2 bag record` does."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rclpy.node import Node
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
+from rosbags.typesys import Stores, get_typestore
+
+from nnik_ros.errors import InputError
+
+_DEPTH = 2000  # messages that wait for the writer at most
+
+
+class Said(NamedTuple):
+    """A topic to record. lasting: its publisher keeps messages for those who come late."""
+
+    topic: str
+    kind: type[Any]
+    lasting: bool = False
+
+
+class BagRecorder:
+    """Records topics in the executor of a node, message by message as it came over the wire."""
+
+    def __init__(self, node: Node, folder: Path, topics: Iterable[Said]) -> None:
+        """Raises InputError: the folder exists or cannot be made."""
+        try:
+            self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
+            self._writer.open()
+        except (WriterError, OSError) as error:
+            raise InputError(f"--record-bag {folder}: {error}") from error
+        self.last = b""  # newest message of the lasting topics
+        store = get_typestore(Stores.ROS2_JAZZY)
+        for said in topics:
+            name = node.resolve_topic_name(said.topic)
+            kind = f"{said.kind.__module__.split('.')[0]}/msg/{said.kind.__name__}"
+            connection = self._writer.add_connection(name, kind, typestore=store)
+            take = functools.partial(self._take, connection, said.lasting)
+            node.create_subscription(said.kind, name, take, _qos(said.lasting), raw=True)
+
+    def close(self) -> None:
+        """Complete the bag."""
+        self._writer.close()
+
+    def _take(self, connection: Any, lasting: bool, message: bytes) -> None:
+        self._writer.write(connection, time.time_ns(), message)
+        if lasting:
+            self.last = message
+
+
+def _qos(lasting: bool) -> QoSProfile:
+    durability = QoSDurabilityPolicy.TRANSIENT_LOCAL if lasting else QoSDurabilityPolicy.VOLATILE
+    reliability = QoSReliabilityPolicy.RELIABLE if lasting else QoSReliabilityPolicy.BEST_EFFORT
+    return QoSProfile(depth=_DEPTH, reliability=reliability, durability=durability)
