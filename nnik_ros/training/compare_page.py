@@ -26,7 +26,8 @@ descriptions say and, the learning by reinforcement above all, with small budget
 - S2: Allegro hand, Q-learning with small steps of one joint: as described (`dqn`: discount 0.99, rate 0.01) it does not learn
   within this budget, with discount 0.5 and rate 0.001 (`dqn_short`) it does. Soft actor-critic (`sac`) moves all
   joints at once.
-- S3: arm in space, least squares on joints and loss through forward kinematics, targets in and around the reach.
+- S3: arm in space, least squares on joints and loss through forward kinematics, targets in and around the reach. The latter is
+  nearer than the package's own network after one step, which that one is not trained for, and stays there.
 - S4: planar arm, target to joints, dense layers with dropout. It gives the same joints wherever the arm is.
 - S5: planar arm, target and present joints to next joints; made for targets that advance in small steps, not for far ones.
 
