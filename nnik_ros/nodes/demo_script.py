@@ -20,6 +20,7 @@ _DWELL = 0.3  # s for which all tips stay at their targets before the next ones 
 _ATTEMPTS = 5000
 _SHARE = 0.99  # of the targets that must be reached
 _POSE_TIME = 4.0  # s after which targets that were not reached count as missed
+_TURNS = 3.0  # times the slowest joint's way from limit to limit: the same for slow robots
 
 
 class Verdict(NamedTuple):
@@ -65,6 +66,8 @@ class Script:
         self._target: Array | None = None
         self._pose = np.array(robot.home)
         self._finished = False
+        slowest = float(((robot.upper - robot.lower) / robot.velocity).max())
+        self._pose_time = max(_POSE_TIME, _TURNS * slowest)
 
     @property
     def finished(self) -> bool:
@@ -82,7 +85,7 @@ class Script:
             error = np.linalg.norm(self._oracle.tip_position(q) - self._target, axis=-1)
             inside = bool(np.all(error <= self._tolerance))
             self._inside_since = min(self._inside_since, now) if inside else np.inf
-            if now - self._inside_since < _DWELL and now - self._begin < _POSE_TIME:
+            if now - self._inside_since < _DWELL and now - self._begin < self._pose_time:
                 return
             self._verdicts.append(Verdict(error, error <= self._tolerance))
         self._target = self._next_target() if more else None
