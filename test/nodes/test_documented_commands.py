@@ -123,6 +123,21 @@ def test_every_demo_of_the_pages_runs(words: tuple[str, ...], desk: Path) -> Non
         assert "page: http://127.0.0.1:" in done.stdout
 
 
+def test_every_picture_of_the_pages_is_made_by_a_program() -> None:
+    shown = {name for page in PAGES for name in re.findall(r"\]\([^)]*images/([\w]+)\.png\)", page.read_text())}
+    programs = [
+        ROOT / "docs" / "make_pictures.py",
+        *ROOT.glob("benchmarks/*.py"),
+        *ROOT.glob("nnik_ros/training/**/*.py"),
+    ]
+    sources = "".join(path.read_text() for path in programs)
+    screenshots = set(re.findall(r'"(\w+)"', re.findall(r"^PICTURES = (\{.*\})", sources, re.MULTILINE)[0]))
+    plots = {name.replace("{name}", r"\w+") for name in re.findall(r"((?:\w|\{name\})+)\.png", sources)}
+    assert screenshots <= shown, "a screenshot that no page shows"
+    assert {name for name in shown - screenshots if not any(re.fullmatch(plot, name) for plot in plots)} == set()
+    assert {path.stem for path in (ROOT / "docs" / "images").glob("*.png")} == shown, "a picture that no page shows"
+
+
 RECORDINGS = re.findall(
     r"^```\n(\./run demo [^\n]*)\n(\./run replay [^\n]*)\n```",
     (ROOT / "docs" / "tutorials" / "6_record_and_replay.md").read_text(),
