@@ -70,7 +70,7 @@ def finetune(bag: BagData, robot: Robot, options: FinetuneOptions) -> Finetuned:
         InputError: too few measurements of a tip.
     """
     delay = 0.0
-    for iterations in (_ROUGH, options.iterations):
+    for iterations in (min(_ROUGH, options.iterations), options.iterations):
         recording = align(bag, robot, options.recording, delay)
         held_out = split(recording)
         counts = recording.measured[~held_out].sum(0)
