@@ -156,18 +156,14 @@ class Bench:
         self.station.publish("target_poses", pose_array(self.robot.base_frame, goal))
 
     def reach(self, goal: np.ndarray) -> None:
-        """Send targets (nt, 3) [m] until the hand is there."""
-        wait_for(
-            lambda: self._sends_and_is_at(goal),
-            f"the hand at its goal, {goal.round(4).tolist()}",
-            self.process,
-            every=0.02,
-        )
-        self.until("REACHED", meanwhile=lambda: self.send(goal))
+        """Send targets (nt, 3) [m] until the hand is there and the status says so."""
 
-    def _sends_and_is_at(self, goal: np.ndarray) -> bool:
-        self.send(goal)
-        return bool(np.linalg.norm(self.tips() - goal, axis=-1).max() < 0.0006)
+        def there() -> bool:
+            self.send(goal)
+            near = np.linalg.norm(self.tips() - goal, axis=-1).max() < 0.0006
+            return bool(near) and self.state("state") == "REACHED"
+
+        wait_for(there, f"REACHED, and the hand at its goal, {goal.round(4).tolist()}", self.process, every=0.02)
 
     def set_out(self, goal: np.ndarray, way: float) -> None:
         """Send targets until a joint has moved by `way` [rad]."""
