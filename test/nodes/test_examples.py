@@ -155,7 +155,7 @@ def test_a_recorded_path_is_followed_by_all_tips(hand: Bench, start: Start, tmp_
     assert distance.min(-1).max() < 1e-9
     assert (np.diff(distance.argmin(-1)) >= 0).all(), "the places come in their order"
     np.testing.assert_allclose(sent[-1], path[-1], atol=1e-12)
-    assert np.linalg.norm(tips_of(tips[-1]) - path[-1], axis=-1).max() < 0.005
+    wait_for(lambda: np.linalg.norm(tips_of(tips[-1]) - path[-1], axis=-1).max() < 0.005, "the tips at the last place")
 
 
 def test_a_bag_without_the_topic_lists_those_that_it_has(start: Start, tmp_path: Path) -> None:
