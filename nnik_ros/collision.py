@@ -2,17 +2,16 @@
 
 A cylinder (with round ends) or sphere of the URDF becomes a capsule, a box a row of parallel capsules that fill it.
 Links of one finger are not checked against each other: their joint limits keep them apart.
-Segment distance after Ericson, Real-Time Collision Detection (2005), section 5.1.9.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnik_ros import kernels
 from nnik_ros.geometry import Array
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.robot import Robot
@@ -20,7 +19,7 @@ from nnik_ros.series import Series, constant, series_of, side_by_side
 from nnik_ros.urdf import FIXED, Shape
 
 _BASE = -1  # tip number of what is fixed to the base
-_TINY = 1e-15  # m^2 and m^4; below, a segment is a point and two segments are parallel
+_TINY = 1e-15  # m
 _SAMPLES = 1000
 _NEVER_CLOSER = 0.01  # m; a pair whose clearance was larger in all samples is dropped
 _CAPSULES_ACROSS = 5  # at most, along the middle side of a box
@@ -43,43 +42,48 @@ class CollisionModel:
         ]
         self._tip_of_joint = robot.kinematics.tip_of_joint
         self._pairs = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        self._radii = self._radius[self._pairs].sum(axis=-1)
         self.set_kinematics(robot.kinematics)
         sampled = self.distances(robot.random_joint_position(np.random.default_rng(0), _SAMPLES))
         # what touches at home is the shape of the simplified links, not a collision that anything could avoid;
         # what stays far apart in every sampled pose need not be looked at in every tick
-        self._pairs = self._pairs[(self.distances(robot.home) > 0.0) & (sampled.min(axis=0) < _NEVER_CLOSER)]
-        self.set_kinematics(robot.kinematics)
+        used = (self.distances(robot.home) > 0.0) & (sampled.min(axis=0) < _NEVER_CLOSER)
+        self._pairs, self._radii = self._pairs[used], self._radii[used]
+        self.pair_tips = self._tip[self._pairs]  # (pairs, 2) tip numbers, -1 for the base
 
     def set_kinematics(self, kinematics: Kinematics) -> None:
         """Use another geometry, a calibrated one; the pairs stay."""
         self._kinematics = kinematics
         self._lever = self._levers()  # (nt,) [m]
-        self.pair_tips = self._tip[self._pairs]  # (pairs, 2) tip numbers, -1 for the base
-        self._radii = self._radius[self._pairs].sum(axis=-1)
-        self._vectors = self._series_of_ends().times(_vectors_of_ends(self._pairs, len(self._tip)))
+        self._ends_of = self._series_of_ends()
 
     def distances(self, q: Array) -> Array:
         """q (..., nq) [rad]; returns the clearance of every pair (..., pairs) [m], negative where they overlap."""
-        gap = closest_gap(self._vectors.at(q).reshape(*q.shape[:-1], -1, 3, 3)).gap
-        clearance: Array = np.sqrt(_dot(gap, gap)) - self._radii
+        ends = self._ends_of.at(q).reshape(-1, len(self._tip), 2, 3)
+        clearance: Array = kernels.clearances(ends, self._pairs, self._radii).reshape(*q.shape[:-1], -1)
         return clearance
 
-    def largest_closing(self, dq: Array) -> float:
-        """An upper bound [m] of how much any pair can close in a step dq (nq,) [rad]: the two fingers that move most."""
-        turns = np.bincount(self._tip_of_joint, np.abs(dq), len(self._lever))
-        return float(np.sort(turns * self._lever)[-2:].sum())
+    def largest_closing(self, q: Array, q_next: Array) -> float:
+        """An upper bound [m] of how much any pair can close in a step from q to q_next (nq,) [rad]: the two fingers that move
+        most."""
+        bound: float = kernels.largest_closing(q, q_next, self._tip_of_joint, self._lever)
+        return bound
 
     def gradients(self, q: Array, pairs: NDArray[np.int64]) -> Array:
         """How the clearance of some pairs (n,) grows with the joints at q (nq,) [rad]: (n, nq) [m/rad].
 
         The places along both segments need no derivative: they are where the distance is smallest.
         """
-        closest = closest_gap(self._vectors.at(q).reshape(-1, 3, 3)[pairs])
-        columns = (9 * pairs[:, None] + np.arange(9)).ravel()
-        d_vectors = self._vectors.gradient(q, columns).reshape(len(q), len(pairs), 3, 3)
-        share = np.stack([closest.s, -closest.t, np.ones(len(pairs))], axis=-1)
-        normal = closest.gap / np.maximum(np.sqrt(_dot(closest.gap, closest.gap)), _TINY)[:, None]
-        gradient: Array = np.einsum("qpvx,pv,px->pq", d_vectors, share, normal)
+        capsules = self._pairs[pairs]  # (n, 2)
+        ends = self._ends_of.at(q).reshape(-1, 2, 3)
+        normal, share = np.empty((len(pairs), 3)), np.empty((len(pairs), 2, 2))
+        for p, (first, second) in enumerate(capsules):
+            s, t = kernels.closest(ends[first], ends[second], normal[p])
+            share[p] = (1.0 - s, s), (t - 1.0, -t)
+        normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), _TINY)
+        columns = (6 * capsules[..., None] + np.arange(6)).ravel()
+        slopes = self._ends_of.gradient(q, columns).reshape(len(q), len(pairs), 2, 2, 3)
+        gradient: Array = np.einsum("qpcex,pce,px->pq", slopes, share, normal)
         return gradient
 
     def _series_of_ends(self) -> Series:
@@ -110,53 +114,6 @@ class CollisionModel:
         np.maximum.at(beyond, self._tip, np.where(self._on_base, 0.0, np.linalg.norm(self._ends, axis=-1).max(axis=-1)))
         levers: Array = along.sum(axis=-1) + beyond
         return levers
-
-
-class Closest(NamedTuple):
-    """Where two segments come closest: s and t (...) in [0, 1] along them, gap (..., 3) [m] from the second to the first."""
-
-    s: Array
-    t: Array
-    gap: Array
-
-
-def closest_gap(vectors: Array) -> Closest:
-    """vectors (..., 3, 3) [m], rows: both segments from start to end, and from the start of the second to that of the first."""
-    products = vectors @ np.swapaxes(vectors, -1, -2)  # all dot products of d1, d2, r at once
-    a, b, c = products[..., 0, 0], products[..., 0, 1], products[..., 0, 2]
-    e, f = products[..., 1, 1], products[..., 1, 2]
-    denominator = a * e - b * b
-    crossing = denominator > _TINY
-    s = np.where(crossing, _unit(b * f - c * e, denominator), 0.0)
-    t = b * s + f
-    t_unit = _unit(t, e)
-    s = np.where(crossing & (t >= 0.0) & (t <= e), s, _unit(b * t_unit - c, a))
-    gap: Array = vectors[..., 2, :] + s[..., None] * vectors[..., 0, :] - t_unit[..., None] * vectors[..., 1, :]
-    return Closest(s, t_unit, gap)
-
-
-def _vectors_of_ends(pairs: NDArray[np.int64], capsules: int) -> Array:
-    """The matrix from the ends of all capsules (capsules, 2, 3) to the vectors of all pairs (pairs, 3, 3), in rows."""
-    matrix = np.zeros((capsules, 2, len(pairs), 3))
-    number = np.arange(len(pairs))
-    for side in (0, 1):
-        capsule, sign = pairs[:, side], 1.0 - 2.0 * side
-        matrix[capsule, 1, number, side] = 1.0
-        matrix[capsule, 0, number, side] = -1.0
-        matrix[capsule, 0, number, 2] = sign
-    ends_to_vectors: Array = np.einsum("ep,xy->expy", matrix.reshape(2 * capsules, 3 * len(pairs)), np.eye(3))
-    return ends_to_vectors.reshape(6 * capsules, 9 * len(pairs))
-
-
-def _dot(u: Array, v: Array) -> Array:
-    product: Array = (u * v).sum(axis=-1)
-    return product
-
-
-def _unit(numerator: Array, denominator: Array) -> Array:
-    """The quotient, kept within [0, 1]; 0 for a segment without length."""
-    quotient: Array = np.minimum(np.maximum(numerator / np.maximum(denominator, _TINY), 0.0), 1.0)
-    return quotient
 
 
 def _neighbours(first: tuple[int, int], second: tuple[int, int]) -> bool:

@@ -17,7 +17,7 @@ from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.escape import Escape
-from nnik_ros.geometry import Array
+from nnik_ros.geometry import Array, distance
 from nnik_ros.goal_stream import GoalStream
 from nnik_ros.governor import Governor
 from nnik_ros.guard import GuardedPolicy, GuardedStep, Solver
@@ -169,9 +169,10 @@ class Controller:
         motion = self._motion.step(wish, measured, self.options)
         if not stale_state:
             self._gap = np.abs(self._motion.sent - measured)
-        error, measured_error = _distance(np.stack([motion.tip_position, motion.measured_tip_position]), goal)
-        behind = _distance(reference, near)
-        self._watch_progress(_distance(motion.tip_position, near), goal, behind, follows, escaping)
+        error = distance(motion.tip_position, goal)
+        measured_error = distance(motion.measured_tip_position, goal)
+        behind = distance(reference, near)
+        self._watch_progress(distance(motion.tip_position, near), goal, behind, follows, escaping)
         closed_loop = self.options.closed_loop_gain > 0
         reached = np.maximum(measured_error if closed_loop else error, behind) <= self.options.tolerance
         state = self._tip_states(reached, judged, homing, motion, stale_state)
@@ -237,7 +238,7 @@ class Controller:
         if by_joints.any():
             self._governor.reset(self._motion.tips.position, by_joints)
         goal = np.where((follows & ~by_joints)[:, None], goal, np.nan)
-        return self._governor.advance(self._stream.advance(goal), self._tip_speed[:, None])
+        return self._governor.advance(self._stream.advance(goal), self._tip_speed)
 
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
         use_network = self._has_network and not self._benched
@@ -278,7 +279,7 @@ class Controller:
             tip_of_joint = self._guard.tip_of_joint
             away = np.zeros(self.robot.nt, dtype=bool)
             np.logical_or.at(away, tip_of_joint, np.abs(self._posture_goal - self._motion.q) > _ARRIVED)
-            moved = ~(_distance(goal, self._searched_for) < tolerance)
+            moved = ~(distance(goal, self._searched_for) < tolerance)
             self._escaping &= away & ~moved & self._motion.moving
         if self._escape.searching:
             self._escape.advance()
@@ -287,14 +288,14 @@ class Controller:
             return
         fresh = self._stuck >= _STUCK_TICKS
         if fresh.any():
-            fresh &= ~(_distance(goal, self._searched_for) < tolerance)
+            fresh &= ~(distance(goal, self._searched_for) < tolerance)
         if fresh.any():
             self._searched_for = np.where(fresh[:, None], goal, self._searched_for)
             self._escape.begin(np.where(np.isnan(goal), self._motion.tips.position, goal))
 
     def _take_escape(self, goal: Array) -> None:
         posture, better = self._escape.found(self._motion.q, self.options.tolerance)
-        same_goal = _distance(goal, self._searched_for) < self.options.tolerance
+        same_goal = distance(goal, self._searched_for) < self.options.tolerance
         found = better & same_goal & (self._stuck >= _STUCK_TICKS)
         self._escaping |= found
         self._posture_goal = np.where(found[self._guard.tip_of_joint], posture, self._posture_goal)
@@ -335,13 +336,6 @@ class Controller:
         own = self._motion.tips.position if self._seeded else measured
         goal = np.where(judged.given[:, None], targets.position, np.nan)
         return TickResult(
-            None, state, np.full(nt, int(state)), _distance(own, goal), _distance(measured, goal),
+            None, state, np.full(nt, int(state)), distance(own, goal), distance(measured, goal),
             np.full(nt, _HOLD), np.zeros(nt, dtype=np.int64), own, measured, own, state_age, judged.age,
         )  # fmt: skip
-
-
-def _distance(a: Array, b: Array) -> Array:
-    """(nt,) [m] between points (nt, 3); nan where one of them is not known."""
-    gap = a - b
-    distance: Array = np.sqrt((gap * gap).sum(axis=-1))
-    return distance

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nnik_ros import kernels
 from nnik_ros.geometry import Array
-from nnik_ros.limits import stopping_speed
 
 
 class Governor:
@@ -21,7 +21,7 @@ class Governor:
 
     def __init__(self, velocity: Array, acceleration: Array, jerk: Array, period: float) -> None:
         """velocity [m/s], acceleration [m/s^2], jerk [m/s^3] of each tip, (nt,) each; period [s]."""
-        self._velocity, self._acceleration, self._period = velocity[:, None], acceleration[:, None], period
+        self._velocity, self._acceleration, self._period = velocity, acceleration, period
         self._window = max(1, int(np.ceil(np.max(2.0 * acceleration / (jerk * period)))))
         nt = len(velocity)
         self._point: Array = np.zeros((nt, 3))
@@ -38,43 +38,18 @@ class Governor:
         self._history[:, chosen] = position[chosen]
 
     @property
-    def point(self) -> Array:
-        """The running points ahead of the average (nt, 3) [m]."""
-        return self._point
-
-    @property
     def position(self) -> Array:
         """The references (nt, 3) [m]."""
-        mean: Array = self._history.mean(axis=0)
+        mean: Array = kernels.mean_of(self._history)
         return mean
 
     def advance(self, goal: Array, speed: float | Array = 1.0) -> Array:
-        """One period towards goal (nt, 3) [m], nan for none: brake, with `speed` (0 to 1, or (nt, 1)) of the full velocity;
+        """One period towards goal (nt, 3) [m], nan for none: brake, with `speed` (0 to 1, or (nt,)) of the full velocity;
         returns the references (nt, 3)."""
-        T, a = self._period, self._acceleration
         fastest = self._velocity * speed
-        goal_velocity = self._followable(goal, fastest)
-        to_goal = np.where(np.isnan(goal), 0.0, goal - self._point - goal_velocity * T)
-        distance = _length(to_goal)
-        wanted = goal_velocity + to_goal * (stopping_speed(distance, a, T) / np.maximum(distance, 1e-12))
-        wanted *= np.minimum(1.0, fastest / np.maximum(_length(wanted), 1e-12))
-        change = wanted - self._point_velocity
-        change *= np.minimum(1.0, a * T / np.maximum(_length(change), 1e-12))
-        self._point_velocity = self._point_velocity + change
-        self._point = self._point + self._point_velocity * T
+        kernels.advance_points(
+            goal, self._goal, self._point, self._point_velocity, fastest, self._acceleration, self._period
+        )
         self._history[self._next] = self._point
         self._next = (self._next + 1) % self._window
         return self.position
-
-    def _followable(self, goal: Array, fastest: Array) -> Array:
-        """Velocity of each goal (nt, 3) [m/s] where it is within the limit, else 0: a goal that jumps is approached as one at
-        rest."""
-        velocity = (goal - self._goal) / self._period
-        self._goal = goal
-        return np.where(_length(velocity) <= fastest, velocity, 0.0)
-
-
-def _length(vectors: Array) -> Array:
-    """(nt, 3) to (nt, 1)."""
-    length: Array = np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True))
-    return length

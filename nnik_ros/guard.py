@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnik_ros.baseline import DampedLeastSquares
-from nnik_ros.geometry import Array
+from nnik_ros.geometry import Array, distance
 from nnik_ros.kinematics import Tips
 from nnik_ros.policy import Policy
 
@@ -62,7 +62,7 @@ class GuardedPolicy:
         """One checked increment from q (..., nq) to target (..., nt, 3). use_policy=False: the stand-in alone; tips: at q,
         where they are known already."""
         tips = tips or self.kinematics.tips(q)
-        start = _distance(tips.position, target)
+        start = distance(tips.position, target)
         arrived = start <= self._resolution
         if arrived.all():
             return GuardedStep(q, start, start, np.full(start.shape, Solver.HOLD))
@@ -70,7 +70,7 @@ class GuardedPolicy:
         if use_policy:
             first = self.policy.step(q, target)
             first = np.where(np.isfinite(first), first, q)
-            after = _distance(self.kinematics.tip_position(first), target)
+            after = distance(self.kinematics.tip_position(first), target)
             if (after < start).all():  # the usual case: done after one check
                 return GuardedStep(first, after, start, np.full(start.shape, _NETWORK))
             candidates, solvers = [q, first], [Solver.HOLD, Solver.NETWORK]
@@ -81,7 +81,7 @@ class GuardedPolicy:
         candidates += [self._stand_in.step_from(q, tips, target, careful=careful) for careful in (False, True)]
         solvers += [Solver.STAND_IN] * 2
         stacked = np.stack(candidates)
-        return self._choose(stacked, np.array(solvers), _distance(self.kinematics.tip_position(stacked), target))
+        return self._choose(stacked, np.array(solvers), distance(self.kinematics.tip_position(stacked), target))
 
     def _choose(self, candidates: Array, solvers: NDArray[np.int64], errors: Array) -> GuardedStep:
         """candidates (n, ..., nq) with the present position first, solvers (n,), errors (n, ..., nt)."""
@@ -92,9 +92,3 @@ class GuardedPolicy:
         q = np.take_along_axis(candidates, choice[..., self.tip_of_joint][None], axis=0)[0]
         error = np.take_along_axis(errors, choice[None], axis=0)[0]
         return GuardedStep(q, error, start, solvers[choice])
-
-
-def _distance(position: Array, target: Array) -> Array:
-    difference = position - target
-    distance: Array = np.sqrt((difference * difference).sum(axis=-1))
-    return distance

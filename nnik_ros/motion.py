@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nnik_ros import kernels
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.geometry import Array
 from nnik_ros.kinematics import Kinematics, Tips
-from nnik_ros.limits import JointLimits, Limit, LimitedStep, stopping_speed
+from nnik_ros.limits import JointLimits, LimitedStep
 from nnik_ros.robot import Robot
 
 _LEAD_BRAKE = 0.25  # of the acceleration, before the lead bound, which moves with the measured joints
@@ -19,7 +20,6 @@ _LARGEST_OFFSET = 0.3  # rad, that the closed loop may add
 _RESTS = 0.05  # rad/s, below which a joint counts as at rest
 _FADE, _FORGOTTEN = 0.99, 1e-5  # of the offset per tick, and rad, when the closed loop is switched off
 _SWEEPS = 4  # over the pairs in contact; each satisfies one pair exactly, a few satisfy all
-_LEAD, _COLLISION = int(Limit.LEAD), int(Limit.COLLISION)
 _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from posture to posture
 
 
@@ -47,6 +47,10 @@ class JointMotion:
             robot.lower, robot.upper, robot.velocity, robot.acceleration, self._tip_of_joint, period
         )
         self._both = np.empty((2, robot.nq))
+        self._lead_brake = _LEAD_BRAKE * robot.acceleration
+        self._pace, self._gentle = _JOINT_SHARE * robot.velocity, _JOINT_SHARE * robot.acceleration
+        self.q: Array = robot.home
+        self.set_kinematics(kinematics)
         self.seed(robot.home)
 
     @property
@@ -55,36 +59,35 @@ class JointMotion:
 
     def seed(self, q: Array) -> None:
         """Rest at q (nq,) [rad], put inside the limits."""
-        self.q: Array = np.clip(q, self._robot.lower, self._robot.upper)
+        self.q = np.clip(q, self._robot.lower, self._robot.upper)
         self.v: Array = np.zeros(len(self.q))
         self.sent: Array = self.q
         self.sent_v: Array = self.v
         self._offset: Array = np.zeros(len(self.q))
-        self.set_kinematics(self._kinematics)
+        self._look_around()
 
     def set_kinematics(self, kinematics: Kinematics) -> None:
         """Use another geometry; the command stays."""
         self._kinematics = kinematics
-        self.tips: Tips = kinematics.tips(self.q)
         if self._collision is not None:
             self._collision.set_kinematics(kinematics)
+        self._look_around()
+
+    def _look_around(self) -> None:
+        self.tips: Tips = self._kinematics.tips(self.q)
         self._clearance: Array | None = None  # of every pair at q, where it is known
         self._closest = -np.inf  # a lower bound of all of them, always
 
     def towards(self, goal: Array, speed: float | Array) -> Array:
         """A wish that leads every joint to goal (nq,) [rad] and stops there, with `speed` (0 to 1, or (nq,)) of the pace."""
-        way = goal - self.q
-        stopping = stopping_speed(np.abs(way), _JOINT_SHARE * self._robot.acceleration, self._period)
-        pace = np.minimum(stopping, _JOINT_SHARE * speed * self._robot.velocity)
-        wish: Array = self.q + np.sign(way) * pace * self._period
+        wish: Array = kernels.towards(self.q, goal, self._gentle, speed * self._pace, self._period)
         return wish
 
     def step(self, wish: Array, measured: Array, options: ControllerOptions) -> Motion:
         """One period towards wish (nq,) [rad]; measured (nq,) [rad]."""
-        lead = options.max_lead
-        led = self._within(wish, measured - lead, measured + lead)
+        led = kernels.led(self.q, wish, measured, options.max_lead, self._lead_brake, self._period)
         limited, tips = self._limited(led, measured)
-        flags = limited.limited | (led != wish) * _LEAD
+        flags = limited.limited | (led != wish) * kernels.LEAD
         if self._collision is not None and options.collision_check:
             limited, tips, apart = self._kept_apart(self._collision, limited, tips, measured, options)
             flags = flags | limited.limited | apart
@@ -121,16 +124,6 @@ class JointMotion:
         limited = self._limits.step(self.sent, self.sent_v, wish)
         self.sent, self.sent_v = limited.q, limited.v
 
-    def _within(self, wish: Array, low: Array, high: Array) -> Array:
-        """The wish, kept between bounds that move, and slow enough to brake before them."""
-        np.subtract(self.q, low, out=self._both[0])
-        np.subtract(high, self.q, out=self._both[1])
-        room = np.maximum(self._both, 0.0)
-        back, ahead = stopping_speed(room, _LEAD_BRAKE * self._robot.acceleration, self._period) * self._period
-        bounded = np.minimum(np.maximum(wish, low), high)
-        led: Array = np.minimum(np.maximum(bounded, self.q - back), self.q + ahead)
-        return led
-
     def _limited(self, wish: Array, measured: Array) -> tuple[LimitedStep, Tips]:
         """The step that the joint limits leave, and the tips at its end and at the measured position."""
         limited = self._limits.step(self.q, self.v, wish)
@@ -150,12 +143,12 @@ class JointMotion:
         Returns the step, its tips, and (nq,) Limit.COLLISION where it changed.
         """
         share_per_tick = min(1.0, options.collision_gain * self._period)
-        changed = np.zeros(len(self.q), dtype=bool)
-        nearer = collision.largest_closing(limited.q - self.q)
+        nearer = collision.largest_closing(self.q, limited.q)
         left = self._closest - nearer - options.collision_margin
         if nearer <= share_per_tick * left:  # no pair can close too fast, now or in another tick like this one
             self._clearance, self._closest = None, self._closest - nearer
-            return limited, tips, changed * 0
+            return limited, tips, np.zeros(len(self.q), dtype=np.int64)
+        changed = np.zeros(len(self.q), dtype=bool)
         now = collision.distances(self.q) if self._clearance is None else self._clearance
         after = collision.distances(limited.q)
         allowed = np.maximum(now - options.collision_margin, 0.0) * share_per_tick
@@ -168,18 +161,14 @@ class JointMotion:
             limited, tips = self._limited(self.q + wish, measured)
             after = collision.distances(limited.q)
         self._clearance, self._closest = after, float(after.min(initial=np.inf))
-        return limited, tips, changed * _COLLISION
+        return limited, tips, changed * kernels.COLLISION
 
     def _slide(
         self, collision: CollisionModel, step: Array, tight: NDArray[np.int64], allowed: Array, closing: Array
     ) -> Array:
         """Take out of the step what closes the tight pairs too fast, and leave the rest: the fingers pass each other."""
-        gradients = collision.gradients(self.q, tight)
-        steepness = np.maximum((gradients * gradients).sum(axis=-1), 1e-12)
-        for _ in range(_SWEEPS):
-            for gradient, square, most in zip(gradients, steepness, allowed, strict=True):
-                step = step + gradient * (max(0.0, -most - gradient @ step) / square)
-        return step
+        slid: Array = kernels.slid(step, np.ascontiguousarray(collision.gradients(self.q, tight)), allowed, _SWEEPS)
+        return slid
 
     def _slow_down(
         self, collision: CollisionModel, step: Array, tight: NDArray[np.int64], allowed: Array, closing: Array

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from nnik_ros.collision import CollisionModel, closest_gap
+from nnik_ros.collision import CollisionModel
+from nnik_ros.kernels import closest
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot
 
@@ -23,8 +24,10 @@ def test_segment_distance_agrees_with_a_numerical_minimum(p1, q1, p2, q2) -> Non
     best = min(
         minimize(gap, start, bounds=[(0, 1), (0, 1)], tol=1e-14).fun for start in ([0, 0], [1, 1], [0.5, 0.5], [0, 1])
     )
-    gap = closest_gap(np.array([q1 - p1, q2 - p2, p1 - p2])).gap
-    assert abs(np.linalg.norm(gap) - np.sqrt(best)) < 1e-4
+    between = np.empty(3)
+    s, t = closest(np.array([p1, q1]), np.array([p2, q2]), between)
+    assert abs(np.linalg.norm(between) - np.sqrt(best)) < 1e-4
+    np.testing.assert_allclose(between, p1 + s * (q1 - p1) - p2 - t * (q2 - p2), atol=1e-12)
 
 
 def test_the_home_position_is_clear_and_a_fist_through_the_thumb_is_not(hand: Robot) -> None:

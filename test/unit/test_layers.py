@@ -11,6 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "nnik_ros"
 CORE = {"numpy", "yaml"}
+LIBRARY_OF = {"onnx_policy.py": "onnxruntime", "compiled.py": "numba"}
 FENCES = {
     "sim": CORE | {"mujoco"},
     "training": CORE
@@ -21,9 +22,9 @@ ROS = {
     "visualization_msgs", "builtin_interfaces", "rcl_interfaces", "lifecycle_msgs", "tf2_ros", "viser", "interactive_markers",
 }  # fmt: skip
 INNER_ORDER = [
-    "errors", "yaml_file", "options", "geometry", "urdf", "series", "kinematics", "robot", "calibration", "contract",
-    "policy", "limits", "baseline", "guard", "goal_stream", "governor", "collision", "controller_options", "states",
-    "motion", "escape", "posture", "controller",
+    "errors", "yaml_file", "options", "compiled", "kernels", "geometry", "urdf", "series", "kinematics", "robot",
+    "calibration", "contract", "policy", "limits", "baseline", "guard", "goal_stream", "governor", "collision",
+    "controller_options", "states", "motion", "escape", "posture", "controller",
 ]  # fmt: skip
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
@@ -35,7 +36,10 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found.add(node.module or "")
+            modules = (
+                [f"nnik_ros.{alias.name}" for alias in node.names] if node.module == "nnik_ros" else [node.module or ""]
+            )
+            found.update(modules)
     return found
 
 
@@ -50,8 +54,8 @@ def test_a_file_imports_only_what_its_folder_allows(path: Path) -> None:
         assert not foreign(path) & {"torch", "onnx", "matplotlib", "gymnasium"}
     elif path.parts[0] in FENCES:
         assert foreign(path) <= FENCES[path.parts[0]]
-    elif path.name == "onnx_policy.py":
-        assert foreign(path) <= CORE | {"onnxruntime"}
+    elif path.name in LIBRARY_OF:
+        assert foreign(path) <= CORE | {LIBRARY_OF[path.name]}
     else:
         assert foreign(path) <= CORE
 

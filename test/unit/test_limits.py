@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnik_ros.limits import JointLimits, Limit, stopping_speed
+from nnik_ros.kernels import stopping_speed
+from nnik_ros.limits import JointLimits, Limit
 
 T = 0.003
 LOWER, UPPER = np.array([-0.5, -1.0, 0.0]), np.array([0.5, 1.0, 2.0])
@@ -56,7 +57,7 @@ def test_a_finger_is_slowed_as_a_whole_so_its_direction_is_kept() -> None:
 def test_stopping_speed_is_the_fastest_that_really_stops_in_time() -> None:
     for distance in np.linspace(1e-7, 0.3, 400):
         for factor, fits in ((1.0, True), (1.001, False)):
-            v, travelled = float(stopping_speed(np.array(distance), 50.0, T)) * factor, 0.0
+            v, travelled = stopping_speed(float(distance), 50.0, T) * factor, 0.0
             while v > 0:
                 travelled += v * T
                 v -= 50.0 * T
