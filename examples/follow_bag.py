@@ -7,12 +7,15 @@ import argparse
 from pathlib import Path
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 
 RATE = 50.0  # Hz
+THERE = {"REACHED", "UNREACHABLE", "COLLISION", "DISABLED"}  # states of a tip that comes no nearer to its target
+REST = 0.5  # s for which the hand must be at the first place before the path begins
 
 
 def read_path(bag, topic):
@@ -26,16 +29,25 @@ def read_path(bag, topic):
 
 
 class Follower(Node):
+    """Brings the hand to the first place, then leads it along the path."""
+
     def __init__(self, path, speed):
         super().__init__("follower")
         self.path, self.speed = path, speed
         self.time, self.place = 0.0, 0
+        self.rest = 0.0  # s that the hand has been at the first place; an older target's REACHED does not last as long
+        self.there = False
         self.publisher = self.create_publisher(PoseArray, "target_poses", 1)
+        self.create_subscription(DiagnosticStatus, "status", self.on_status, 1)
         self.create_timer(1.0 / RATE, self.step)
 
     @property
     def done(self):
         return self.time > self.path[-1][0] + 1.0  # the last place a little longer, so that the hand arrives
+
+    def on_status(self, status):
+        states = [pair.value for pair in status.values if pair.key.endswith(".state")]
+        self.there = bool(states) and THERE.issuperset(states)
 
     def step(self):
         if self.publisher.get_subscription_count() == 0:
@@ -45,6 +57,9 @@ class Follower(Node):
         target = self.path[self.place][1]
         target.header.stamp = self.get_clock().now().to_msg()
         self.publisher.publish(target)
+        if self.rest < REST:
+            self.rest = self.rest + 1.0 / RATE if self.there else 0.0
+            return
         self.time += self.speed / RATE
 
 
