@@ -19,7 +19,6 @@ from nnik_ros.series import Series, constant, series_of, side_by_side
 from nnik_ros.urdf import FIXED, Shape
 
 _BASE = -1  # tip number of what is fixed to the base
-_TINY = 1e-15  # m
 _SAMPLES = 1000
 _NEVER_CLOSER = 0.01  # m; a pair whose clearance was larger in all samples is dropped
 _CAPSULES_ACROSS = 5  # at most, along the middle side of a box
@@ -70,21 +69,9 @@ class CollisionModel:
         return bound
 
     def gradients(self, q: Array, pairs: NDArray[np.int64]) -> Array:
-        """How the clearance of some pairs (n,) grows with the joints at q (nq,) [rad]: (n, nq) [m/rad].
-
-        The places along both segments need no derivative: they are where the distance is smallest.
-        """
-        capsules = self._pairs[pairs]  # (n, 2)
-        ends = self._ends_of.at(q).reshape(-1, 2, 3)
-        normal, share = np.empty((len(pairs), 3)), np.empty((len(pairs), 2, 2))
-        for p, (first, second) in enumerate(capsules):
-            s, t = kernels.closest(ends[first], ends[second], normal[p])
-            share[p] = (1.0 - s, s), (t - 1.0, -t)
-        normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), _TINY)
-        columns = (6 * capsules[..., None] + np.arange(6)).ravel()
-        slopes = self._ends_of.gradient(q, columns).reshape(len(q), len(pairs), 2, 2, 3)
-        gradient: Array = np.einsum("qpcex,pce,px->pq", slopes, share, normal)
-        return gradient
+        """How the clearance of some pairs (n,) grows with the joints at q (nq,) [rad]: (n, nq) [m/rad]."""
+        ends, series = self._ends_of.at(q).reshape(-1, 2, 3), self._ends_of
+        return kernels.clearance_gradients(ends, self._pairs[pairs], series.slopes(q), series.weight)
 
     def _series_of_ends(self) -> Series:
         """Both ends of all capsules in the base frame, (capsules, 2, 3) in a row."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nnik_ros import kernels
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller_options import ControllerOptions
@@ -21,7 +22,6 @@ from nnik_ros.geometry import Array, distance
 from nnik_ros.goal_stream import GoalStream
 from nnik_ros.governor import Governor
 from nnik_ros.guard import GuardedPolicy, GuardedStep, Solver
-from nnik_ros.limits import Limit
 from nnik_ros.motion import JointMotion, Motion
 from nnik_ros.options import describe
 from nnik_ros.policy import Policy
@@ -35,7 +35,13 @@ _NOTICED = 0.1  # of the tolerance: what the stand-in must gain in a step to sho
 _BEYOND_REACH = 1.1  # times the reach: as far as a reference goes
 _STUCK_PROGRESS = 1e-5  # of the error, per tick
 _ARRIVED = 1e-3  # rad, from a posture
-_COLLISION, _HOLD = int(Limit.COLLISION), int(Solver.HOLD)
+_HOLD = int(Solver.HOLD)
+# of a tip, the first that applies; passing by a goal is not reaching it, and the stand-in tells that before all else
+_STATES = np.array([
+    TipState.HOMING, TipState.DISABLED, TipState.IDLE, TipState.STALE_TARGET, TipState.REACHED, TipState.COLLISION,
+    TipState.UNREACHABLE, TipState.LIMITED, TipState.TRACKING,
+], dtype=np.int64)  # fmt: skip
+_CLASSICAL = np.array([*_STATES[:-2], TipState.FALLBACK, TipState.FALLBACK])
 _Mask = NDArray[np.bool_]
 
 
@@ -46,12 +52,14 @@ class _Mode(Enum):
 
 
 class _Judged(NamedTuple):
-    """Targets of one tick, (nt,) each: given at all, age [s], too old, to be followed now."""
+    """Targets of one tick, (nt,) each: given at all (all numbers finite), age [s], too old, to be followed now; and of those
+    to be followed the positions goal (nt, 3) [m], else nan."""
 
     given: _Mask
     age: Array
     stale: _Mask
     follows: _Mask
+    goal: Array
 
 
 class Controller:
@@ -68,7 +76,8 @@ class Controller:
         self._tip_speed = options.tip_speed(robot.nt)
         self._governor = Governor(robot.tip_velocity, robot.tip_acceleration, robot.tip_jerk, self._period)
         self._stream = GoalStream(robot.nt, self._period)
-        self._enabled: _Mask = np.ones(robot.nt, dtype=bool)
+        self._every: _Mask = np.ones(robot.nt, dtype=bool)
+        self._enabled: _Mask = self._every.copy()
         self.set_policy(policy)
         self.reset()
 
@@ -148,31 +157,29 @@ class Controller:
             self._look_first = True  # the hand may have moved: look again before going on
             if not self._seeded or (self.options.on_stale_state == "stop" and not self._motion.moving):
                 return self._silent(TipState.STALE_STATE, state_age, targets, judged)
-        return self._move(targets, judged, state_age, stale_state, self._measured)
+        return self._move(judged, state_age, stale_state, self._measured)
 
-    def _move(
-        self, targets: Targets, judged: _Judged, state_age: float, stale_state: bool, measured: Array
-    ) -> TickResult:
-        follows = judged.follows
-        goal = np.where(follows[:, None], targets.position, np.nan)
+    def _move(self, judged: _Judged, state_age: float, stale_state: bool, measured: Array) -> TickResult:
+        follows, goal = judged.follows, judged.goal
         homing = self._homing(judged, stale_state)
         escaping = self._escaping & follows
-        self._posture_goal = np.where(homing[self._guard.tip_of_joint], self.robot.home, self._posture_goal)
+        if np.count_nonzero(homing):
+            self._posture_goal = np.where(homing[self._guard.tip_of_joint], self.robot.home, self._posture_goal)
         by_joints = homing | escaping
-        near = self._within_reach(goal)
+        near = kernels.drawn_in(goal, self._centre, self._farthest)  # a reference must not be led away for ever
         reference = self._advance_references(near, follows, by_joints)
         step = self._guarded_step(reference, follows & ~escaping)
         wish = self._with_posture(step, reference, follows & ~by_joints)
-        if by_joints.any():
+        if np.count_nonzero(by_joints):
             towards = self._motion.towards(self._posture_goal, self._tip_speed[self._guard.tip_of_joint])
             wish = np.where(by_joints[self._guard.tip_of_joint], towards, wish)
         motion = self._motion.step(wish, measured, self.options)
         if not stale_state:
             self._gap = np.abs(self._motion.sent - measured)
-        error = distance(motion.tip_position, goal)
-        measured_error = distance(motion.measured_tip_position, goal)
-        behind = distance(reference, near)
-        self._watch_progress(distance(motion.tip_position, near), goal, behind, follows, escaping)
+        error = kernels.distances(motion.tip_position, goal)
+        measured_error = kernels.distances(motion.measured_tip_position, goal)
+        behind = kernels.distances(reference, near)
+        self._watch_progress(kernels.distances(motion.tip_position, near), goal, behind, follows, escaping)
         closed_loop = self.options.closed_loop_gain > 0
         reached = np.maximum(measured_error if closed_loop else error, behind) <= self.options.tolerance
         state = self._tip_states(reached, judged, homing, motion, stale_state)
@@ -208,13 +215,9 @@ class Controller:
         self._governor.reset(self._motion.tips.position)
 
     def _judge(self, now: float, targets: Targets, stale_state: bool) -> _Judged:
-        """A target with a non-finite number was not given."""
-        given = np.isfinite(targets.position).all(axis=-1) & ~np.isneginf(targets.stamp)
-        age = np.where(given, np.abs(now - targets.stamp), np.inf)
-        timeout = self.options.target_timeout
-        stale = given & ~(age <= timeout) if timeout > 0 else np.zeros(self.robot.nt, dtype=bool)
-        follows = given & ~stale & self._enabled & (self._mode is _Mode.RUNNING) & (not stale_state)
-        return _Judged(given, age, stale, follows)
+        running = self._mode is _Mode.RUNNING and not stale_state
+        position, stamp = np.array(targets.position, dtype=np.float64), np.array(targets.stamp, dtype=np.float64)
+        return _Judged(*kernels.judged(now, position, stamp, self.options.target_timeout, self._enabled, running))
 
     def _homing(self, judged: _Judged, stale_state: bool) -> _Mask:
         """Tips that move to their home posture."""
@@ -224,20 +227,11 @@ class Controller:
             return np.ones(self.robot.nt, dtype=bool)
         return judged.stale & self._enabled & (self.options.on_stale_target == "home")
 
-    def _within_reach(self, goal: Array) -> Array:
-        """The goals, drawn in to a little beyond the fingers' reach: a reference must not be led away for ever."""
-        away = goal - self._centre
-        distance = np.sqrt((away * away).sum(axis=-1))
-        if not (distance > self._farthest).any():
-            return goal
-        near: Array = self._centre + away * np.minimum(1.0, self._farthest / distance)[:, None]
-        return near
-
     def _advance_references(self, goal: Array, follows: _Mask, by_joints: _Mask) -> Array:
         """References one period on; a tip without a goal brakes, one that moves by its joints carries its reference along."""
-        if by_joints.any():
+        if np.count_nonzero(by_joints):
             self._governor.reset(self._motion.tips.position, by_joints)
-        goal = np.where((follows & ~by_joints)[:, None], goal, np.nan)
+            goal = np.where((follows & ~by_joints)[:, None], goal, np.nan)
         return self._governor.advance(self._stream.advance(goal), self._tip_speed)
 
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
@@ -246,14 +240,14 @@ class Controller:
         if use_network:
             gained = step.start_error - step.error
             failed = (step.solver == Solver.STAND_IN) & follows & (gained > _NOTICED * self.options.tolerance)
-            self._unhelpful = self._unhelpful + 1 if failed.any() else max(0, self._unhelpful - 1)
+            self._unhelpful = self._unhelpful + 1 if np.count_nonzero(failed) else max(0, self._unhelpful - 1)
             self._benched = 0 < self.options.bench_after <= self._unhelpful
         return step
 
     def _with_posture(self, step: GuardedStep, reference: Array, follows: _Mask) -> Array:
         """The step with its free degree in the hands of the posture, for tips that follow a reference closely."""
         rate = self.options.posture_rate
-        if rate == 0.0 or not follows.any() or not self._posture.shapes_any:
+        if rate == 0.0 or not np.count_nonzero(follows) or not self._posture.shapes_any:
             return step.q
         motion = self._motion
         return self._posture.step(motion.q, motion.tips, step.q, reference, follows, rate)
@@ -275,7 +269,7 @@ class Controller:
         stuck = follows & ~escaping & (behind < tolerance) & ~progress & (error > tolerance)
         self._stuck = np.where(stuck, self._stuck + 1, 0)
         self._last_error = error
-        if escaping.any():
+        if np.count_nonzero(escaping):
             tip_of_joint = self._guard.tip_of_joint
             away = np.zeros(self.robot.nt, dtype=bool)
             np.logical_or.at(away, tip_of_joint, np.abs(self._posture_goal - self._motion.q) > _ARRIVED)
@@ -287,9 +281,9 @@ class Controller:
                 self._take_escape(goal)
             return
         fresh = self._stuck >= _STUCK_TICKS
-        if fresh.any():
+        if np.count_nonzero(fresh):
             fresh &= ~(distance(goal, self._searched_for) < tolerance)
-        if fresh.any():
+        if np.count_nonzero(fresh):
             self._searched_for = np.where(fresh[:, None], goal, self._searched_for)
             self._escape.begin(np.where(np.isnan(goal), self._motion.tips.position, goal))
 
@@ -305,23 +299,19 @@ class Controller:
     def _tip_states(
         self, reached: _Mask, judged: _Judged, homing: _Mask, motion: Motion, stale_state: bool
     ) -> NDArray[np.int64]:
-        """The most telling state of each tip: a later line overrules an earlier one."""
-        for applies, state in (
+        """The most telling state of each tip."""
+        for everywhere, state in (
             (not motion.finite, TipState.FAULT), (stale_state, TipState.STALE_STATE),
             (self._mode is _Mode.PAUSED, TipState.PAUSED),
         ):  # fmt: skip
-            if applies:
+            if everywhere:
                 return np.full(self.robot.nt, int(state))
         classical = self._benched or not self._has_network
-        states = np.full(self.robot.nt, int(TipState.FALLBACK if classical else TipState.TRACKING))
-        states[(motion.limited != 0) & (not classical)] = TipState.LIMITED
-        states[(self._stuck > 2 * _STUCK_TICKS) & ~self._escaping] = TipState.UNREACHABLE
-        states[(motion.limited & _COLLISION) != 0] = TipState.COLLISION
-        states[reached] = TipState.REACHED  # tip and reference: passing by a goal is not reaching it
-        states[judged.stale] = TipState.STALE_TARGET
-        states[~judged.given] = TipState.IDLE
-        states[~self._enabled] = TipState.DISABLED
-        states[homing] = TipState.HOMING
+        applies = np.array([
+            homing, ~self._enabled, ~judged.given, judged.stale, reached, (motion.limited & kernels.COLLISION) != 0,
+            (self._stuck > 2 * _STUCK_TICKS) & ~self._escaping, motion.limited != 0, self._every,
+        ])  # fmt: skip
+        states: NDArray[np.int64] = (_CLASSICAL if classical else _STATES)[applies.argmax(axis=0)]
         return states
 
     def _silent(self, state: TipState, state_age: float, targets: Targets, judged: _Judged) -> TickResult:

@@ -64,17 +64,20 @@ class GuardedPolicy:
         tips = tips or self.kinematics.tips(q)
         start = distance(tips.position, target)
         arrived = start <= self._resolution
-        if arrived.all():
+        if np.count_nonzero(arrived) == arrived.size:
             return GuardedStep(q, start, start, np.full(start.shape, Solver.HOLD))
         candidates, solvers = [q], [Solver.HOLD]
         if use_policy:
             first = self.policy.step(q, target)
-            first = np.where(np.isfinite(first), first, q)
+            finite = np.isfinite(first)
+            if np.count_nonzero(finite) < first.size:
+                first = np.where(finite, first, q)
             after = distance(self.kinematics.tip_position(first), target)
-            if (after < start).all():  # the usual case: done after one check
+            helps = after < start
+            if np.count_nonzero(helps) == helps.size:  # the usual case: done after one check
                 return GuardedStep(first, after, start, np.full(start.shape, _NETWORK))
             candidates, solvers = [q, first], [Solver.HOLD, Solver.NETWORK]
-            if ((after < start) | arrived).all():
+            if (helps | arrived).all():
                 return self._choose(np.stack(candidates), np.array(solvers), np.stack([start, after]))
             candidates += [q + f * (first - q) for f in self._fractions]
             solvers += [Solver.SHORTENED] * len(self._fractions)

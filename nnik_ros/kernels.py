@@ -191,6 +191,30 @@ def clearances(ends: Array, pairs: _Ints, radii: Array) -> Array:
     return result
 
 
+@compiled(f"f8[:, ::1]({F3}, {I2}, {F2}, {F2})")
+def clearance_gradients(ends: Array, pairs: _Ints, slopes: Array, weight: Array) -> Array:
+    """How the distances of some pairs of capsules grow with the joints: (pairs, nq) [m/rad]. ends (capsules, 2, 3) [m], which
+    are sums of the terms of a series with weight (terms, capsules * 6), slopes (nq, terms) their derivatives.
+
+    The places along both segments need no derivative: they are where the distance is smallest.
+    """
+    nq, terms = slopes.shape
+    result, normal, share = np.zeros((len(pairs), nq)), np.empty(3), np.empty((2, 2))
+    for p in range(len(pairs)):
+        s, t = closest(ends[pairs[p, 0]], ends[pairs[p, 1]], normal)
+        normal /= max(_length(normal), _TINY)
+        share[0, 0], share[0, 1], share[1, 0], share[1, 1] = 1.0 - s, s, t - 1.0, -t
+        for m in range(terms):
+            along = 0.0
+            for side in range(2):
+                for end in range(2):
+                    for k in range(3):
+                        along += weight[m, 6 * pairs[p, side] + 3 * end + k] * share[side, end] * normal[k]
+            for i in range(nq):
+                result[p, i] += slopes[i, m] * along
+    return result
+
+
 @compiled(f"f8[::1]({F1}, {F2}, {F1}, i8)")
 def slid(step: Array, gradients: Array, most: Array, sweeps: int) -> Array:
     """The joint step (nq,) without what closes each pair, gradients (pairs, nq) [m/rad], by more than most (pairs,) [m]."""
@@ -258,6 +282,39 @@ def advance_streams(
         else:
             point[t] = goal[t]
         left[t] = max(left[t] - 1.0, 0.0)
+
+
+@compiled(f"Tuple((b1[::1], f8[::1], b1[::1], b1[::1], f8[:, ::1]))(f8, {F2}, {F1}, f8, {B1}, b1)")
+def judged(
+    now: float, position: Array, stamp: Array, timeout: float, enabled: _Bools, running: bool
+) -> tuple[_Bools, Array, _Bools, _Bools, Array]:
+    """See `controller._Judged`; a timeout of 0 or less: never too old."""
+    nt = len(position)
+    given, stale, follows = np.zeros(nt, dtype=np.bool_), np.zeros(nt, dtype=np.bool_), np.zeros(nt, dtype=np.bool_)
+    age, goal = np.full(nt, np.inf), np.full((nt, 3), np.nan)
+    for t in range(nt):
+        given[t] = stamp[t] != -np.inf
+        for k in range(3):
+            given[t] &= math.isfinite(position[t, k])
+        if given[t]:
+            age[t] = abs(now - stamp[t])  # a clock that jumped makes data stale in both directions
+        stale[t] = given[t] and timeout > 0.0 and not age[t] <= timeout
+        follows[t] = given[t] and not stale[t] and enabled[t] and running
+        if follows[t]:
+            goal[t] = position[t]
+    return given, age, stale, follows, goal
+
+
+@compiled(f"f8[:, ::1]({F2}, {F2}, {F1})")
+def drawn_in(points: Array, centre: Array, farthest: Array) -> Array:
+    """The points (nt, 3), none farther than that from its centre."""
+    result = points.copy()
+    for t in range(len(points)):
+        away = points[t] - centre[t]
+        distance = _length(away)
+        if distance > farthest[t]:
+            result[t] = centre[t] + away * (farthest[t] / distance)
+    return result
 
 
 # posture

@@ -55,7 +55,7 @@ class JointMotion:
 
     @property
     def moving(self) -> bool:
-        return bool(np.any(self.sent_v != 0.0))
+        return np.count_nonzero(self.sent_v) > 0
 
     def seed(self, q: Array) -> None:
         """Rest at q (nq,) [rad], put inside the limits."""
@@ -91,14 +91,14 @@ class JointMotion:
         if self._collision is not None and options.collision_check:
             limited, tips, apart = self._kept_apart(self._collision, limited, tips, measured, options)
             flags = flags | limited.limited | apart
-        finite = bool(np.isfinite(limited.q).all())
+        finite = np.count_nonzero(np.isfinite(limited.q)) == len(limited.q)
         if finite:
             self.q, self.v, self.tips = limited.q, limited.v, tips.at(0)
             self._send(measured, options)
         else:  # cannot happen with finite inputs; if it does, the command holds
             self.v = self.sent_v = np.zeros(len(self.q))
         tip_flags = np.zeros(self._robot.nt, dtype=np.int64)
-        if flags.any():
+        if np.count_nonzero(flags):
             np.bitwise_or.at(tip_flags, self._tip_of_joint, flags)
         return Motion(self.tips.position, tips.position[1], tip_flags, finite)
 
@@ -109,7 +109,7 @@ class JointMotion:
         part, for the gap of a moving one is the lag of its drive.
         """
         gain = options.closed_loop_gain
-        if gain == 0.0 and not self._offset.any():
+        if gain == 0.0 and not np.count_nonzero(self._offset):
             self.sent, self.sent_v = self.q, self.v
             return
         if gain > 0.0:
@@ -167,7 +167,7 @@ class JointMotion:
         self, collision: CollisionModel, step: Array, tight: NDArray[np.int64], allowed: Array, closing: Array
     ) -> Array:
         """Take out of the step what closes the tight pairs too fast, and leave the rest: the fingers pass each other."""
-        slid: Array = kernels.slid(step, np.ascontiguousarray(collision.gradients(self.q, tight)), allowed, _SWEEPS)
+        slid: Array = kernels.slid(step, collision.gradients(self.q, tight), allowed, _SWEEPS)
         return slid
 
     def _slow_down(

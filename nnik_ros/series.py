@@ -44,11 +44,10 @@ class Series:
         slope = np.where(turned, -1.0, 1.0) * self.frequency[joint]
         return Series(self.frequency, np.where(turned, 0.0, _QUARTER), self.weight * slope[:, None])
 
-    def gradient(self, q: Array, columns: NDArray[np.int64]) -> Array:
-        """Derivatives of some values (n,) by all joints at q (nq,) [rad]: (nq, n)."""
-        slopes = self.frequency * np.sin(q @ self.frequency + self.phase + _QUARTER)
-        gradient: Array = slopes @ self.weight[:, columns]
-        return gradient
+    def slopes(self, q: Array) -> Array:
+        """Derivatives of all terms by all joints at q (nq,) [rad]: (nq, terms)."""
+        slopes: Array = self.frequency * np.sin(q @ self.frequency + self.phase + _QUARTER)
+        return slopes
 
     def times(self, matrix: Array) -> Series:
         """The series of values(q) matrix; matrix (n, k)."""
@@ -67,7 +66,7 @@ def side_by_side(series: list[Series]) -> Series:
             weight[place[next(rows)], column : column + width] += row
         column += width
     table = np.array(list(place))
-    return Series(frozen(table[:, :-1].T), frozen(table[:, -1]), frozen(weight))
+    return Series(frozen(np.ascontiguousarray(table[:, :-1].T)), frozen(table[:, -1]), frozen(weight))
 
 
 def constant(values: Array, nq: int) -> Series:
