@@ -317,7 +317,7 @@ def drawn_in(points: Array, centre: Array, farthest: Array) -> Array:
     return result
 
 
-# posture
+# steps of a finger
 
 
 @compiled(f"void({F2}, {F1}, {B1}, f8, f8[::1])")
@@ -341,6 +341,66 @@ def _add_closest(J: Array, rest: Array, fixed: _Bools, damping: float, step: Arr
             step[k] += J[0, k] * x + J[1, k] * y + J[2, k] * z
 
 
+@compiled(f"i8({I1})")
+def _depth(chain: _Ints) -> int:
+    """Joints of a chain, which is padded with -1."""
+    n = 0
+    while n < len(chain) and chain[n] >= 0:
+        n += 1
+    return n
+
+
+@compiled(f"void({F2}, {F1}, {F1}, f8[::1])")
+def _subtract_motion(J: Array, step: Array, task: Array, rest: Array) -> None:
+    """rest = task - J step."""
+    for i in range(3):
+        rest[i] = task[i]
+        for k in range(len(step)):
+            rest[i] -= J[i, k] * step[k]
+
+
+@compiled(f"f8[:, ::1]({F2}, {F3}, {F4}, {F3}, {I2}, {F1}, {F1}, {F1}, b1, f8, f8, f8)")
+def damped_least_squares(
+    q: Array, position: Array, jacobian: Array, target: Array, chain: _Ints, lower: Array, upper: Array, reach: Array,
+    careful: bool, relative: float, smallest: float, largest: float,
+) -> Array:  # fmt: skip
+    """See `baseline.DampedLeastSquares`. q (n, nq), position and target (n, nt, 3), jacobian (n, nt, 3, depth)."""
+    result = q.copy()
+    dq, low, high = np.empty(chain.shape[1]), np.empty(chain.shape[1]), np.empty(chain.shape[1])
+    error, rest = np.empty(3), np.empty(3)
+    for n in range(len(q)):
+        for t in range(len(chain)):
+            depth = _depth(chain[t])
+            J = np.ascontiguousarray(jacobian[n, t, :, :depth]) / reach[t]
+            error[:] = (target[n, t] - position[n, t]) / reach[t]  # lengths in units of the reach
+            size = _length(error)
+            damping = (size if careful else (relative * size) ** 2) + smallest * smallest
+            fixed = np.zeros(depth, dtype=np.bool_)
+            for k in range(depth):
+                dq[k], low[k], high[k] = (
+                    0.0,
+                    lower[chain[t, k]] - q[n, chain[t, k]],
+                    upper[chain[t, k]] - q[n, chain[t, k]],
+                )
+            _add_closest(J, error, fixed, damping, dq[:depth])
+            for _ in range(
+                2
+            ):  # two joints of a chain may be at their limits together; a third would leave nothing to solve
+                for k in range(depth):
+                    fixed[k] = dq[k] <= low[k] or dq[k] >= high[k]
+                    dq[k] = clip(dq[k], low[k], high[k]) if fixed[k] else 0.0
+                _subtract_motion(J, dq[:depth], error, rest)
+                _add_closest(J, rest, fixed, damping, dq[:depth])
+            most = 0.0
+            for k in range(depth):
+                most = max(most, abs(dq[k]))
+            share = min(1.0, largest / max(most, largest))
+            for k in range(depth):
+                i = chain[t, k]
+                result[n, i] = clip(q[n, i] + dq[k] * share, lower[i], upper[i])
+    return result
+
+
 @compiled(f"f8({F2}, {F1}, {F1}, f8, f8, f8[::1])")
 def _task(J: Array, solved: Array, to_go: Array, agree_share: float, rounding: float, task: Array) -> float:
     """The tip motion (3,) [m] of a step, or the way to go itself where both agree: a network's float32 step is a noise of
@@ -353,15 +413,6 @@ def _task(J: Array, solved: Array, to_go: Array, agree_share: float, rounding: f
     whole = _length(to_go)
     task += gap * clip(2.0 - _length(gap) / (agree_share * whole + rounding), 0.0, 1.0)
     return whole
-
-
-@compiled(f"void({F2}, {F1}, {F1}, f8[::1])")
-def _subtract_motion(J: Array, step: Array, task: Array, rest: Array) -> None:
-    """rest = task - J step."""
-    for i in range(3):
-        rest[i] = task[i]
-        for k in range(len(step)):
-            rest[i] -= J[i, k] * step[k]
 
 
 @compiled(f"void({F2}, {F1}, f8, {F1}, {F1}, f8[::1])")
@@ -398,9 +449,7 @@ def postured(
     solved, shaped, low, high, task = np.empty(depth), np.empty(depth), np.empty(depth), np.empty(depth), np.empty(3)
     repulsion, soft, agree, rounding = numbers
     for t in range(len(chain)):
-        n = 0
-        while n < depth and chain[t, n] >= 0:
-            n += 1
+        n = _depth(chain[t])
         if not follows[t] or n <= COORDINATES:
             continue
         J = np.ascontiguousarray(jacobian[t, :, :n])
