@@ -31,6 +31,7 @@ from nnik_ros.states import Measurement, Targets, TickResult, TipState
 
 _STUCK_TICKS = 30  # without progress, at a resting reference, until another posture is looked for
 _MOVED = 0.05  # rad farther from the command than when it was last seen: the hand was moved, or is another one
+_AT_REST, _STIRRED = 0.25, 0.01  # s and rad: a hand that moved less for that long is on its way nowhere
 _NOTICED = 0.1  # of the tolerance: what the stand-in must gain in a step to show that the network did not help
 _BEYOND_REACH = 1.1  # times the reach: as far as a reference goes
 _STUCK_PROGRESS = 1e-5  # of the error, per tick
@@ -107,10 +108,12 @@ class Controller:
     def reset(self) -> None:
         """Pause, and forget the own command: the next start begins at the measured joints."""
         self._mode = _Mode.PAUSED
-        self._seeded, self._look_first = False, True
+        self._seeded = False
+        self._silence: TipState | None = TipState.PAUSED  # why nothing is published; the hand may be moved meanwhile
         self._gap: Array = np.zeros(self.robot.nq)  # from the command to the hand when it was last seen to follow
         self._measured: Array | None = None
-        self._measured_stamp = -np.inf
+        self._measured_stamp = self._rest_stamp = -np.inf
+        self._rest: Array = np.zeros(self.robot.nq)  # where the hand has stood since _rest_stamp [s]
         self._posture_goal = self.robot.home.copy()
         self._forget_stuck()
 
@@ -151,15 +154,14 @@ class Controller:
             return self._silent(TipState.WAITING_STATE, np.inf, targets, judged)
         if self._mode is _Mode.PAUSED and not self._motion.moving:
             return self._silent(TipState.PAUSED, state_age, targets, judged)
-        if self._look_first and not stale_state:
-            self._seed(self._measured)
-        if stale_state:
-            self._look_first = True  # the hand may have moved: look again before going on
-            if not self._seeded or (self.options.on_stale_state == "stop" and not self._motion.moving):
-                return self._silent(TipState.STALE_STATE, state_age, targets, judged)
+        if self._silence is not None and not stale_state:
+            stale_state = not self._seed(self._measured)
+        if stale_state and (not self._seeded or (self.options.on_stale_state == "stop" and not self._motion.moving)):
+            return self._silent(TipState.STALE_STATE, state_age, targets, judged)
         return self._move(judged, state_age, stale_state, self._measured)
 
     def _move(self, judged: _Judged, state_age: float, stale_state: bool, measured: Array) -> TickResult:
+        self._silence = None
         follows, goal = judged.follows, judged.goal
         homing = self._homing(judged, stale_state)
         escaping = self._escaping & follows
@@ -201,18 +203,30 @@ class Controller:
     def _take_measurement(self, measurement: Measurement | None) -> None:
         if measurement is None or np.shape(measurement.q) != (self.robot.nq,):
             return
-        if np.isfinite(measurement.q).all():
-            self._measured, self._measured_stamp = np.array(measurement.q, dtype=np.float64), measurement.stamp
-
-    def _seed(self, measured: Array) -> None:
-        """Go on from the own command where the hand still is where it was left, else begin at the measured joints."""
-        self._look_first = False
-        if self._seeded and np.all(np.abs(self._motion.sent - measured) <= self._gap + _MOVED):
+        if not np.isfinite(measurement.q).all():
             return
+        came_back = not abs(measurement.stamp - self._measured_stamp) <= self.options.state_timeout
+        self._measured, self._measured_stamp = np.array(measurement.q, dtype=np.float64), measurement.stamp
+        if came_back or np.any(np.abs(self._measured - self._rest) > _STIRRED):
+            self._rest, self._rest_stamp = self._measured, self._measured_stamp
+
+    def _seed(self, measured: Array) -> bool:
+        """After silence: go on from the own command where the hand still is where it was left, else begin at the measured
+        joints. Returns whether that is decided.
+
+        When joint states come back, the driver may still bring the hand to the last command, which must not jump then;
+        only a hand that rests elsewhere was moved, or is another one.
+        """
+        if self._seeded:
+            if np.all(np.abs(self._motion.sent - measured) <= self._gap + _MOVED):
+                return True
+            if self._silence is TipState.STALE_STATE and self._measured_stamp - self._rest_stamp < _AT_REST:
+                return False
         self._seeded = True
         self._motion.seed(measured)
         self._forget_stuck()
         self._governor.reset(self._motion.tips.position)
+        return True
 
     def _judge(self, now: float, targets: Targets, stale_state: bool) -> _Judged:
         running = self._mode is _Mode.RUNNING and not stale_state
@@ -317,10 +331,9 @@ class Controller:
     def _silent(self, state: TipState, state_age: float, targets: Targets, judged: _Judged) -> TickResult:
         """A tick that publishes nothing."""
         nt = self.robot.nt
-        if state is TipState.PAUSED:
-            self._look_first = True  # whoever moves the hand meanwhile, the next start looks first
-            if self._seeded and self._measured is not None:
-                self._gap = np.minimum(self._gap, np.abs(self._motion.sent - self._measured))
+        self._silence = state
+        if state is TipState.PAUSED and self._seeded and self._measured is not None:
+            self._gap = np.minimum(self._gap, np.abs(self._motion.sent - self._measured))
         nowhere = np.full((nt, 3), np.nan)
         measured = self._kinematics.tip_position(self._measured) if self._measured is not None else nowhere
         own = self._motion.tips.position if self._seeded else measured

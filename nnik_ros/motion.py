@@ -19,6 +19,7 @@ _LEAD_BRAKE = 0.25  # of the acceleration, before the lead bound, which moves wi
 _LARGEST_OFFSET = 0.3  # rad, that the closed loop may add
 _RESTS = 0.05  # rad/s, below which a joint counts as at rest
 _FADE, _FORGOTTEN = 0.99, 1e-5  # of the offset per tick, and rad, when the closed loop is switched off
+_STANDS = 1e-9  # rad/s, below which a speed is rounding
 _SWEEPS = 4  # over the pairs in contact; each satisfies one pair exactly, a few satisfy all
 _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from posture to posture
 
@@ -55,7 +56,7 @@ class JointMotion:
 
     @property
     def moving(self) -> bool:
-        return np.count_nonzero(self.sent_v) > 0
+        return np.count_nonzero(np.abs(self.sent_v) > _STANDS) > 0
 
     def seed(self, q: Array) -> None:
         """Rest at q (nq,) [rad], put inside the limits."""

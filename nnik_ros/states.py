@@ -88,7 +88,8 @@ class TickResult(NamedTuple):
             TipState.STALE_TARGET: f"holds; waits for a new target, the last one is {age:.2f} s old",
             TipState.FALLBACK: f"{error:.2f} mm to go with {Solver.STAND_IN.name.lower()}: the network is not in use",
             TipState.PAUSED: "paused; waits for start",
-            TipState.STALE_STATE: f"waits for joint states, the last ones are {self.state_age:.2f} s old",
+            TipState.STALE_STATE: "waits for joint states that agree with the last command, or of a hand at rest; "
+            f"the last ones are {self.state_age:.2f} s old",
             TipState.WAITING_STATE: "waits for the first joint states",
             TipState.FAULT: "the step was not finite; holds the last command",
         }[TipState(self.tip_state[tip])]

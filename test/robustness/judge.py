@@ -123,7 +123,7 @@ class Judge:
         if not first:
             found.silence = max(found.silence, elapsed / messages)
             found.lost += messages - 1
-            first = self._judge_step(q, messages, off_hand)
+            first = self._judge_step(q, messages, off_hand, elapsed > SILENCE)
         seen_from_the_first = (
             self._last is not None and messages > 0
         ) or number == 1  # else the observer came too late
@@ -140,13 +140,13 @@ class Judge:
             recent = [self._hand[-1][1]] if self._hand else [q]
         return float(np.abs(np.array(recent) - q).max(axis=-1).min())
 
-    def _judge_step(self, q: Array, messages: int, off_hand: float) -> bool:
-        """Whether this is a first command in disguise: a step off the path, to where the hand stands."""
+    def _judge_step(self, q: Array, messages: int, off_hand: float, silence: bool) -> bool:
+        """Whether this is a first command in disguise: after silence, with commands lost, to where the hand stands."""
         assert self._last is not None
         found, step = self._findings, q - self._last
         ratios = np.abs(step) / (self._robot.velocity * self._period * messages)
         worst = int(ratios.argmax())
-        if ratios[worst] > 1.0 + _ROUNDING and off_hand < FIRST_COMMAND:
+        if silence and ratios[worst] > 1.0 + _ROUNDING and off_hand < FIRST_COMMAND:
             return True
         if ratios[worst] > found.step:
             found.step, found.step_joint = float(ratios[worst]), self._robot.joint_names[worst]

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 
 from sensor_msgs.msg import JointState
 
+from nnik_ros.geometry import Array
 from test.robustness.bench_node import PromiseError, wait_for
 from test.robustness.matrix import row
 from test.robustness.processes import Process
@@ -175,6 +177,53 @@ def hand_stopped(stand: Stand) -> str:
     if not stand.status.seen["STALE_STATE"]:
         raise PromiseError("no STALE_STATE")
     return f"STALE_STATE in {stand.status.seen['STALE_STATE']} statuses, followed in {stand.follows():.2f} s"
+
+
+_GAPS = (0.12, 0.15, 0.2, 0.3, 0.5)  # s
+
+
+def _wide_path(stand: Stand, t: float) -> Array:
+    """All tips to and fro as fast as they go: the hand is never quite where its command is."""
+    return stand.goal(1.5 if int(2.0 * t) % 2 else -0.5)
+
+
+def _in_gaps(stand: Stand, gap: Callable[[float], None]) -> str:
+    stand.sender.path = lambda t: _wide_path(stand, t)
+    stand.until_moving()
+    stand.status.seen.clear()
+    for _ in range(2):
+        for seconds in _GAPS:
+            time.sleep(0.37)  # so that gaps begin in every part of the motion
+            gap(seconds)
+    if not stand.status.seen["STALE_STATE"]:
+        raise PromiseError("no STALE_STATE")
+    return f"STALE_STATE in {stand.status.seen['STALE_STATE']} statuses, followed in {stand.follows():.2f} s"
+
+
+@row(
+    "timing",
+    "joint states fail for 0.12 to 0.5 s, again and again, in fast motion",
+    "goes on without a jump",
+    shared=True,
+)
+def states_in_gaps(stand: Stand) -> str:
+    assert stand.line is not None
+    line = stand.line
+
+    def gap(seconds: float) -> None:
+        line.fault = lambda message, now: []
+        time.sleep(seconds)
+        line.fault = None
+
+    return _in_gaps(stand, gap)
+
+
+@row("timing", "the hand is stopped for 0.12 to 0.5 s, again and again, in fast motion (SIGSTOP)", "goes on without a jump",
+     shared=True)  # fmt: skip
+def hand_stopped_in_gaps(stand: Stand) -> str:
+    assert stand.sim is not None
+    sim = stand.sim
+    return _in_gaps(stand, lambda seconds: _frozen(sim, seconds))
 
 
 @row("timing", "controller and hand are started in the other order, 3 s apart", "waits, says for what, then follows")

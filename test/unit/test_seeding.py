@@ -1,0 +1,92 @@
+"""Where the command goes on when joint states come back: nothing that was published may jump."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nnik_ros.controller import Controller
+from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.robot import Robot
+from nnik_ros.states import Measurement, Targets, TickResult, TipState
+
+T = 1 / 333.0
+AWAY = np.array([0.05, 0.3, 0.2, 0.1] * 3 + [-0.1, 0.2, 0.2, 0.1])
+
+
+class DrivenHand:
+    """A hand whose drive, critically damped, takes its time, and the controller that sees it or not."""
+
+    def __init__(self, robot: Robot, stiffness: float, **options: object) -> None:
+        """stiffness: the drive's own frequency [rad/s]."""
+        self.robot = robot
+        self.controller = Controller(robot, None, ControllerOptions(target_timeout=0.0, **options))
+        self.controller.start()
+        self.now, self.sent = 10.0, []
+        self.q, self._v, self._stiffness = robot.home.copy(), np.zeros(robot.nq), stiffness
+        self.held = self.q.copy()  # the command that the drive holds
+        self.goal = robot.kinematics.tip_position(np.clip(robot.home + 3.0 * AWAY, robot.lower, robot.upper))
+
+    def run(self, seconds: float, *, seen: bool = True, frozen: bool = False) -> TickResult:
+        """frozen: the hand and its driver stand still as well, as a stopped process does."""
+        for _ in range(round(seconds / T)):
+            self.now += T
+            if not frozen:
+                self._drive()
+            measured = Measurement(self.q.copy(), self.now) if seen else None
+            result = self.controller.tick(self.now, measured, Targets(self.goal, np.full(4, self.now)))
+            if result.command is not None:
+                self.held = result.command
+                self.sent.append(result.command)
+        return result
+
+    def _drive(self) -> None:
+        for _ in range(4):
+            pull = self._stiffness**2 * (self.held - self.q) - 2.0 * self._stiffness * self._v
+            self._v = self._v + pull * T / 4
+            self.q = self.q + self._v * T / 4
+
+    def fastest(self) -> float:
+        """Largest step of all commands, silence or not between them, over what the velocity limit allows."""
+        return float((np.abs(np.diff(self.sent, axis=0)) / (self.robot.velocity * T)).max())
+
+
+@pytest.mark.parametrize("response", ["stop", "hold"])
+@pytest.mark.parametrize("stiffness", [10.0, 20.0, 40.0])
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("gap", [0.11, 0.15, 0.3, 1.5])
+def test_no_gap_of_joint_states_in_the_middle_of_a_motion_makes_the_command_jump(
+    hand: Robot, response: str, stiffness: float, frozen: bool, gap: float
+) -> None:
+    for begin in (0.05, 0.15):
+        rig = DrivenHand(hand, stiffness, on_stale_state=response)
+        rig.run(begin)
+        assert rig.run(gap, seen=False, frozen=frozen).hand_state is TipState.STALE_STATE
+        assert rig.run(1.5).hand_state is not TipState.STALE_STATE
+        assert rig.fastest() <= 1.0 + 1e-6
+        changes = np.abs(np.diff(rig.sent, 2, axis=0)).max(0)  # a silence stands between two commands at rest
+        assert (changes <= hand.acceleration * T * T * 1.001).all()
+
+
+@pytest.mark.parametrize("elsewhere", [0.2, 0.6])
+def test_a_hand_that_rests_elsewhere_after_silence_is_taken_up_where_it_is(hand: Robot, elsewhere: float) -> None:
+    rig = DrivenHand(hand, 40.0, on_stale_state="stop")
+    rig.run(1.0)
+    assert rig.run(1.5, seen=False).command is None
+    begin = len(rig.sent)
+    rig.q = np.clip(rig.q - elsewhere, hand.lower, hand.upper)  # another driver: holds its hand where that stands
+    rig.held = rig.q.copy()
+    where = rig.q.copy()
+    result = rig.run(0.2)
+    assert (result.hand_state, result.command) == (TipState.STALE_STATE, None)
+    rig.run(0.1)
+    np.testing.assert_allclose(rig.sent[begin], where, atol=hand.acceleration.max() * T * T * 1.01)
+
+
+@pytest.mark.parametrize("pause", [False, True])
+def test_a_command_that_leads_as_far_as_it_may_comes_to_rest_and_falls_silent(hand: Robot, pause: bool) -> None:
+    rig = DrivenHand(hand, 20.0, on_stale_state="stop")
+    rig.run(0.1)
+    if pause:
+        rig.controller.pause()
+    assert rig.run(2.0, seen=pause, frozen=True).command is None
