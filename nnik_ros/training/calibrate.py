@@ -10,7 +10,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from nnik_ros.paths import driver_file, model_file, robot_file
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.bag import BagData, Topics, read_bag
+from nnik_ros.training.bag_arguments import bag_parser
 from nnik_ros.training.calibration_check import exchanged_tips, true_error_table
 from nnik_ros.training.calibration_fit import Data, Fit, Priors, fit
 from nnik_ros.training.recorded_samples import split
@@ -225,14 +225,7 @@ def _comparison(result: Result, truth: Calibration, model: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="calibrate", description="Calibrate a robot's geometry from a recording.")
-    parser.add_argument("bag", type=Path, metavar="BAG", help="folder of a rosbag2 (mcap or sqlite3)")
-    parser.add_argument("--robot", required=True, help="a shipped name or the path of a YAML file")
-    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="calibration to write")
-    parser.add_argument(
-        "--driver", default="simulated", help="whose joint names the recording has (default: the robot's own)"
-    )
-    parser.add_argument("--joints", default="", metavar="TOPIC", help="JointState topic (default: the driver's)")
+    parser = bag_parser("calibrate", "Calibrate a robot's geometry from a recording.", "calibration")
     parser.add_argument(
         "--tips", nargs="+", default=["measured_tip_poses"], metavar="TOPIC",
         help="one PoseArray topic in tip order (default: %(default)s), or TIP=TOPIC of PoseStamped for each tip",
@@ -241,7 +234,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--longest-gap", type=float, default=0.05, help="s between joint states, to interpolate over")
     parser.add_argument("--precision-mm", type=float, default=0.2, help="uncertainty of a tip that is accepted")
     parser.add_argument("--largest-noise-mm", type=float, default=1.0, help="noise of a measured tip that is accepted")
-    parser.add_argument("--truth", type=Path, help="true calibration of a simulated robot, to compare with")
     parser.add_argument(
         "--model", default="", help="with --truth: a network to compare too, a shipped name or an ONNX file"
     )

@@ -27,6 +27,7 @@ from nnik_ros.paths import driver_file, model_file, robot_file
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.bag import BagData, Topics, read_bag
+from nnik_ros.training.bag_arguments import bag_parser
 from nnik_ros.training.calibration_check import inner_goals
 from nnik_ros.training.correction import Correction, tuned
 from nnik_ros.training.export import write
@@ -166,21 +167,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="finetune", description="Fine-tune a network to one hand from a recording.")
-    parser.add_argument("bag", type=Path, metavar="BAG", help="folder of a rosbag2 (mcap or sqlite3)")
-    parser.add_argument("--robot", required=True, help="a shipped name or the path of a YAML file")
+    parser = bag_parser("finetune", "Fine-tune a network to one hand from a recording.", "network file")
     parser.add_argument("--model", required=True, help="the network, a shipped name or an ONNX file")
-    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="network file to write")
-    parser.add_argument(
-        "--driver", default="simulated", help="whose joint names the recording has (default: the robot's own)"
-    )
-    parser.add_argument("--joints", default="", metavar="TOPIC", help="JointState topic (default: the driver's)")
     parser.add_argument(
         "--tips", default="measured_tip_poses", metavar="TOPIC", help="PoseArray in tip order (default: %(default)s)"
     )
     parser.add_argument("--iterations", type=int, default=FinetuneOptions.iterations)
     parser.add_argument("--seed", type=int, default=1, help="of weights and batches")
-    parser.add_argument("--truth", type=Path, help="true calibration of a simulated robot, to compare with")
     parser.add_argument("--calibration", type=Path, help="with --truth: a fitted calibration, to compare with")
     return parser
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,38 +56,55 @@ class Recipe:
     gate: Gate
 
 
+@contextmanager
+def recipe_document(path: Path) -> Iterator[Section]:
+    """The keys of a recipe's file, for the body to read.
+
+    Raises:
+        FileError: after the body, listing every missing, unknown or wrong key.
+    """
+    problems = Problems(str(path))
+    document = Section(load_mapping(path), "", problems)
+    document.integer("schema", low=SCHEMA, high=SCHEMA)
+    yield document
+    document.finish()
+    problems.raise_if_any()
+
+
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe; the paths in it are relative to it.
 
     Raises:
         FileError: listing every missing, unknown or wrong key.
     """
-    problems = Problems(str(path))
-    document = Section(load_mapping(path), "", problems)
-    document.integer("schema", low=SCHEMA, high=SCHEMA)
-    name = document.text("name")
-    robot = document.text("robot")
-    model = document.text("model", f"../../models/{name}.onnx")
-    gate = read_gate(document.section("gate"))
-    mirrored = document.has("mirror")
-    mirror = _mirror(document.section("mirror"), path.parent) if mirrored else None
-    seed, training = 0, None
-    hidden: tuple[int, ...] = ()
-    if not mirrored:
-        seed = document.integer("seed", low=0, high=2**31 - 1)
-        hidden = _hidden(document.section("network"))
-        training = _training(document.section("training"))
-    document.finish()
-    problems.raise_if_any()
+    with recipe_document(path) as document:
+        name = document.text("name")
+        robot = document.text("robot")
+        model = document.text("model", f"../../models/{name}.onnx")
+        gate = read_gate(document.section("gate"))
+        mirrored = document.has("mirror")
+        mirror = _mirror(document.section("mirror"), path.parent) if mirrored else None
+        seed, training = 0, None
+        hidden: tuple[int, ...] = ()
+        if not mirrored:
+            seed = document.integer("seed", low=0, high=2**31 - 1)
+            hidden = _network(document.section("network"))
+            training = _training(document.section("training"))
     return Recipe(path, name, path.parent / robot, path.parent / model, seed, hidden, training, mirror, gate)
 
 
-def _hidden(section: Section) -> tuple[int, ...]:
+def hidden_layers(section: Section) -> tuple[int, ...]:
+    """The sizes under the key `hidden`."""
     sizes = section.items("hidden")
     if not all(isinstance(size, int) and 1 <= size <= 4096 for size in sizes) or not sizes:
         section.wrong("hidden", sizes, "a list of layer sizes within [1, 4096]")
-    section.finish()
     return tuple(sizes)
+
+
+def _network(section: Section) -> tuple[int, ...]:
+    hidden = hidden_layers(section)
+    section.finish()
+    return hidden
 
 
 def _training(section: Section) -> TrainingOptions:

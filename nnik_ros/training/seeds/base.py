@@ -13,15 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from nnik_ros.contract import JOINT_POSITION, JOINT_POSITION_NEXT, OPTIONAL_INPUTS, TIP_POSITION, TIP_TARGET, Probe
-from nnik_ros.errors import Problems
 from nnik_ros.evaluate import Gate
 from nnik_ros.kinematics import KinematicParameters, build_chains, forward_kinematics
 from nnik_ros.robot import Robot
 from nnik_ros.training.export import Exported
 from nnik_ros.training.graph import Graph, Value
-from nnik_ros.yaml_file import Section, load_mapping
+from nnik_ros.training.recipe import hidden_layers, recipe_document
+from nnik_ros.yaml_file import Section
 
-SCHEMA = 1
 _PROBES = 4
 _CURVE_POINTS = 60
 _NO_GATE = 1e3  # m: no baseline misses it
@@ -66,27 +65,19 @@ def load_seed_recipe(path: Path, methods: Mapping[str, Method]) -> SeedRecipe:
     Raises:
         FileError: listing every missing, unknown or wrong key.
     """
-    problems = Problems(str(path))
-    document = Section(load_mapping(path), "", problems)
-    document.integer("schema", low=SCHEMA, high=SCHEMA)
-    name, system = document.text("name"), document.text("system")
-    method = document.text("method", choices=methods)
-    robot = document.text("robot")
-    model = document.text("model", f"../../../models/seeds/{name}.onnx")
-    seed = document.integer("seed", low=0, high=2**31 - 1)
-    hidden = document.items("hidden")
-    if not hidden or not all(isinstance(size, int) and 1 <= size <= 4096 for size in hidden):
-        document.wrong("hidden", hidden, "a list of layer sizes within [1, 4096]")
-    section = document.section("training")
-    options = None
-    if method in methods:
-        options = methods[method].read(section)
-        section.finish()
-    document.finish()
-    problems.raise_if_any()
-    return SeedRecipe(
-        path, name, system, method, path.parent / robot, path.parent / model, seed, tuple(hidden), options
-    )
+    with recipe_document(path) as document:
+        name, system = document.text("name"), document.text("system")
+        method = document.text("method", choices=methods)
+        robot = document.text("robot")
+        model = document.text("model", f"../../../models/seeds/{name}.onnx")
+        seed = document.integer("seed", low=0, high=2**31 - 1)
+        hidden = hidden_layers(document)
+        section = document.section("training")
+        options = None
+        if method in methods:
+            options = methods[method].read(section)
+            section.finish()
+    return SeedRecipe(path, name, system, method, path.parent / robot, path.parent / model, seed, hidden, options)
 
 
 @contextmanager

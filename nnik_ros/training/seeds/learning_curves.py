@@ -20,11 +20,10 @@ import torch
 from nnik_ros.errors import FileError, NnikError, Problems
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import load_robot
+from nnik_ros.training.recipe import recipe_document
 from nnik_ros.training.seeds.base import SeedRecipe, load_seed_recipe, thinned
 from nnik_ros.training.seeds.methods import METHODS
-from nnik_ros.yaml_file import Section, load_mapping
 
-SCHEMA = 1
 FILE = "learning_curves.json"  # in models/seeds
 
 
@@ -45,16 +44,13 @@ def load_curves_recipe(path: Path) -> CurvesRecipe:
     Raises:
         FileError: listing every missing, unknown or wrong key.
     """
+    with recipe_document(path) as document:
+        names, seeds = document.items("recipes"), document.items("seeds")
+        env_steps = document.integer("env_steps", low=100, high=100_000_000)
+        whole = all(isinstance(seed, int) and 0 <= seed < 2**31 for seed in seeds)
+        if not whole or len(set(seeds)) != len(seeds) or len(seeds) < 2:
+            document.wrong("seeds", seeds, "at least two different whole numbers from 0")
     problems = Problems(str(path))
-    document = Section(load_mapping(path), "", problems)
-    document.integer("schema", low=SCHEMA, high=SCHEMA)
-    names, seeds = document.items("recipes"), document.items("seeds")
-    env_steps = document.integer("env_steps", low=100, high=100_000_000)
-    whole = all(isinstance(seed, int) and 0 <= seed < 2**31 for seed in seeds)
-    if not whole or len(set(seeds)) != len(seeds) or len(seeds) < 2:
-        document.wrong("seeds", seeds, "at least two different whole numbers from 0")
-    document.finish()
-    problems.raise_if_any()
     folder = path.parent.parent / "seeds"
     recipes = tuple(load_seed_recipe(folder / f"{name}.yaml", METHODS) for name in names)
     for recipe in recipes:
