@@ -26,6 +26,7 @@ from test.robustness.messages import pose_stamped as pose_stamped
 from test.robustness.processes import PATIENCE, Process, ros_arguments
 
 _numbers = itertools.count()
+_HEARD = 1000  # commands that wait while the test's process does not get its turn
 
 
 class Station:
@@ -35,6 +36,7 @@ class Station:
         self.namespace = namespace
         self.node = rclpy.create_node("station", namespace=namespace)
         self.heard: dict[str, list[Any]] = {}
+        self._ears: dict[str, Any] = {}
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
         self._end = threading.Event()
@@ -43,11 +45,16 @@ class Station:
         self._publishers: dict[str, Any] = {}
 
     def listen(self, kind: type[Any], topic: str, qos: Any = 10) -> list[Any]:
-        """All messages of a topic from now on."""
+        """All messages of a topic from the time on at which its publisher is discovered, which may take seconds."""
         if topic not in self.heard:
             self.heard[topic] = []
-            self.node.create_subscription(kind, topic, lambda message: self.heard[topic].append(message), qos)
+            take = self.heard[topic].append
+            self._ears[topic] = self.node.create_subscription(kind, topic, lambda message: take(message), qos)
         return self.heard[topic]
+
+    def would_hear(self, topic: str) -> bool:
+        """Whether a publisher of the topic is discovered: from now on silence means something."""
+        return bool(self._ears[topic].get_publisher_count() > 0)
 
     def publish(self, topic: str, message: Any) -> None:
         """Publish, once somebody listens."""
@@ -91,8 +98,13 @@ class PerfectHand:
         self._names = names or list(self._joints.names)
         kind = MESSAGE_OF[driver.command_type]
         self._publisher = station.node.create_publisher(JointState, driver.topic(driver.state), driver.state.depth)
-        station.node.create_subscription(kind, driver.topic(driver.command), self._take, driver.command.depth)
+        self._ear = station.node.create_subscription(kind, driver.topic(driver.command), self._take, _HEARD)
         station.node.create_timer(0.01, self._publish)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a controller is discovered: from now on every command is heard."""
+        return bool(self._ear.get_publisher_count() > 0)
 
     def _take(self, message: Any) -> None:
         self.messages.append(message)

@@ -18,6 +18,8 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseArray, PoseStamped
 from node_bench import Bench, Lab, Station, pose_array, wait_for
 from rclpy.serialization import serialize_message
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
 
 from nnik_ros.paths import share_dir
 from test.robustness.processes import PATIENCE
@@ -132,10 +134,7 @@ def test_the_status_reader_tells_changes_of_every_finger(hand: Bench, start: Sta
 
 def write_bag(folder: Path, topic: str, messages: list[PoseArray], every: float) -> None:
     """A recording of `messages`, one `every` [s]."""
-    rosbag2 = pytest.importorskip("rosbags.rosbag2", reason="rosbags is not installed; ./run test installs it")
-    from rosbags.typesys import Stores, get_typestore
-
-    with rosbag2.Writer(folder, version=9, storage_plugin=rosbag2.StoragePlugin.MCAP) as writer:
+    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         store = get_typestore(Stores.ROS2_JAZZY)
         connection = writer.add_connection(topic, "geometry_msgs/msg/PoseArray", typestore=store)
         for step, message in enumerate(messages):

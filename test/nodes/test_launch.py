@@ -179,6 +179,7 @@ def test_another_robot_is_simulated_in_its_drivers_dialect_and_brings_a_tip_to_i
         "launch/controller.launch.py", *files, f"namespace:={station.namespace}", "sim:=true", "start_paused:=false",
     )  # fmt: skip
     wait_for(lambda: state_of(statuses) == "IDLE", "the controller to wait for targets", launched, limit=40.0)
+    wait_for(lambda: spoken, "joint states", launched)
     assert spoken[-1].name[0] == "c0"
     target = pose_stamped(
         "flange", load_robot(folder / "three_fingers.yaml").kinematics.tip_position(np.full(9, 0.2))[1]

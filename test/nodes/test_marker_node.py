@@ -164,6 +164,12 @@ def viewer(module_lab: Lab) -> Iterator[Viewer]:
 def test_markers_stand_at_the_measured_tips_and_stay_silent(viewer: Viewer) -> None:
     bench = viewer.bench
     others = [viewer.station.listen(PoseStamped, f"{tip}/target_pose") for tip in bench.robot.tip_names]
+    for tip in bench.robot.tip_names:
+        wait_for(
+            lambda topic=f"{tip}/target_pose": viewer.station.would_hear(topic),
+            "the markers' publishers",
+            viewer.process,
+        )
     bench.count_statuses(50)
     for tip, name in enumerate(bench.robot.tip_names):
         assert np.linalg.norm(viewer.place_of(name) - bench.tips()[tip]) < 3e-4

@@ -14,6 +14,9 @@ import pytest
 from node_bench import Bench, Lab, wait_for
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.serialization import serialize_message
+from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
 from std_msgs.msg import String
 
 from nnik_ros.nodes.replay import DIFFERENT, IDENTICAL, UNUSABLE, main
@@ -35,6 +38,7 @@ def session(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     far, near = (robot.kinematics.tip_position(robot.home + shift) for shift in (0.25, -0.1))
     bench.until("IDLE")
     heard = bench.station.listen(String, "tape", LATE)  # late: the session has begun
+    wait_for(lambda: heard, "the tape on its topic", bench.process)
     bench.until("REACHED", meanwhile=lambda: bench.send(far))
     set_parameters(bench, speed="0.5")
     bench.enable("ring", False)
@@ -122,10 +126,7 @@ def test_a_bag_that_began_late_holds_the_whole_session(
 
 
 def write_bag(folder: Path, storage: str, topics: dict[str, list[String]]) -> None:
-    rosbag2 = pytest.importorskip("rosbags.rosbag2", reason="rosbags is not installed; ./run test installs it")
-    from rosbags.typesys import Stores, get_typestore
-
-    with rosbag2.Writer(folder, version=9, storage_plugin=rosbag2.StoragePlugin[storage]) as writer:
+    with Writer(folder, version=9, storage_plugin=StoragePlugin[storage]) as writer:
         for topic, messages in topics.items():
             connection = writer.add_connection(topic, "std_msgs/msg/String", typestore=get_typestore(Stores.ROS2_JAZZY))
             for step, message in enumerate(messages):
@@ -255,15 +256,12 @@ def test_sessions_one_after_the_other_in_one_file_are_all_replayed(
 
 @pytest.mark.timeout(120)
 def test_a_bag_of_a_demo_is_replayed_and_holds_the_commands_that_went_over_the_wire(tmp_path: Path) -> None:
-    highlevel = pytest.importorskip("rosbags.highlevel", reason="rosbags is not installed; ./run test installs it")
-    from rosbags.typesys import Stores, get_typestore
-
     bag = tmp_path / "bag"
     command = [sys.executable, "-m", "nnik_ros.nodes.demo", "--headless", "--seconds", "3", "--record-bag", str(bag)]
     demo = subprocess.run(command, cwd=share_dir(), capture_output=True, text=True)
     assert f"recorded: ./run replay {bag}" in demo.stdout, demo.stderr
     assert main([str(bag)]) == IDENTICAL
-    with highlevel.AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
+    with AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
         said: dict[str, list[Any]] = {}
         for connection, _, data in reader.messages():
             said.setdefault(connection.topic, []).append(reader.deserialize(data, connection.msgtype))

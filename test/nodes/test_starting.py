@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
+import onnx
 import yaml
 from node_bench import Lab
 
@@ -45,7 +45,6 @@ def test_a_file_that_is_no_network_is_refused(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_a_network_of_somebody_else_is_refused(lab: Lab, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Identity", ["x"], ["y"])],

@@ -21,7 +21,6 @@ from test.robustness.stand import Stand
 
 BASE = "palm_link"
 HOLDS = "refused, counted, shown; the hand holds"
-_STILL = 0.003  # rad
 
 
 def refused(stand: Stand, topic: str, kind: str) -> int:
@@ -37,9 +36,7 @@ def refuses(stand: Stand, kind: str, message: Any, topic: str = "target_poses") 
              meanwhile=lambda: stand.publish(topic, message))  # fmt: skip
     shown = stand.status.message
     time.sleep(0.1)
-    travel = stand.look().travel
-    if travel > _STILL:
-        raise PromiseError(f"refused, but the command moved by {travel:.4f} rad")
+    travel = stand.holds()
     if "refused" not in shown:
         raise PromiseError(f"counted, but the status says only {shown!r}")
     return f"refused as '{kind}', command moved {1e3 * travel:.2f} mrad"
@@ -157,14 +154,7 @@ def target_wrong_type(stand: Stand) -> str:
     matched = publisher.get_subscription_count()
     node.destroy_node()
     rclpy.try_shutdown(context=context)
-    return f"{matched} subscriptions matched, command moved {1e3 * _still(stand):.2f} mrad"
-
-
-def _still(stand: Stand) -> float:
-    travel = stand.look().travel
-    if travel > _STILL:
-        raise PromiseError(f"the command moved by {travel:.4f} rad")
-    return travel
+    return f"{matched} subscriptions matched, command moved {1e3 * stand.holds():.2f} mrad"
 
 
 def _with_qos(stand: Stand, qos: QoSProfile) -> str:
@@ -213,7 +203,7 @@ def _bad_states(kind: str, fault: str, name: str, spoil: Spoil) -> None:
         rest = stand.come_to_rest()
         stand.wait(lambda: refused(stand, "joint_states", kind) > before, f"a refusal for its {kind}")
         time.sleep(0.2)
-        _still(stand)
+        stand.holds()
         return f"STALE_STATE after {took:.2f} s, at rest {rest:.2f} s later, refused as '{kind}'"
 
     check.__name__ = name

@@ -30,6 +30,7 @@ from test.robustness.processes import PATIENCE, Observer, Process, ros_arguments
 
 CONTROLLER, SIM_HAND = "nnik_ros.nodes.controller_node", "nnik_ros.nodes.sim_hand_node"
 TRUE_STATES = "hand/joint_states"
+_STILL = 0.003  # rad, of a command that holds
 _numbers = itertools.count()
 
 
@@ -264,6 +265,13 @@ class Stand:
         """The findings since the last look, kept for the judgement of the row."""
         self.found.append(self.observer.window())
         return self.found[-1]
+
+    def holds(self) -> float:
+        """How far [rad] the command moved since the last look. Raises PromiseError when that is no holding."""
+        travel = self.look().travel
+        if travel > _STILL:
+            raise PromiseError(f"the command moved by {travel:.4f} rad")
+        return travel
 
     def send_goal(self, goal: Array) -> None:
         self.publish("target_poses", pose_array(self.robot.base_frame, goal))
