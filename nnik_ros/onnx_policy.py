@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
 from nnik_ros.contract import (
     JOINT_POSITION,
@@ -23,6 +22,7 @@ from nnik_ros.contract import (
 from nnik_ros.errors import ContractError, Problems
 from nnik_ros.geometry import Array
 from nnik_ros.kinematics import Kinematics
+from nnik_ros.onnx_bytes import with_constants
 from nnik_ros.robot import Robot
 
 
@@ -46,15 +46,16 @@ class OnnxPolicy:
         self.contract = _read_contract(self._session, source)
         _check_signature(self._session, robot, source)
         check_contract(self.contract, robot, source)
-        self._constants: dict[str, NDArray[np.float32]] = {}
-        self.kinematics = robot.kinematics
         self._run_probe(source)
-        if kinematics is not None:
-            self.kinematics = kinematics
-            self._constants = {
-                name: np.asarray(value, dtype=np.float32)
-                for name, value in zip(OPTIONAL_INPUTS, kinematics.parameters, strict=True)
-            }
+        self.kinematics = kinematics or robot.kinematics
+        constants = {
+            name: np.asarray(value, dtype=np.float32)
+            for name, value in zip(OPTIONAL_INPUTS, self.kinematics.parameters, strict=True)
+        }
+        try:
+            self._session = _session(with_constants(path.read_bytes(), constants))
+        except ValueError as error:
+            raise ContractError(source, [f"is not stored as this package stores it: {error}"]) from error
 
     def step(self, q: Array, target: Array) -> Array:
         """See `Policy.step`. A non-finite input gives a non-finite result; the caller checks."""
@@ -62,11 +63,10 @@ class OnnxPolicy:
         inputs = {
             JOINT_POSITION: np.asarray(q, dtype=np.float32).reshape(-1, self.robot.nq),
             TIP_TARGET: np.asarray(target, dtype=np.float32).reshape(-1, self.robot.nt, 3),
-            **self._constants,
         }
         (result,) = self._session.run([JOINT_POSITION_NEXT], inputs)
         # float32 rounds a limit by up to 1e-7 rad: the double precision limits have the last word
-        q_next: Array = np.clip(result.astype(np.float64).reshape(*batch, -1), self.robot.lower, self.robot.upper)
+        q_next: Array = np.minimum(np.maximum(result.reshape(*batch, -1), self.robot.lower), self.robot.upper)
         return q_next
 
     def _run_probe(self, source: str) -> None:
@@ -103,15 +103,19 @@ def read_contract(path: Path) -> Contract:
 def _open(path: Path) -> onnxruntime.InferenceSession:
     if not path.is_file():
         raise ContractError(str(path), ["there is no such file"])
+    try:
+        return _session(str(path))
+    except Exception as error:  # onnxruntime raises its own, undocumented types
+        raise ContractError(str(path), [f"is not a usable ONNX file: {' '.join(str(error).split())}"]) from error
+
+
+def _session(model: str | bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises its own, undocumented types
-        raise ContractError(str(path), [f"is not a usable ONNX file: {' '.join(str(error).split())}"]) from error
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _read_contract(session: onnxruntime.InferenceSession, source: str) -> Contract:

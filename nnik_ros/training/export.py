@@ -24,13 +24,14 @@ from nnik_ros.contract import (
     contract_for,
 )  # fmt: skip
 from nnik_ros.errors import ContractError
-from nnik_ros.kinematics import KinematicParameters, build_chains
+from nnik_ros.kinematics import KinematicParameters, build_chains, forward_kinematics
 from nnik_ros.robot import Robot
 from nnik_ros.training.graph import Graph, Value
 from nnik_ros.training.network import Layers
-from nnik_ros.training.step import step, step_shape
+from nnik_ros.training.rows import Layout, Rows, rows_of
+from nnik_ros.training.step import step, tip_position, tip_rows
 
-_WEIGHT, _BIAS = "weight_", "bias"
+_WEIGHT, _BIAS = "weight_", "bias_"
 _PROBES = 4
 _RANGE_SAMPLES = 20_000
 
@@ -42,17 +43,21 @@ class Exported(NamedTuple):
     probe: Probe
 
 
-def export(robot: Robot, layers: Layers) -> Exported:
-    """The step of `robot` with these weights."""
+def export(robot: Robot, layers: Layers, layout: Layout | None = None) -> Exported:
+    """The step of `robot` with these weights; layout: that of the robot whose mirror image it is, mirrored."""
     graph = Graph()
     q, target = _probe_inputs(robot)
-    parameters = (
-        graph.optional_input(name, np.asarray(value, dtype=np.float32))
-        for name, value in zip(OPTIONAL_INPUTS, robot.kinematics.parameters, strict=True)
+    parameters = KinematicParameters(
+        *(
+            graph.optional_input(name, np.asarray(value, dtype=np.float32))
+            for name, value in zip(OPTIONAL_INPUTS, robot.kinematics.parameters, strict=True)
+        )
     )
-    chains = build_chains(graph, robot.kinematics.topology, KinematicParameters(*parameters))
+    rows = rows_of(robot, layout)
     inputs = graph.input(JOINT_POSITION, q), graph.input(TIP_TARGET, target)
-    q_next, tip = step(graph, step_shape(robot), chains, partial(_perceptrons, graph, layers), *inputs)
+    known = _tip_rows(graph, rows, parameters, inputs[0])
+    q_next = step(graph, rows, rows.constants, partial(_perceptrons, graph, rows, layers), *inputs, known)
+    tip = tip_position(graph, rows, rows.constants, known)
     model = graph.model({JOINT_POSITION_NEXT: q_next, TIP_POSITION: tip}, robot.name)
     return Exported(model, Probe(*(_nested(array) for array in (q, target, q_next.example, tip.example))))
 
@@ -78,19 +83,47 @@ def read_layers(path: Path) -> Layers:
         ContractError: a file of another origin.
     """
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
-    names = [f"{_WEIGHT}{i}" for i in range(len(arrays)) if f"{_WEIGHT}{i}" in arrays]
-    if not names or _BIAS not in arrays:
-        raise ContractError(
-            str(path), [f"has no initializers '{_BIAS}' and '{_WEIGHT}0', ...: not exported by this package"]
-        )
-    return Layers(arrays[_BIAS], [arrays[name] for name in names])
+    weights, biases = (
+        [arrays[f"{kind}{i}"] for i in range(len(arrays)) if f"{kind}{i}" in arrays] for kind in (_WEIGHT, _BIAS)
+    )
+    if not weights or len(weights) != len(biases):
+        names = f"'{_WEIGHT}0', '{_BIAS}0', ..."
+        raise ContractError(str(path), [f"has no initializers {names}: not exported by this package"])
+    return Layers([w if w.ndim == 3 else w[None] for w in weights], [b.reshape(-1, 1, b.shape[-1]) for b in biases])
 
 
-def _perceptrons(graph: Graph, layers: Layers, features: Value) -> Value:
-    x = features @ graph.named(f"{_WEIGHT}0", layers.weights[0]) + graph.named(_BIAS, layers.bias)
-    for i, weight in enumerate(layers.weights[1:], 1):
-        x = graph.relu(x) @ graph.named(f"{_WEIGHT}{i}", weight)
-    return x
+def _tip_rows(graph: Graph, rows: Rows, parameters: KinematicParameters, q: Value) -> Value:
+    """Tips and slopes at q: of the robot as described by its sum of sines, of a calibrated one, slower, by its chains. Joint
+    zeros alone are no reason for the slower way."""
+    constants, own = rows.constants, rows.robot.kinematics.parameters
+    shapes = (graph.reshape(parameters.joint_origin_rotation, (-1, 3)), np.reshape(own.joint_origin_rotation, (-1, 3)))
+    given = graph.concatenate([parameters.joint_origin_position, parameters.tip_offset, shapes[0]], 0)
+    described = np.concatenate([own.joint_origin_position, own.tip_offset, shapes[1]]).astype(np.float32)
+
+    def calibrated() -> Value:
+        chains = build_chains(graph, rows.robot.kinematics.topology, parameters)
+        frames = forward_kinematics(graph, chains, q)
+        value: Value = rows.from_frames(graph, constants.expand, constants.offset, frames)
+        return value
+
+    def as_described() -> Value:
+        value: Value = tip_rows(graph, constants, q + parameters.joint_zero)
+        return value
+
+    return graph.choose(graph.differ(given, described), calibrated, as_described)
+
+
+def _perceptrons(graph: Graph, rows: Rows, layers: Layers, x: Value) -> Value:
+    """One perceptron for all rows, or for each tip its own."""
+    shared = len(layers.weights[0]) == 1
+    x = x if shared else graph.reshape(x, (-1, rows.nt, 1, rows.given))
+    for i, (weight, bias) in enumerate(zip(layers.weights, layers.biases, strict=True)):
+        if shared:
+            x = graph.addmm(graph.named(f"{_BIAS}{i}", bias[0, 0]), x, graph.named(f"{_WEIGHT}{i}", weight[0]))
+        else:
+            x = x @ graph.named(f"{_WEIGHT}{i}", weight) + graph.named(f"{_BIAS}{i}", bias)
+        x = x if i == len(layers.weights) - 1 else graph.relu(x)
+    return x if shared else graph.reshape(x, (-1, sum(rows.output_sizes)))
 
 
 def _probe_inputs(robot: Robot) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -6,7 +6,8 @@ Every `Value` carries an example computed by numpy alongside, from which shapes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from types import EllipsisType
 from typing import Any
 
@@ -24,6 +25,7 @@ class Graph:
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
+        self._count = itertools.count()
         self._initializers: dict[str, NDArray[Any]] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._shared: dict[tuple[str, bytes, tuple[int, ...]], str] = {}
@@ -48,7 +50,7 @@ class Graph:
         """The recorded arithmetic with `outputs` (first axis: batch), without what they do not need."""
         names = {value.name: key for key, value in outputs.items()}
         nodes = [_renamed(node, names) for node in _needed(self._nodes, set(names))]
-        used = {name for node in nodes for name in node.input}
+        used = {name for node in nodes for name in _inputs(node)}
         initializers = [
             numpy_helper.from_array(array, key)
             for key, array in self._initializers.items()
@@ -62,6 +64,43 @@ class Graph:
 
     def asarray(self, value: Any, dtype: Any = None) -> Value:
         return value if isinstance(value, Value) else Value(self, np.asarray(value, dtype=np.float32))
+
+    def addmm(self, c: Any, x: Value, matrix: Any) -> Value:
+        """c + x matrix, of arrays of two axes (c may have one)."""
+        c, matrix = self.asarray(c), self.asarray(matrix)
+        return self.record("Gemm", x.example @ matrix.example + c.example, x, matrix, c)
+
+    def sum_of_squares(self, x: Value) -> Value:
+        """Over the last axis, which is kept."""
+        example = (x.example * x.example).sum(-1, keepdims=True)
+        return self.record("ReduceSumSquare", example, x, axes=[_from_end(-1, x.example.ndim)], keepdims=1)
+
+    def softsign(self, x: Value) -> Value:
+        """x / (1 + |x|)."""
+        return self.record("Softsign", x.example / (1.0 + np.abs(x.example)), x)
+
+    def differ(self, x: Value, constant: NDArray[np.float32]) -> Value:
+        """Whether any entry is another one than in `constant` (or is not a number)."""
+        difference = self.asarray(np.abs((x - constant).example).sum())
+        sum_ = self.record("ReduceL1", difference.example, x - constant, keepdims=0)
+        return self.record("Cast", difference.example != 0, sum_, to=TensorProto.BOOL)
+
+    def hard_sigmoid(self, x: Value, slope: float, offset: float) -> Value:
+        """slope x + offset, within [0, 1]."""
+        example = np.clip(slope * x.example + offset, 0.0, 1.0)
+        return self.record("HardSigmoid", example, x, alpha=slope, beta=offset)
+
+    def choose(self, condition: Value, yes: Callable[[], Value], no: Callable[[], Value]) -> Value:
+        """The result of one of two recordings, of which only that one is evaluated."""
+        branches, examples = {}, []
+        for name, record in (("then_branch", yes), ("else_branch", no)):
+            outside, self._nodes = self._nodes, []
+            value = record()
+            nodes, self._nodes = self._nodes, outside
+            info = _info(value.name, ("batch", *value.example.shape[1:]))
+            branches[name] = helper.make_graph(_needed(nodes, {value.name}), name, [], [info])
+            examples.append(value.example)
+        return self.record("If", examples[0 if condition.example else 1], condition, **branches)
 
     def sin(self, x: Value) -> Value:
         return self.record("Sin", np.sin(x.example), x)
@@ -132,10 +171,9 @@ class Graph:
     def split(self, x: Value, sizes: Sequence[int], axis: int) -> list[Value]:
         """Pieces of `sizes` along a (negative) axis."""
         axis = _from_end(axis, x.example.ndim)
+        number = next(self._count)
         pieces = np.split(x.example, np.cumsum(sizes)[:-1], axis)
-        values = [
-            Value(self, np.ascontiguousarray(piece), f"split_{len(self._nodes)}_{i}") for i, piece in enumerate(pieces)
-        ]
+        values = [Value(self, np.ascontiguousarray(piece), f"split_{number}_{i}") for i, piece in enumerate(pieces)]
         inputs = [x.name, self.integers(sizes).name]
         self._nodes.append(helper.make_node("Split", inputs, [value.name for value in values], axis=axis))
         return values
@@ -147,7 +185,7 @@ class Graph:
         """One node, or a constant when nothing variable goes in. example: the node's result for the inputs' examples."""
         if all(value.constant for value in inputs):
             return Value(self, example)
-        name = f"{kind.lower()}_{len(self._nodes)}"
+        name = f"{kind.lower()}_{next(self._count)}"
         self._nodes.append(helper.make_node(kind, [value.name for value in inputs], [name], **attributes))
         return Value(self, example, name)
 
@@ -205,6 +243,9 @@ class Value:
 
     __radd__, __rmul__ = __add__, __mul__
 
+    def __gt__(self, other: Any) -> Value:
+        return self._binary("Greater", np.greater, self, other)
+
     def __getitem__(self, key: _Key | tuple[_Key, ...]) -> Value:
         keys = _without_ellipsis(key if isinstance(key, tuple) else (key,), self.example.ndim)
         value = _slice(self, [k for k in keys if k is not None])
@@ -253,9 +294,15 @@ def _needed(nodes: list[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProt
     kept = []
     for node in reversed(nodes):
         if wanted & set(node.output):
-            wanted |= set(node.input)
+            wanted |= _inputs(node)
             kept.append(node)
     return kept[::-1]
+
+
+def _inputs(node: onnx.NodeProto) -> set[str]:
+    """Names that a node needs, those inside its branches included."""
+    branches = [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
+    return set(node.input).union(*(_inputs(inner) for branch in branches for inner in branch.node))
 
 
 def _renamed(node: onnx.NodeProto, names: dict[str, str]) -> onnx.NodeProto:

@@ -45,7 +45,8 @@ class Training:
             least = f"must be at least the number of processes, {group.size}"
             raise FileError(str(recipe.path), [f"training.batch: is {recipe.training.batch}, {least}"])
         self.robot, self.options, self.group = robot, recipe.training, group
-        network = StepNetwork(robot, recipe.hidden, torch.Generator().manual_seed(recipe.seed))
+        generator = torch.Generator().manual_seed(recipe.seed)
+        network = StepNetwork(robot, recipe.hidden, generator, shared=recipe.shared)
         self.network = network.on(group.device)
         self.iteration = 0
         self.progress: list[Progress] = []
@@ -154,7 +155,7 @@ def unrolled_loss(
         q_next, tip = network(q, target) if k < options.steps else (q, network.tip_position(q))
         if k:
             square = ((tip - target) ** 2).sum(-1)
-            relative = square / network.shape.reach**2
+            relative = square / network.rows.reach**2
             distance = torch.sqrt(relative + _DISTANCE_FLOOR)
             losses.append(_DISTANCE_WEIGHT * distance.mean() + _LOG_WEIGHT * torch.log(relative + _LOG_FLOOR).mean())
         q = q_next

@@ -1,4 +1,4 @@
-"""A network for a robot that is the mirror image of another one: signs of weights change, nothing is trained."""
+"""A network for a robot that is the mirror image of another one: it sees the mirrored world, nothing is trained."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.export import read_layers
 from nnik_ros.training.network import Layers
 from nnik_ros.training.recipe import Mirror, Recipe, load_recipe
-from nnik_ros.training.step import OTHER_FEATURES, step_shape
+from nnik_ros.training.rows import Layout, own_layout
 
 _TOLERANCE = 1e-6  # m and rad; published descriptions of both hands agree to 2e-7
 _SAMPLES = 500
 
 
-def mirrored(recipe: Recipe, robot: Robot) -> Layers:
-    """The weights for `robot` from the model of the recipe that `recipe.mirror` names.
+def mirrored(recipe: Recipe, robot: Robot) -> tuple[Layers, Layout]:
+    """The weights of the model of the recipe that `recipe.mirror` names, and how the tips of `robot` see the world for them.
 
     Raises:
         FileError: the robots are not mirror images of each other with these signs.
@@ -27,17 +27,10 @@ def mirrored(recipe: Recipe, robot: Robot) -> Layers:
     source = load_recipe(recipe.mirror.recipe)
     original = load_robot(source.robot)
     joints, axes = _signs(recipe, recipe.mirror, original, robot)
-    layers = read_layers(source.model)
     chain = robot.kinematics.topology.chain
-    slots = np.where(chain >= 0, joints[chain], 1.0)  # (nt, depth)
-    others = np.broadcast_to(
-        np.concatenate([axes, axes, axes, np.ones(OTHER_FEATURES)]), (robot.nt, 9 + OTHER_FEATURES)
-    )
-    shape = step_shape(robot)
-    features = np.concatenate([*[slots] * shape.joint_features, others], 1).astype(np.float32)
-    outputs = np.concatenate([slots, np.ones((robot.nt, shape.outputs - shape.depth))], 1).astype(np.float32)
-    first, last = layers.weights[0] * features[:, :, None], layers.weights[-1] * outputs[:, None]
-    return Layers(layers.bias, [first, *layers.weights[1:-1], last])
+    layout = own_layout(original)
+    signs = np.where(chain >= 0, joints[chain], 1.0)
+    return read_layers(source.model), Layout(axes[:, None] * layout.frame, axes * layout.origin, signs)
 
 
 def _signs(recipe: Recipe, mirror: Mirror, original: Robot, robot: Robot) -> tuple[Array, Array]:

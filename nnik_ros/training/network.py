@@ -1,94 +1,131 @@
-"""The perceptrons of the step, one per tip, in torch."""
+"""The perceptron of the step in torch: one for all tips, or one for each."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nnik_ros.kinematics import Chains, KinematicParameters, build_chains, forward_kinematics
+from nnik_ros.kinematics import Chains, KinematicParameters, build_chains
 from nnik_ros.robot import Robot
-from nnik_ros.training.step import StepShape, step, step_shape
+from nnik_ros.training.rows import Constants, Rows, rows_of
+from nnik_ros.training.solve import SolveConstants
+from nnik_ros.training.step import step, tip_position, tip_rows
 
 _JUMP_SCALE = 3.0  # ranges of a joint in a jump for an error of one reach, for an output of 1
 _LARGEST_RANGE = 2.0  # rad, in the above
 _FIRST_DAMPING = -4.0  # of the damping's logit: the untrained step is Gauss-Newton with light damping
+_STEEP = 9.0  # a large slope, in the units of the step
 
 
 class Layers(NamedTuple):
-    """Weights for raw features as they stand in the file: bias (nt, 1, hidden + 1) of the first layer, weights
-    (nt, in, out). A hidden unit that is always 1 carries the biases of the later layers: fewer nodes."""
+    """Weights (1 or nt, in, out) and biases (1 or nt, 1, out) as they stand in the file: from and to what the step gives and
+    takes, copies included, so that the scaling of the features costs nothing."""
 
-    bias: NDArray[np.float32]
     weights: list[NDArray[np.float32]]
+    biases: list[NDArray[np.float32]]
+
+
+class Torch:
+    """torch as the array namespace of the step."""
+
+    softsign = staticmethod(torch.nn.functional.softsign)
+
+    @staticmethod
+    def sum_of_squares(x: torch.Tensor) -> torch.Tensor:
+        return (x * x).sum(-1, keepdim=True)
+
+    @staticmethod
+    def hard_sigmoid(x: torch.Tensor, slope: float, offset: float) -> torch.Tensor:
+        return torch.clamp(slope * x + offset, 0.0, 1.0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
 
 
 class StepNetwork(torch.nn.Module):  # type: ignore[misc]
-    """The trainable step of one robot. All tips' perceptrons are evaluated together: weights are (nt, in, out)."""
+    """The trainable step of one robot. Weights are (1 or nt, in, out): of one perceptron, or of one for each tip."""
 
-    def __init__(self, robot: Robot, hidden: Sequence[int], generator: torch.Generator) -> None:
+    def __init__(self, robot: Robot, hidden: Sequence[int], generator: torch.Generator, *, shared: bool = True) -> None:
         super().__init__()
-        self.shape: StepShape = step_shape(robot)
-        self.chains = torch_chains(robot)
-        ranges = np.minimum(self.shape.upper - self.shape.lower, _LARGEST_RANGE)
-        jump = np.where(self.shape.real > 0, _JUMP_SCALE * ranges / self.shape.reach, 0.0)
-        others = np.ones((*jump.shape[:-1], self.shape.outputs - self.shape.depth), dtype=np.float32)
-        self.out_scale = torch.from_numpy(np.concatenate([jump, others], -1))
-        self.center, self.scale = _feature_scaling(robot, self.shape)
-        sizes = [self.shape.inputs, *hidden, self.shape.outputs]
+        self.rows: Rows = rows_of(robot)
+        self.constants = torch_constants(self.rows.constants)
+        self.center, self.scale = _feature_scaling(robot, self.rows)
+        self.out_scale = _output_scaling(self.rows)
+        features, outputs = self.rows.feature_index, self.rows.output_index
+        taken = np.zeros((sum(self.rows.output_sizes), self.rows.outputs), dtype=np.float32)
+        taken[np.flatnonzero(outputs >= 0), outputs[outputs >= 0]] = 1.0
+        given = np.zeros((self.rows.given, self.rows.inputs), dtype=np.float32)
+        given[features, np.arange(len(features))] = 1.0
+        self.given, self.taken = torch.from_numpy(given), torch.from_numpy(taken.T.copy())
+        perceptrons = 1 if shared else self.rows.nt
+        sizes = [self.rows.inputs, *hidden, self.rows.outputs]
         self.weights, self.biases = torch.nn.ParameterList(), torch.nn.ParameterList()
         for i, (size_in, size_out) in enumerate(pairwise(sizes)):
             spread = math.sqrt(2.0 / size_in) * (0.1 if i == len(sizes) - 2 else 1.0)
-            weight = torch.randn(self.shape.nt, size_in, size_out, generator=generator) * spread
+            weight = torch.randn(perceptrons, size_in, size_out, generator=generator) * spread
             self.weights.append(torch.nn.Parameter(weight))
-            self.biases.append(torch.nn.Parameter(torch.zeros(self.shape.nt, 1, size_out)))
+            self.biases.append(torch.nn.Parameter(torch.zeros(perceptrons, 1, size_out)))
         with torch.no_grad():
-            self.biases[-1][..., 2 * self.shape.depth] = _FIRST_DAMPING
+            self.biases[-1][..., 2 * self.rows.depth] = _FIRST_DAMPING
 
     def on(self, device: torch.device) -> StepNetwork:
         """This network, moved to a device."""
-        self.to(device)
-        self.center, self.scale, self.out_scale = (x.to(device) for x in (self.center, self.scale, self.out_scale))
-        self.chains = Chains(*(x.to(device) if isinstance(x, torch.Tensor) else x for x in self.chains))
-        return self
+        return self._like(torch.empty(0, device=device))
+
+    def double(self) -> StepNetwork:
+        """This network, from now on at double precision."""
+        return self._like(torch.empty(0, dtype=torch.float64))
 
     def forward(self, q: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `step`."""
-        return step(torch, self.shape, self.chains, self._perceptrons, q, target)
+        """One increment from q (batch, nq) [rad] to target (batch, nt, 3) [m]: the next q, and the tips (batch, nt, 3) at q."""
+        known = tip_rows(torch, self.constants, q)
+        q_next = step(Torch(), self.rows, self.constants, self._perceptrons, q, target, known)
+        return q_next, tip_position(torch, self.rows, self.constants, known)
 
     def tip_position(self, q: torch.Tensor) -> torch.Tensor:
         """q (batch, nq) [rad]; returns (batch, nt, 3) [m]."""
-        tips: torch.Tensor = forward_kinematics(torch, self.chains, q).tip_position
+        tips: torch.Tensor = tip_position(torch, self.rows, self.constants, tip_rows(torch, self.constants, q))
         return tips
 
     def layers(self) -> Layers:
-        """The present weights; the scaling of the features is folded into the first layer."""
-        weights = [np.array(w.detach().cpu().numpy(), dtype=np.float64) for w in self.weights]
-        biases = [np.array(b.detach().cpu().numpy(), dtype=np.float64) for b in self.biases]
-        center, scale = self.center.cpu().numpy().astype(np.float64), self.scale.cpu().numpy().astype(np.float64)
-        out_scale = self.out_scale.cpu().numpy().astype(np.float64)
-        weights[-1], biases[-1] = weights[-1] * out_scale, biases[-1] * out_scale
-        weights[0] = weights[0] / np.swapaxes(scale, -1, -2)
-        first_bias = np.concatenate([biases[0] - center @ weights[0], np.ones((len(scale), 1, 1))], -1)
-        rows = [weights[0]] + [np.concatenate([w, b], 1) for w, b in zip(weights[1:], biases[1:], strict=True)]
-        for i in range(len(rows) - 1):
-            constant_unit = np.zeros((*rows[i].shape[:2], 1))
-            constant_unit[:, -1] = float(i > 0)
-            rows[i] = np.concatenate([rows[i], constant_unit], 2)
-        return Layers(first_bias.astype(np.float32), [w.astype(np.float32) for w in rows])
+        """The present weights."""
+        with torch.no_grad():
+            weights, biases = zip(*self.folded(), strict=True)
+        return Layers(*([x.detach().cpu().float().numpy() for x in arrays] for arrays in (weights, biases)))
+
+    def folded(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Weights and biases with the scaling of features and outputs in them."""
+        pairs = list(zip(self.weights, self.biases, strict=True))
+        weight, bias = pairs[-1]
+        pairs[-1] = (weight * self.out_scale) @ self.taken, (bias * self.out_scale) @ self.taken
+        weight, bias = pairs[0]
+        weight = weight / self.scale[..., None]
+        pairs[0] = self.given @ weight, bias - (self.center @ weight)[:, None]
+        return pairs
 
     def _perceptrons(self, features: torch.Tensor) -> torch.Tensor:
-        x = (features[..., 0, :].transpose(0, 1) - self.center) / self.scale  # (nt, batch, inputs)
-        last = len(self.weights) - 1
-        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+        shared = len(self.weights[0]) == 1
+        x = features[None] if shared else features.reshape(-1, self.rows.nt, features.shape[-1]).transpose(0, 1)
+        layers = self.folded()
+        for i, (weight, bias) in enumerate(layers):
             x = torch.baddbmm(bias, x, weight)
-            x = x if i == last else torch.relu(x)
-        return (x * self.out_scale).transpose(0, 1)[..., None, :]
+            x = x if i == len(layers) - 1 else torch.relu(x)
+        return x[0] if shared else x.transpose(0, 1).reshape(len(features), -1)
+
+    def _like(self, other: torch.Tensor) -> StepNetwork:
+        self.to(other)
+        for name in ("center", "scale", "out_scale", "given", "taken"):
+            setattr(self, name, getattr(self, name).to(other))
+        solve = SolveConstants(*(x.to(other) for x in self.constants.solve))
+        matrices = {name: x.to(other) for name, x in self.constants._asdict().items() if name != "solve"}
+        self.constants = Constants(**matrices, solve=solve)
+        return self
 
 
 def torch_chains(robot: Robot) -> Chains:
@@ -97,19 +134,39 @@ def torch_chains(robot: Robot) -> Chains:
     return build_chains(torch, robot.kinematics.topology, KinematicParameters(*parameters))
 
 
-def _feature_scaling(robot: Robot, shape: StepShape) -> tuple[torch.Tensor, torch.Tensor]:
-    """Center and scale of every feature, (nt, 1, inputs) each, that bring it to about unit size."""
-    tips = robot.kinematics.tip_position(robot.random_joint_position(np.random.default_rng(0), 4096))  # (n, nt, 3)
-    place, spread = tips.mean(0)[:, None], tips.std(0).mean(-1)[:, None, None]
-    ones = np.ones((shape.nt, 1, 3))
-    middle, half = 0.5 * (shape.upper + shape.lower), 0.5 * (shape.upper - shape.lower)
-    one, half = ones[..., :1], np.where(shape.real > 0, 0.6 * half, 1.0)
-    level = 2.0 * math.log(shape.reach) - 3.0
-    none, length = 0.0 * middle, 0.25 * shape.reach
-    steepness = 0.5 * shape.reach * np.ones_like(half)
-    bearing = [np.ones_like(half)] * shape.bearing
-    center = np.concatenate(
-        [middle, none, *[none] * shape.bearing, place, place, 0.0 * ones, 0.0 * one, level * one], -1
-    )
-    scale = np.concatenate([half, steepness, *bearing, spread * ones, spread * ones, ones, length * one, 3.0 * one], -1)
-    return torch.from_numpy(center.astype(np.float32)), torch.from_numpy(scale.astype(np.float32))
+def torch_constants(constants: Constants) -> Constants:
+    """The same for torch, in float32."""
+
+    def single(array: Any) -> torch.Tensor:
+        return torch.from_numpy(np.array(array, dtype=np.float32))
+
+    matrices = {name: single(x) for name, x in constants._asdict().items() if name != "solve"}
+    return Constants(**matrices, solve=SolveConstants(*map(single, constants.solve)))
+
+
+def _feature_scaling(robot: Robot, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
+    """Center and scale (inputs,) of every feature that bring it to about unit size."""
+    q = robot.random_joint_position(np.random.default_rng(0), 4096)
+    tips = (robot.kinematics.tip_position(q) - rows.layout.origin)[..., None, :] @ (rows.layout.frame / rows.reach)
+    place, spread = tips.mean((0, 1))[0], float(tips.std((0, 1)).mean())
+    each, copies = np.ones(rows.depth), math.sqrt(rows.joints)
+    which = np.ones(rows.nt)
+    center = [0.0 * each, *[0.0 * each] * rows.bearing, np.zeros(3), 0.0 * each, place, place, 0.0 * which]
+    scale = [_STEEP * each, *[each] * rows.bearing, np.ones(3) / copies, 0.6 * each, *[spread * np.ones(3)] * 2, which]
+    center.append(np.array([0.0, 2.0 * math.log(copies) - 3.0]))
+    scale.append(np.array([0.25 * copies, 3.0]))
+    return _joined(center), _joined(scale)
+
+
+def _joined(parts: Sequence[NDArray[np.float64]]) -> torch.Tensor:
+    return torch.from_numpy(np.concatenate(parts).astype(np.float32))
+
+
+def _output_scaling(rows: Rows) -> torch.Tensor:
+    """Scale (1 or nt, 1, outputs) of every output."""
+    chain = np.maximum(rows.robot.kinematics.topology.chain, 0)
+    ranges = np.minimum((rows.upper - rows.lower)[chain], _LARGEST_RANGE) * rows.real
+    # a third of the jump in each of three copies
+    jump = _JUMP_SCALE / 3.0 * ranges.max(0) / math.sqrt(rows.joints)
+    shares = np.ones(rows.depth * rows.bearing) / 3.0
+    return _joined([jump, np.ones(rows.depth + 1), shares])

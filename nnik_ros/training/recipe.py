@@ -43,7 +43,8 @@ class Mirror:
 
 @dataclass(frozen=True)
 class Recipe:
-    """hidden and training are of a network of its own; mirror, instead, of one taken from another robot's."""
+    """hidden, shared (one perceptron for all tips, or one for each) and training are of a network of its own; mirror, instead,
+    of one taken from another robot's."""
 
     path: Path
     name: str
@@ -51,6 +52,7 @@ class Recipe:
     model: Path
     seed: int
     hidden: tuple[int, ...]
+    shared: bool
     training: TrainingOptions | None
     mirror: Mirror | None
     gate: Gate
@@ -86,11 +88,12 @@ def load_recipe(path: Path) -> Recipe:
         mirror = _mirror(document.section("mirror"), path.parent) if mirrored else None
         seed, training = 0, None
         hidden: tuple[int, ...] = ()
+        shared = True
         if not mirrored:
             seed = document.integer("seed", low=0, high=2**31 - 1)
-            hidden = _network(document.section("network"))
+            hidden, shared = _network(document.section("network"))
             training = _training(document.section("training"))
-    return Recipe(path, name, path.parent / robot, path.parent / model, seed, hidden, training, mirror, gate)
+    return Recipe(path, name, path.parent / robot, path.parent / model, seed, hidden, shared, training, mirror, gate)
 
 
 def hidden_layers(section: Section) -> tuple[int, ...]:
@@ -101,10 +104,10 @@ def hidden_layers(section: Section) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _network(section: Section) -> tuple[int, ...]:
-    hidden = hidden_layers(section)
+def _network(section: Section) -> tuple[tuple[int, ...], bool]:
+    hidden, shared = hidden_layers(section), section.boolean("shared", True)
     section.finish()
-    return hidden
+    return hidden, shared
 
 
 def _training(section: Section) -> TrainingOptions:

@@ -31,6 +31,7 @@ from nnik_ros.training.loop import Progress, Training
 from nnik_ros.training.mirror import mirrored
 from nnik_ros.training.network import Layers
 from nnik_ros.training.recipe import Recipe, load_recipe
+from nnik_ros.training.rows import Layout
 from nnik_ros.yaml_file import load_mapping
 
 _DECISIVE = ("nnik_ros/training", "nnik_ros/kinematics.py", "config/robots", "config/training", "urdf")
@@ -101,26 +102,26 @@ def remake(recipe: Recipe, path: Path, folder: Path, targets: int, *, gate_only:
     """What needs no training: mirror, or keep the weights under a new gate, then as `run`."""
     robot = load_robot(recipe.robot)
     start = time.monotonic()
-    if gate_only:
+    layers, layout = mirrored(recipe, robot) if recipe.mirror else (None, None)
+    facts: dict[str, Any] = {"commit": _commit(), "training_seconds": round(time.monotonic() - start)}
+    if gate_only or layers is None:
         layers, facts = _kept(recipe, path)
-    else:
-        layers = mirrored(recipe, robot)
-        facts = {"commit": _commit(), "training_seconds": round(time.monotonic() - start)}
     folder.mkdir(parents=True, exist_ok=True)
-    passed = publish(recipe, robot, layers, facts, (path, folder), targets)
+    passed = publish(recipe, robot, layers, facts, (path, folder), targets, layout)
     _write_metrics(path, folder, recipe, [])
     return passed
 
 
 def publish(
-    recipe: Recipe, robot: Robot, layers: Layers, facts: Mapping[str, Any], places: tuple[Path, Path], targets: int
-) -> bool:
+    recipe: Recipe, robot: Robot, layers: Layers, facts: Mapping[str, Any], places: tuple[Path, Path], targets: int,
+    layout: Layout | None = None,
+) -> bool:  # fmt: skip
     """Export, evaluate, and write the model with its contract and the run folder; True when the gate is passed."""
     path, folder = places
     provenance: dict[str, Any] = {
         "recipe": recipe.name, "recipe_text": _text(recipe), "seed": recipe.seed, "gate": asdict(recipe.gate), **facts
     }  # fmt: skip
-    exported = export(robot, layers)
+    exported = export(robot, layers, layout)
     write(exported, robot, path, provenance)
     evaluation = evaluate(robot, OnnxPolicy(path, robot), targets)
     values = measured(evaluation, recipe.gate)
@@ -129,7 +130,7 @@ def publish(
     write(exported, robot, path, provenance)
     report = f"{table(evaluation, recipe.gate)}\n{gate_table(recipe.gate, values)}\n"
     print(report)
-    np.savez(folder / "weights.npz", layers.bias, *layers.weights)
+    np.savez(folder / "weights.npz", *layers.weights, *layers.biases)
     (folder / "recipe.yaml").write_text(_text(recipe), encoding="utf-8")
     (folder / "evaluation.txt").write_text(report, encoding="utf-8")
     return all(passes(recipe.gate, values).values())
@@ -198,7 +199,7 @@ def _kept(recipe: Recipe, path: Path) -> tuple[Layers, dict[str, Any]]:
 def _write_metrics(path: Path, folder: Path, recipe: Recipe, progress: Sequence[Progress]) -> None:
     """metrics.json: what the model's contract tells of its making, the recipe with its defaults, the curve; curve.png."""
     document = {
-        **read_contract(path).provenance, "hidden": recipe.hidden,
+        **read_contract(path).provenance, "hidden": recipe.hidden, "shared": recipe.shared,
         "training": asdict(recipe.training) if recipe.training else None, "progress": [p._asdict() for p in progress],
     }  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(document, indent=1), encoding="utf-8")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import onnx
@@ -13,13 +12,15 @@ import torch
 from nnik_ros.contract import OPTIONAL_INPUTS
 from nnik_ros.errors import ContractError
 from nnik_ros.geometry import Array
-from nnik_ros.kinematics import Chains, KinematicParameters
+from nnik_ros.kinematics import KinematicParameters
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import model_file, robot_file, share_dir, shipped
 from nnik_ros.robot import Robot, load_robot
-from nnik_ros.training import step as step_module
 from nnik_ros.training.export import export, read_layers, write
-from nnik_ros.training.network import Layers, StepNetwork
+from nnik_ros.training.mirror import mirrored
+from nnik_ros.training.network import Layers, StepNetwork, torch_constants
+from nnik_ros.training.recipe import load_recipe
+from nnik_ros.training.rows import Layout, own_layout, rows_of
 
 Make = Callable[[Robot], StepNetwork]
 
@@ -31,28 +32,23 @@ def exported(robot: Robot, network: StepNetwork, path: Path) -> OnnxPolicy:
 
 def in_float64(network: StepNetwork) -> StepNetwork:
     """The same weights and kinematics at double precision: the judge of both single-precision runs."""
-    precise: StepNetwork = copy.deepcopy(network).double()
-    precise.chains = Chains(precise.chains.index, *(value.double() for value in precise.chains[1:]))
-    precise.center, precise.scale = precise.center.double(), precise.scale.double()
-    precise.out_scale = precise.out_scale.double()
-    return precise
+    return copy.deepcopy(network).double()
 
 
 def assert_steps_as_torch(policy: OnnxPolicy, network: StepNetwork, q: Array, target: Array) -> None:
     """The file's step is that of torch at double precision, as far as single precision tells: a nearly singular pose
     magnifies the last bit, for the file about as often as for torch's own single precision. It may cost the file a digit
-    more, since its features are not scaled."""
+    more: the scaling is folded into its weights, and onnxruntime's sigmoid is exact to the last bit of 1, not of the result."""
     q, target = (array.astype(np.float32).astype(np.float64) for array in (q, target))
     with torch.no_grad():
         single = network(torch.from_numpy(q.astype(np.float32)), torch.from_numpy(target.astype(np.float32)))[0].numpy()
-        with patch.object(step_module, "_THIRDS", step_module._THIRDS.astype(np.float64)):
-            wanted, tip = (x.numpy() for x in in_float64(network)(torch.from_numpy(q), torch.from_numpy(target)))
+        wanted, tip = (x.numpy() for x in in_float64(network)(torch.from_numpy(q), torch.from_numpy(target)))
     reach = policy.robot.kinematics.reach.max()
     np.testing.assert_allclose(tip, policy.robot.kinematics.tip_position(q), rtol=0, atol=2e-6 * reach)
     got, own = (np.abs(_turned(policy.robot, x - wanted)).max(-1) for x in (policy.step(q, target), single))
     assert np.median(got) < 2e-5
     for share in (0.9, 0.95, 0.99):
-        assert np.quantile(got, share) <= 2e-5 + 20.0 * np.quantile(own, share)
+        assert np.quantile(got, share) <= 2e-5 + 50.0 * np.quantile(own, share)
 
 
 def _turned(robot: Robot, difference: Array) -> Array:
@@ -88,26 +84,26 @@ def test_the_file_steps_as_torch_does_with_large_outputs_and_targets_far_away(
 @pytest.mark.parametrize("name", shipped(share_dir() / "models", ".onnx"))
 def test_a_shipped_file_steps_as_torch_does_with_its_weights(name: str, rng: np.random.Generator) -> None:
     robot = load_robot(robot_file(read_contract(model_file(name)).robot))
-    layers = read_layers(model_file(name))
-    network = from_layers(robot, layers)
+    recipe = load_recipe(share_dir() / "config" / "training" / f"{name}.yaml")
+    layout = mirrored(recipe, robot)[1] if recipe.mirror else own_layout(robot)
+    network = FromFile(robot, read_layers(model_file(name)), layout)
     q, goal = (robot.random_joint_position(rng, 500) for _ in range(2))
     assert_steps_as_torch(OnnxPolicy(model_file(name), robot), network, q, robot.kinematics.tip_position(goal))
 
 
-def from_layers(robot: Robot, layers: Layers) -> StepNetwork:
-    """A network with the weights of a file, written down independently of `StepNetwork.layers`: features unscaled."""
-    hidden = [weight.shape[-1] - 1 for weight in layers.weights[:-1]]
-    network = StepNetwork(robot, hidden, torch.Generator())
-    for scaling, value in ((network.center, 0.0), (network.scale, 1.0), (network.out_scale, 1.0)):
-        scaling.fill_(value)
-    with torch.no_grad():
-        for i, weight in enumerate(layers.weights):
-            width = hidden[i] if i < len(hidden) else weight.shape[-1]
-            rows = weight if i == 0 else weight[:, :-1]
-            bias = layers.bias[..., :width] if i == 0 else weight[:, -1:, :width]
-            network.weights[i].copy_(torch.from_numpy(rows[..., :width].copy()))
-            network.biases[i].copy_(torch.from_numpy(bias.copy()))
-    return network
+class FromFile(StepNetwork):
+    """A network with the weights of a file, which need no folding."""
+
+    def __init__(self, robot: Robot, layers: Layers, layout: Layout) -> None:
+        super().__init__(robot, [1], torch.Generator(), shared=len(layers.weights[0]) == 1)
+        self.rows = rows_of(robot, layout)
+        self.constants = torch_constants(self.rows.constants)
+        self._layers = [
+            tuple(torch.from_numpy(x.copy()) for x in pair) for pair in zip(layers.weights, layers.biases, strict=True)
+        ]
+
+    def folded(self) -> list[tuple[torch.Tensor, ...]]:
+        return [tuple(x.to(self.center.dtype) for x in pair) for pair in self._layers]
 
 
 def test_every_step_stays_within_the_limits_from_anywhere_to_anywhere(
@@ -185,7 +181,7 @@ def test_weights_are_read_back_as_they_were_written(planar: Robot, lively: Make,
     layers = lively(planar).layers()
     write(export(planar, layers), planar, tmp_path / "network.onnx", {})
     found = read_layers(tmp_path / "network.onnx")
-    for a, b in zip((found.bias, *found.weights), (layers.bias, *layers.weights), strict=True):
+    for a, b in zip((*found.weights, *found.biases), (*layers.weights, *layers.biases), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

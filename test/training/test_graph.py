@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx.reference import ReferenceEvaluator
 
@@ -59,3 +60,39 @@ def test_a_split_gives_the_pieces_in_order() -> None:
     given = np.arange(5.0, dtype=np.float32)[None]
     a, b = ReferenceEvaluator(model).run(None, {"x": given})
     assert a.tolist() == [[0, 1]] and b.tolist() == [[2, 3, 4]]
+
+
+def test_a_product_with_a_sum_is_one_node() -> None:
+    graph = Graph()
+    x = graph.input("x", np.ones((2, 3), dtype=np.float32))
+    model = graph.model({"y": graph.addmm(np.arange(2.0), x, np.eye(3, 2))}, "test")
+    given = np.arange(6.0, dtype=np.float32).reshape(2, 3)
+    (got,) = ReferenceEvaluator(model).run(None, {"x": given})
+    assert [node.op_type for node in model.graph.node] == ["Gemm"]
+    assert got.tolist() == [[0, 2], [3, 5]]
+
+
+def test_sums_of_squares_and_bent_lines_equal_their_formulas() -> None:
+    graph = Graph()
+    x = graph.input("x", np.ones((2, 3), dtype=np.float32))
+    outputs = {"a": graph.sum_of_squares(x), "b": graph.softsign(x), "c": graph.hard_sigmoid(x, 2.0, 0.5)}
+    given = np.array([[-1.0, 0.1, 3.0]], dtype=np.float32)
+    a, b, c = ReferenceEvaluator(graph.model(outputs, "test")).run(None, {"x": given})
+    np.testing.assert_allclose(a, [[10.01]], rtol=1e-6)
+    np.testing.assert_allclose(b, [[-0.5, 0.1 / 1.1, 0.75]], rtol=1e-6)
+    np.testing.assert_allclose(c, [[0.0, 0.7, 1.0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("shift", "wanted"), [(0.0, 2.0), (1e-6, 3.0), (np.nan, 3.0)])
+def test_a_choice_is_made_by_whether_a_constant_was_given_another_value(shift: float, wanted: float) -> None:
+    graph = Graph()
+    x = graph.input("x", np.ones((2, 3), dtype=np.float32))
+    default = np.linspace(0.0, 1.0, 4).astype(np.float32)
+    constant = graph.optional_input("constant", default)
+    y = graph.choose(graph.differ(constant, default), lambda: x * 3.0, lambda: x * 2.0)
+    model = graph.model({"y": y + 0.0}, "test")
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (got,) = session.run(None, {"x": np.ones((1, 3), dtype=np.float32), "constant": default + np.float32(shift)})
+    assert got.tolist() == [[wanted] * 3]
+    (got,) = session.run(None, {"x": np.ones((1, 3), dtype=np.float32)})
+    assert got.tolist() == [[2.0] * 3]

@@ -35,7 +35,7 @@ def command(tiny_recipe: Write, tmp_path: Path) -> list[str]:
 
 
 def arrays(layers: Layers) -> list[np.ndarray]:
-    return [layers.bias, *layers.weights]
+    return [*layers.biases, *layers.weights]
 
 
 class TestResume:

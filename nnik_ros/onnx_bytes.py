@@ -1,0 +1,104 @@
+"""Writes constants into the bytes of an ONNX file, for which onnxruntime alone has no function.
+
+A geometry that may be handed in with every step is computed anew with every step. What a policy knows when it is loaded is
+therefore written into the file's bytes in memory, and onnxruntime computes everything that follows from it once, while loading.
+The format is that of protocol buffers: https://protobuf.dev/programming-guides/encoding, with the field numbers of onnx.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GRAPH = 7  # of ModelProto
+_INITIALIZER, _INPUT = 5, 11  # of GraphProto
+_VALUE_NAME, _TENSOR_NAME, _RAW_DATA = 1, 8, 9  # of ValueInfoProto and TensorProto
+_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5  # wire types
+
+
+def with_constants(model: bytes, constants: Mapping[str, NDArray[np.float32]]) -> bytes:
+    """The same model, in which the optional inputs of these names are constants.
+
+    Raises:
+        ValueError: the bytes are no protocol buffer, or an input's default is not stored as raw bytes of this size.
+    """
+    return b"".join(
+        _wrapped(number, _graph(body, constants)) if number == _GRAPH else whole
+        for number, body, whole in _fields(model)
+    )
+
+
+def _graph(graph: bytes, constants: Mapping[str, NDArray[np.float32]]) -> bytes:
+    parts, written = [], set()
+    for number, body, whole in _fields(graph):
+        if number == _INPUT and _text(body, _VALUE_NAME) in constants:
+            continue
+        name = _text(body, _TENSOR_NAME) if number == _INITIALIZER else ""
+        if name in constants:
+            whole = _wrapped(number, _tensor(body, constants[name]))
+            written.add(name)
+        parts.append(whole)
+    if missing := sorted(constants.keys() - written):
+        raise ValueError(f"no initializers {', '.join(missing)}")
+    return b"".join(parts)
+
+
+def _tensor(tensor: bytes, array: NDArray[np.float32]) -> bytes:
+    data = np.ascontiguousarray(array, dtype="<f4").tobytes()
+    sizes = [len(body) for number, body, _ in _fields(tensor) if number == _RAW_DATA]
+    if sizes != [len(data)]:
+        raise ValueError(f"a constant has {sizes} bytes, must have [{len(data)}]")
+    return b"".join(_wrapped(n, data) if n == _RAW_DATA else whole for n, _, whole in _fields(tensor))
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Number, content and whole encoding of each field."""
+    start = 0
+    while start < len(message):
+        key, at = _varint(message, start)
+        kind = key & 7
+        if kind == _VARINT:
+            _, end = _varint(message, at)
+        elif kind == _BYTES:
+            size, at = _varint(message, at)
+            end = at + size
+        elif kind in (_EIGHT, _FOUR):
+            end = at + (8 if kind == _EIGHT else 4)
+        else:
+            raise ValueError(f"unknown wire type {kind}")
+        if end > len(message):
+            raise ValueError("a field is cut off")
+        yield key >> 3, message[at:end], message[start:end]
+        start = end
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    """The number that starts there, and where it ends."""
+    value = shift = 0
+    while at < len(message) and shift < 64:
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, at
+    raise ValueError("a number is cut off")
+
+
+def _wrapped(number: int, body: bytes) -> bytes:
+    return _encoded(number << 3 | _BYTES) + _encoded(len(body)) + body
+
+
+def _encoded(value: int) -> bytes:
+    parts = bytearray()
+    while value >= 0x80:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    parts.append(value)
+    return bytes(parts)
+
+
+def _text(message: bytes, number: int) -> str:
+    return b"".join(body for n, body, _ in _fields(message) if n == number).decode()
