@@ -58,8 +58,9 @@ class CollisionModel:
 
     def distances(self, q: Array) -> Array:
         """q (..., nq) [rad]; returns the clearance of every pair (..., pairs) [m], negative where they overlap."""
-        ends = self._ends_of.at(q).reshape(-1, len(self._tip), 2, 3)
-        clearance: Array = kernels.clearances(ends, self._pairs, self._radii).reshape(*q.shape[:-1], -1)
+        many = int(np.prod(q.shape[:-1]))
+        ends = self._ends_of.at(q).reshape(many, len(self._tip), 2, 3)
+        clearance: Array = kernels.clearances(ends, self._pairs, self._radii).reshape(*q.shape[:-1], len(self._pairs))
         return clearance
 
     def largest_closing(self, q: Array, q_next: Array) -> float:

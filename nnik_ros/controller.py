@@ -74,7 +74,8 @@ class Controller:
         self._period = 1.0 / options.rate
         self._kinematics = policy.kinematics if policy else robot.kinematics
         self._motion = JointMotion(robot, self._kinematics, collision, self._period)
-        self._tip_speed = options.tip_speed(robot.nt)
+        self._tip_speed, self._pointing = options.tip_speed(robot.nt), options.tip_pointing(robot.nt)
+        self._anywhere: Array = np.full((robot.nt, 3), np.nan)
         self._governor = Governor(robot.tip_velocity, robot.tip_acceleration, robot.tip_jerk, self._period)
         self._stream = GoalStream(robot.nt, self._period)
         self._every: _Mask = np.ones(robot.nt, dtype=bool)
@@ -126,6 +127,7 @@ class Controller:
         fixed = {info.name: getattr(self.options, info.name) for info in describe(ControllerOptions) if not info.live}
         self.options = replace(options, **fixed)
         self._tip_speed = self.options.tip_speed(self.robot.nt)
+        self._pointing = self.options.tip_pointing(self.robot.nt)
 
     def set_policy(self, policy: Policy | None) -> None:
         """Change the solver; the command goes on from where it is."""
@@ -158,9 +160,12 @@ class Controller:
             stale_state = not self._seed(self._measured)
         if stale_state and (not self._seeded or (self.options.on_stale_state == "stop" and not self._motion.moving)):
             return self._silent(TipState.STALE_STATE, state_age, targets, judged)
-        return self._move(judged, state_age, stale_state, self._measured)
+        direction = self._anywhere if targets.direction is None else targets.direction
+        return self._move(judged, direction, state_age, stale_state, self._measured)
 
-    def _move(self, judged: _Judged, state_age: float, stale_state: bool, measured: Array) -> TickResult:
+    def _move(
+        self, judged: _Judged, direction: Array, state_age: float, stale_state: bool, measured: Array
+    ) -> TickResult:
         self._silence = None
         follows, goal = judged.follows, judged.goal
         homing = self._homing(judged, stale_state)
@@ -171,7 +176,7 @@ class Controller:
         near = kernels.drawn_in(goal, self._centre, self._farthest)  # a reference must not be led away for ever
         reference = self._advance_references(near, follows, by_joints)
         step = self._guarded_step(reference, follows & ~escaping)
-        wish = self._with_posture(step, reference, follows & ~by_joints)
+        wish, pointing_error = self._with_posture(step, reference, follows & ~by_joints, direction)
         if np.count_nonzero(by_joints):
             towards = self._motion.towards(self._posture_goal, self._tip_speed[self._guard.tip_of_joint])
             wish = np.where(by_joints[self._guard.tip_of_joint], towards, wish)
@@ -188,7 +193,7 @@ class Controller:
         return TickResult(
             self._motion.sent.copy() if self._speaks(judged, stale_state) else None, TipState(int(state.max())), state, error,
             measured_error, step.solver, motion.limited, motion.tip_position, motion.measured_tip_position, reference,
-            state_age, judged.age,
+            state_age, judged.age, pointing_error,
         )  # fmt: skip
 
     def _speaks(self, judged: _Judged, stale_state: bool) -> bool:
@@ -258,13 +263,23 @@ class Controller:
             self._benched = 0 < self.options.bench_after <= self._unhelpful
         return step
 
-    def _with_posture(self, step: GuardedStep, reference: Array, follows: _Mask) -> Array:
-        """The step with its free degree in the hands of the posture, for tips that follow a reference closely."""
-        rate = self.options.posture_rate
-        if rate == 0.0 or not np.count_nonzero(follows) or not self._posture.shapes_any:
-            return step.q
-        motion = self._motion
-        return self._posture.step(motion.q, motion.tips, step.q, reference, follows, rate)
+    def _with_posture(
+        self, step: GuardedStep, reference: Array, follows: _Mask, direction: Array
+    ) -> tuple[Array, Array]:
+        """The step with its free degree in the hands of the posture and of the direction, for tips that follow a reference
+        closely; and how far each tip is off its direction [rad]."""
+        rate, motion, posture = self.options.posture_rate, self._motion, self._posture
+        points = np.count_nonzero(self._pointing) > 0 and direction is not self._anywhere
+        if not (rate or points) or not np.count_nonzero(follows) or not posture.shapes_any:
+            return step.q, self._anywhere[:, 0]
+        off, takes_part, pull = self._anywhere[:, 0], follows, posture.pull(motion.q, rate)
+        if points:
+            here = posture.direction(motion.q)
+            posture.turn(pull, motion.tips, here, direction, self._pointing)
+            off = np.where(follows & (self._pointing > 0.0), kernels.angles(here.position, direction), np.nan)
+        if not rate:  # the other free degrees are the solver's
+            takes_part = follows & (self._pointing > 0.0)
+        return posture.step(motion.q, motion.tips, step.q, reference, takes_part, pull), off
 
     # stuck tips
 
@@ -341,4 +356,5 @@ class Controller:
         return TickResult(
             None, state, np.full(nt, int(state)), distance(own, goal), distance(measured, goal),
             np.full(nt, _HOLD), np.zeros(nt, dtype=np.int64), own, measured, own, state_age, judged.age,
+            np.full(nt, np.nan),
         )  # fmt: skip

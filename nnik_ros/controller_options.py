@@ -47,6 +47,11 @@ class ControllerOptions:
         1.5, "Rate at which a finger's free degree returns to the middle of the limits; 0: the solver's choice.", unit="1/s",
         low=0.0, high=10.0,
     )  # fmt: skip
+    pointing: tuple[float, ...] = option(
+        (0.0,), "Share of a finger's free degree that turns the tip to where its target pose points, the rest keeps the "
+        "posture: one number, or one for each in tip order.",
+        low=0.0, high=1.0,
+    )  # fmt: skip
     collision_check: bool = option(True, "Keep the fingers apart from each other and from the palm.")
     collision_margin: float = option(0.002, "Clearance at which an approach stops.", unit="m", low=0.0, high=0.05)
     collision_gain: float = option(
@@ -65,7 +70,18 @@ class ControllerOptions:
         Raises:
             InputError: `tip_weight` has neither one value nor nt of them.
         """
-        if len(self.tip_weight) not in (1, nt):
-            raise InputError(f"tip_weight: has {len(self.tip_weight)} values, must be 1 or {nt}, one for each tip")
-        speed: Array = self.speed * np.broadcast_to(self.tip_weight, nt)
-        return speed
+        return self.speed * _of_tips("tip_weight", self.tip_weight, nt)
+
+    def tip_pointing(self, nt: int) -> Array:
+        """`pointing` of each tip, (nt,).
+
+        Raises:
+            InputError: `pointing` has neither one value nor nt of them.
+        """
+        return _of_tips("pointing", self.pointing, nt)
+
+
+def _of_tips(name: str, values: tuple[float, ...], nt: int) -> Array:
+    if len(values) not in (1, nt):
+        raise InputError(f"{name}: has {len(values)} values, must be 1 or {nt}, one for each tip")
+    return np.array(np.broadcast_to(values, nt), dtype=np.float64)

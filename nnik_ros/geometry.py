@@ -47,6 +47,14 @@ def rotation_from_rpy(rpy: ArrayLike) -> Array:
     )
 
 
+def rotated(quaternion: Array, vector: Array) -> Array:
+    """Vectors (..., 3), turned by unit quaternions (..., 4)."""
+    w, axis = quaternion[..., :1], quaternion[..., 1:]
+    half = 2.0 * np.cross(axis, vector)
+    turned: Array = vector + w * half + np.cross(axis, half)
+    return turned
+
+
 def transform(rotation: ArrayLike, position: ArrayLike) -> Array:
     """Homogeneous matrix (4, 4) of rotation (3, 3) and position (3,) [m]."""
     matrix = np.eye(4)

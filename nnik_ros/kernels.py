@@ -18,6 +18,7 @@ _SLOWEST = 1e-9  # rad/s
 _LATE = 2.0  # possible changes of velocity: a wish farther away is a place to stop at, a nearer one is followed
 _ROUNDING = 1e-9
 _TINY = 1e-12
+_FLAT = 1e-3  # of a joint's turn, that a tip turns at least with it in a Newton step
 _POINT = 1e-15  # m^2 and m^4; below, a segment is a point and two segments are parallel
 _Ints = NDArray[np.int64]
 _Bools = NDArray[np.bool_]
@@ -434,31 +435,74 @@ def _shape(J: Array, task: Array, damping: float, low: Array, high: Array, step:
         _add_closest(J, rest, fixed, damping, step)
 
 
-@compiled(
-    f"f8[::1]({F1}, {F2}, {F3}, {F1}, {F2}, {B1}, f8, {I2}, {F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F1})"
-)
+@compiled(f"f8[::1]({F1}, {F1}, {F1}, {F1}, {F1}, f8, f8)")
+def posture_pull(
+    q: Array, preferred: Array, inner_lower: Array, inner_upper: Array, largest: Array, repulsion: float, share: float
+) -> Array:
+    """A step (nq,) [rad] by a share of the way to the preferred posture, with more weight on what is close to its limits."""
+    pull = np.empty(len(q))
+    for i in range(len(q)):
+        inwards = max(inner_lower[i] - q[i], 0.0) + min(inner_upper[i] - q[i], 0.0)
+        pull[i] = clip((preferred[i] - q[i] + repulsion * inwards) * share, -largest[i], largest[i])
+    return pull
+
+
+@compiled(f"void(f8[::1], {F3}, {F3}, {F2}, {F1}, {I2}, {F1}, {F1}, {F1}, f8)")
+def turn(
+    pull: Array, jacobian: Array, turning: Array, gap: Array, weight: Array, chain: _Ints, damping: Array, leak: Array,
+    largest: Array, share: float,
+) -> None:  # fmt: skip
+    """Replace a part, weight (nt,), of the pull (nq,) [rad] by what turns the tips. turning (nt, 3, depth): derivatives of
+    their directions, gap (nt, 3): from the directions to the wanted ones, nan for none; share of a Newton step; leak (nt,) [m]:
+    so far the tip may move with it, where the finger is all but stretched and no motion leaves it in place."""
+    for t in range(len(chain)):
+        n = _depth(chain[t])
+        if not weight[t] > 0.0 or math.isnan(gap[t, 0]) or n <= COORDINATES:
+            continue
+        J, D = np.ascontiguousarray(jacobian[t, :, :n]), np.ascontiguousarray(turning[t, :, :n])
+        uphill, away, none = np.zeros(n), np.zeros(3), np.zeros(n, dtype=np.bool_)
+        for k in range(n):
+            for i in range(3):
+                uphill[k] += D[i, k] * gap[t, i]
+        free = uphill.copy()  # the part of it that leaves the tip where it is
+        _subtract_motion(J, uphill, away, away)
+        _add_closest(J, away, none, damping[t], free)
+        slope = steepness = 0.0
+        for i in range(3):
+            turned = 0.0
+            for k in range(n):
+                turned += D[i, k] * free[k]
+            steepness += turned * turned
+        for k in range(n):
+            slope += uphill[k] * free[k]
+            steepness += _FLAT * free[k] * free[k]
+        step = share * slope / max(steepness, _TINY)
+        for k in range(n):
+            step = min(step, largest[chain[t, k]] / max(abs(free[k]), _TINY))
+        _subtract_motion(J, free, np.zeros(3), away)
+        step = min(step, leak[t] / max(_length(away), _TINY))
+        for k in range(n):
+            pull[chain[t, k]] += weight[t] * (step * free[k] - pull[chain[t, k]])
+
+
+@compiled(f"f8[::1]({F1}, {F2}, {F3}, {F1}, {F2}, {B1}, {F1}, {I2}, {F1}, {F1}, {F1}, {F1}, f8, f8, f8)")
 def postured(
-    q: Array, position: Array, jacobian: Array, q_next: Array, target: Array, follows: _Bools, pull_share: float, chain: _Ints,
-    lower: Array, upper: Array, inner_lower: Array, inner_upper: Array, preferred: Array, largest: Array, damping: Array,
-    near: Array, numbers: Array,
+    q: Array, position: Array, jacobian: Array, q_next: Array, target: Array, takes_part: _Bools, pull: Array, chain: _Ints,
+    lower: Array, upper: Array, damping: Array, near: Array, soft: float, agree: float, rounding: float,
 ) -> Array:  # fmt: skip
-    """See `posture.Posture`: q_next with another motion of the free degrees. position (nt, 3) and jacobian (nt, 3, depth) at q;
-    numbers: repulsion, soft, agree, rounding."""
+    """See `posture.Posture`: q_next with another motion of the free degrees, as close to pull (nq,) [rad] as the tips allow.
+    position (nt, 3) and jacobian (nt, 3, depth) at q."""
     result = q_next.copy()
     depth = chain.shape[1]
     solved, shaped, low, high, task = np.empty(depth), np.empty(depth), np.empty(depth), np.empty(depth), np.empty(3)
-    repulsion, soft, agree, rounding = numbers
     for t in range(len(chain)):
         n = _depth(chain[t])
-        if not follows[t] or n <= COORDINATES:
+        if not takes_part[t] or n <= COORDINATES:
             continue
         J = np.ascontiguousarray(jacobian[t, :, :n])
         for k in range(n):
             i = chain[t, k]
-            inwards = max(inner_lower[i] - q[i], 0.0) + min(inner_upper[i] - q[i], 0.0)
-            pull = (preferred[i] - q[i] + repulsion * inwards) * pull_share
-            shaped[k] = clip(pull, -largest[i], largest[i])
-            solved[k] = q_next[i] - q[i]
+            shaped[k], solved[k] = pull[i], q_next[i] - q[i]
             low[k], high[k] = soft * (lower[i] - q[i]), soft * (upper[i] - q[i])
         error = _task(J, solved[:n], target[t] - position[t], agree, rounding, task)
         share = clip(2.0 - error / near[t], 0.0, 1.0)
@@ -468,4 +512,17 @@ def postured(
         for k in range(n):
             i = chain[t, k]
             result[i] = q[i] + solved[k] + share * (shaped[k] - solved[k])
+    return result
+
+
+@compiled(f"f8[::1]({F2}, {F2})")
+def angles(a: Array, b: Array) -> Array:
+    """Between unit vectors (n, 3): (n,) [rad], nan where one of them is not known."""
+    result = np.empty(len(a))
+    for i in range(len(a)):
+        x = a[i, 1] * b[i, 2] - a[i, 2] * b[i, 1]
+        y = a[i, 2] * b[i, 0] - a[i, 0] * b[i, 2]
+        z = a[i, 0] * b[i, 1] - a[i, 1] * b[i, 0]
+        along = a[i, 0] * b[i, 0] + a[i, 1] * b[i, 1] + a[i, 2] * b[i, 2]
+        result[i] = math.atan2(math.sqrt(x * x + y * y + z * z), along)
     return result

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -215,10 +216,7 @@ class Kinematics:
 
     def tips(self, q: Array) -> Tips:
         """q (..., nq) [rad]; tips and Jacobians together, at little more than the cost of one."""
-        values = self._tips_series.at(q)
-        size = 3 * self.nt
-        slopes = values[..., size:].reshape(*q.shape[:-1], self.nt, 3, self.depth)
-        return Tips(values[..., :size].reshape(*q.shape[:-1], self.nt, 3), slopes)
+        return self.split(self._tips_series.at(q))
 
     def tip_rotation(self, q: Array) -> Array:
         """q (..., nq) [rad]; returns (..., nt, 3, 3), the tip frames in the base frame."""
@@ -230,25 +228,41 @@ class Kinematics:
         return self.tips(q).jacobian
 
     @cached_property
-    def _series_of_tips(self) -> list[Series]:
-        return [
-            series_of(lambda q, t=t: self.frames(q).tip_position[:, t], chain[chain >= 0], self.nq)  # type: ignore[misc]
-            for t, chain in enumerate(self.topology.chain)
-        ]
-
-    @cached_property
     def _tip_series(self) -> Series:
-        return side_by_side(self._series_of_tips)
+        return side_by_side(self._series_of(lambda frames: frames.tip_position))
 
     @cached_property
     def _tips_series(self) -> Series:
-        """The tips, and behind them their derivatives in the layout (nt, 3, depth)."""
+        return self._with_slopes(self._series_of(lambda frames: frames.tip_position))
+
+    def direction_series(self, axis: Array) -> Series:
+        """Where an axis (nt, 3) of every tip's frame points, in the base frame, with its derivatives: see `split`."""
+        local = (self.topology.tip_rotation @ axis[..., None])[..., 0]  # in the frame of the last joint
+        return self._with_slopes(
+            self._series_of(lambda frames: (frames.joint_rotation[..., -1, :, :] @ local[..., None])[..., 0])
+        )
+
+    def split(self, values: Array) -> Tips:
+        """Values (..., n) of a series of vectors with derivatives, as vectors (..., nt, 3) and slopes (..., nt, 3, depth)."""
+        size, batch = 3 * self.nt, values.shape[:-1]
+        slopes = values[..., size:].reshape(*batch, self.nt, 3, self.depth)
+        return Tips(values[..., :size].reshape(*batch, self.nt, 3), slopes)
+
+    def _series_of(self, vectors: Callable[[Frames], Array]) -> list[Series]:
+        """One series for each tip; vectors: of frames at (n, nq) to (n, nt, 3)."""
+        return [
+            series_of(lambda q, t=t: vectors(self.frames(q))[:, t], chain[chain >= 0], self.nq)  # type: ignore[misc]
+            for t, chain in enumerate(self.topology.chain)
+        ]
+
+    def _with_slopes(self, vectors: list[Series]) -> Series:
+        """The vectors, and behind them their derivatives in the layout (nt, 3, depth)."""
         slopes = []
-        for series, chain in zip(self._series_of_tips, self.topology.chain, strict=True):
+        for series, chain in zip(vectors, self.topology.chain, strict=True):
             by_joint = [series.derivative(max(joint, 0)).times(np.eye(3) * (joint >= 0)) for joint in chain]
             order = np.arange(3 * self.depth).reshape(self.depth, 3).T.ravel()
             slopes.append(side_by_side(by_joint).times(np.eye(3 * self.depth)[:, order]))
-        return side_by_side([self._tip_series, *slopes])
+        return side_by_side([*vectors, *slopes])
 
     def digest(self) -> str:
         """SHA-256 of topology and geometry at 1e-9, so that a network can tell the robot that it was trained for."""

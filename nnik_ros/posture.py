@@ -1,7 +1,9 @@
-"""The free degree of a finger: four joints, three coordinates, and a posture that they should look like.
+"""The free degree of a finger: four joints, three coordinates, and a posture that they should look like, or a direction in
+which the tip should point.
 
 Projected gradient of the distance to a preferred posture: Liegeois, "Automatic Supervisory Control of the Configuration and
-Behavior of Multibody Mechanisms", IEEE Transactions on Systems, Man, and Cybernetics, 1977.
+Behavior of Multibody Mechanisms", IEEE Transactions on Systems, Man, and Cybernetics, 1977. The direction in the same way,
+with a Newton step along what the position leaves free: position first, direction as far as it goes.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ _SOFT = 0.02  # of the way to a limit that a joint may go in one period while ot
 _AGREE = 0.05  # of the way to go: so far a step may be off and count as meant to go all of it
 _ROUNDING = 1e-7  # m
 _FASTEST = 0.2  # of the joints' velocity
-_NUMBERS = np.array([_REPULSION, _SOFT, _AGREE, _ROUNDING])
+_LEAK = 1e-6  # of the reach; a turn may move the tip so far in a period
+_TURN_RATE = 10.0  # 1/s, of the way to a wanted direction
 
 
 class Posture:
@@ -38,20 +41,41 @@ class Posture:
         self._chain = kinematics.topology.chain
         lower, upper = robot.lower, robot.upper
         margin = _MARGIN * (upper - lower)
-        self._joints = (
-            lower, upper, lower + margin, upper - margin, 0.5 * (lower + upper), _FASTEST * robot.velocity * period,
-        )  # fmt: skip
-        self._tips = (_DAMPING * kinematics.reach) ** 2, _NEAR * kinematics.reach
-        self._period = period
+        self._inner = lower + margin, upper - margin
+        self._limits, self._preferred = (lower, upper), 0.5 * (lower + upper)
+        self._largest = _FASTEST * robot.velocity * period
+        self._damping, self._near = (_DAMPING * kinematics.reach) ** 2, _NEAR * kinematics.reach
+        self._leak = _LEAK * kinematics.reach
+        self._kinematics, self._period = kinematics, period
+        self._directions = kinematics.direction_series(robot.tip_axis)
         self.shapes_any = bool(((self._chain >= 0).sum(axis=-1) > kernels.COORDINATES).any())
 
+    def direction(self, q: Array) -> Tips:
+        """Where the tips point at q (nq,) [rad]: unit vectors (nt, 3), and their derivatives (nt, 3, depth)."""
+        return self._kinematics.split(self._directions.at(q))
+
+    def pull(self, q: Array, rate: float) -> Array:
+        """The step (nq,) [rad] that the preferred posture asks for at q (nq,) [rad], by a rate [1/s]."""
+        pull: Array = kernels.posture_pull(
+            q, self._preferred, *self._inner, self._largest, _REPULSION, rate * self._period
+        )
+        return pull
+
+    def turn(self, pull: Array, tips: Tips, direction: Tips, wanted: Array, weight: Array) -> None:
+        """Replace a part, weight (nt,) from 0 to 1, of a pull by the way to wanted directions (nt, 3), nan for none."""
+        share = min(1.0, _TURN_RATE * self._period)
+        kernels.turn(
+            pull, tips.jacobian, direction.jacobian, wanted - direction.position, weight, self._chain, self._damping,
+            self._leak, self._largest, share,
+        )  # fmt: skip
+
     def step(
-        self, q: Array, tips: Tips, q_next: Array, target: Array, follows: NDArray[np.bool_], rate: float
+        self, q: Array, tips: Tips, q_next: Array, target: Array, takes_part: NDArray[np.bool_], pull: Array
     ) -> Array:
-        """q (nq,) [rad] with its tips, q_next (nq,) [rad] of a solver for target (nt, 3) [m], follows (nt,): tips that
-        take part, rate [1/s]; returns another q_next (nq,) [rad]."""
+        """q (nq,) [rad] with its tips, q_next (nq,) [rad] of a solver for target (nt, 3) [m], takes_part (nt,), pull (nq,)
+        [rad]; returns another q_next (nq,) [rad], the one closest to the pull among those with the same tip motion."""
         shaped: Array = kernels.postured(
-            q, tips.position, tips.jacobian, q_next, target, follows, rate * self._period, self._chain, *self._joints,
-            *self._tips, _NUMBERS,
+            q, tips.position, tips.jacobian, q_next, target, takes_part, pull, self._chain, *self._limits, self._damping,
+            self._near, _SOFT, _AGREE, _ROUNDING,
         )  # fmt: skip
         return shaped

@@ -25,7 +25,8 @@ class Robot:
     """A robot with `nq` actuated joints and `nt` tips, each tip on a chain of joints of its own.
 
     Arrays are read-only and in joint order: lower, upper, home [rad], velocity [rad/s], acceleration [rad/s^2], (nq,) each.
-    Tip arrays (nt,): tip_velocity [m/s], tip_acceleration [m/s^2], tip_jerk [m/s^3] bound the motion of the references.
+    Tip arrays (nt,): tip_velocity [m/s], tip_acceleration [m/s^2], tip_jerk [m/s^3] bound the motion of the references;
+    tip_axis (nt, 3): unit axis of each tip's frame that points where the tip points.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Robot:
     tip_velocity: Array = field(repr=False)
     tip_acceleration: Array = field(repr=False)
     tip_jerk: Array = field(repr=False)
+    tip_axis: Array = field(repr=False)
     kinematics: Kinematics = field(repr=False)
     urdf: Urdf = field(repr=False)
     urdf_path: Path = field(repr=False)
@@ -88,6 +90,7 @@ def load_robot(path: Path) -> Robot:
     limits = [_joint_limits(section, urdf.joints.get(joint) if urdf else None, joint, problems)
               for section, joint in zip(joint_sections, joint_names, strict=True)]  # fmt: skip
     tip_motion = np.array([_tip_motion(section) for section in tip_sections])
+    tip_axis = np.array([_tip_axis(section) for section in tip_sections])
     for section in (*joint_sections, *tip_sections, document):
         section.finish()
     chains = _chains(urdf, base_frame, joint_names, tips, problems) if urdf else []
@@ -99,7 +102,8 @@ def load_robot(path: Path) -> Robot:
     tip_velocity, tip_acceleration, tip_jerk = (frozen(column) for column in motion.T)
     return Robot(
         name, base_frame, tuple(joint_names), tuple(tip for tip, _ in tips), tuple(link for _, link in tips),
-        lower, upper, velocity, acceleration, home, tip_velocity, tip_acceleration, tip_jerk, kinematics, urdf, urdf_path,
+        lower, upper, velocity, acceleration, home, tip_velocity, tip_acceleration, tip_jerk, frozen(tip_axis),
+        kinematics, urdf, urdf_path,
     )  # fmt: skip
 
 
@@ -123,6 +127,17 @@ def _tip_motion(section: Section) -> tuple[float, ...]:
     """(velocity, acceleration, jerk) of one tip, nan where the file leaves the choice to the reach."""
     keys = ("velocity", "acceleration", "jerk")
     return tuple(section.number(key, above=0.0) if section.has(key) else math.nan for key in keys)
+
+
+def _tip_axis(section: Section) -> Array:
+    """The unit axis of a tip's frame that points: z unless the file names another."""
+    values = section.items("axis", [0.0, 0.0, 1.0], length=3)
+    numbers = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
+    length = math.hypot(*numbers)
+    if len(numbers) < 3 or not length > 0.0:
+        section.wrong("axis", values, "three finite numbers, not all 0")
+        return np.array([0.0, 0.0, 1.0])
+    return np.array(numbers) / length
 
 
 def _finite(value: float) -> float | None:

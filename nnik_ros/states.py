@@ -21,10 +21,12 @@ class Measurement(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """Tip targets position (nt, 3) [m] in the base frame and the times of their receipt stamp (nt,) [s], -inf for never."""
+    """Tip targets position (nt, 3) [m] in the base frame and the times of their receipt stamp (nt,) [s], -inf for never;
+    direction (nt, 3): where the tips shall point, unit vectors in the base frame, nan or None for anywhere."""
 
     position: Array
     stamp: Array
+    direction: Array | None = None
 
 
 class TipState(IntEnum):
@@ -61,6 +63,7 @@ class TickResult(NamedTuple):
     reference: Array  # (nt, 3) [m] governed reference on its way to the goal
     state_age: float  # [s] of the newest measurement
     target_age: Array  # (nt,) [s]
+    pointing_error: Array  # (nt,) [rad] of the commanded tips, nan where no direction is followed
 
     def messages(self) -> list[str]:
         """One sentence for each tip: what it does, or what it waits for."""

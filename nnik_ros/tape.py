@@ -41,6 +41,7 @@ class Tick(NamedTuple):
     q_stamp: float
     target: Array  # (nt, 3)
     target_stamp: Array  # (nt,)
+    direction: Array | None  # (nt, 3)
     command: Array | None
     state: tuple[int, ...]
     raised: str = ""
@@ -95,7 +96,8 @@ class TapedController(Controller):
     def tick(self, now: float, measurement: Measurement | None, targets: Targets) -> TickResult:
         q = None if measurement is None else np.array(measurement.q, dtype=np.float64)
         stamp = -math.inf if measurement is None else float(measurement.stamp)
-        inputs = (float(now), q, stamp, np.array(targets.position), np.array(targets.stamp))
+        direction = None if targets.direction is None else np.array(targets.direction)
+        inputs = (float(now), q, stamp, np.array(targets.position), np.array(targets.stamp), direction)
         try:
             result = super().tick(now, measurement, targets)
         except Exception as error:
@@ -126,6 +128,8 @@ class TapeEncoder:
             line["q"], line["q_stamp"] = _numbers(entry.q), _number(entry.q_stamp)
         if self._is_new("target", entry.target, entry.target_stamp):
             line["target"], line["target_stamp"] = _numbers(entry.target), _numbers(entry.target_stamp)
+        if self._is_new("direction", entry.direction):
+            line["direction"] = _numbers(entry.direction)
         line["command"], line["state"] = _numbers(entry.command), list(entry.state)
         if entry.raised:
             line["raised"] = entry.raised
@@ -186,7 +190,7 @@ class _Session:
         self._header, self._source = header, source
         self._entries: list[Entry] = []
         self._next, self._complete = 1, False
-        self._inputs: dict[str, Any] = {}
+        self._inputs: dict[str, Any] = {"direction": None}
 
     def take(self, values: dict[str, Any], number: int) -> None:
         where = f"line {number}"
@@ -221,10 +225,13 @@ class _Session:
             inputs["q_stamp"] = float(values["q_stamp"])
         if "target" in values:
             inputs["target"], inputs["target_stamp"] = _array(values["target"]), _array(values["target_stamp"])
+        if "direction" in values:
+            inputs["direction"] = None if values["direction"] is None else _array(values["direction"])
         command = None if values["command"] is None else _array(values["command"])
         state = tuple(int(state) for state in values["state"])
         return Tick(
-            float(values["now"]), inputs["q"], inputs["q_stamp"], inputs["target"], inputs["target_stamp"], command, state,
+            float(values["now"]), inputs["q"], inputs["q_stamp"], inputs["target"], inputs["target_stamp"],
+            inputs["direction"], command, state,
             str(values.get("raised", "")),
         )  # fmt: skip
 
@@ -299,7 +306,7 @@ def replayed(
 def _again(controller: Controller, tick: Tick) -> Tick:
     measurement = None if tick.q is None else Measurement(tick.q, tick.q_stamp)
     try:
-        result = controller.tick(tick.now, measurement, Targets(tick.target, tick.target_stamp))
+        result = controller.tick(tick.now, measurement, Targets(tick.target, tick.target_stamp, tick.direction))
     except Exception as error:
         return tick._replace(command=None, state=(), raised=type(error).__name__)
     return tick._replace(command=result.command, state=tuple(result.tip_state.tolist()), raised="")

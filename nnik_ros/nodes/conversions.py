@@ -14,12 +14,11 @@ _UNIT_TOLERANCE = 1e-3
 _FARTHEST = 1e6  # m; farther away the squares of distances lose all meaning
 
 
-def position_of(pose: Pose) -> tuple[float, float, float]:
-    """The position of a target pose [m].
+def position_and_quaternion(pose: Pose) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Position [m] and orientation (w, x, y, z) of a target pose.
 
     Raises:
         InputError: a number that is not finite, a position beyond all reason, or a quaternion that is not of unit length.
-            The orientation is not followed, but a wrong one shows that the sender is wrong.
     """
     p, o = pose.position, pose.orientation
     if not all(map(math.isfinite, (p.x, p.y, p.z, o.x, o.y, o.z, o.w))):
@@ -29,7 +28,7 @@ def position_of(pose: Pose) -> tuple[float, float, float]:
     length = math.sqrt(o.x * o.x + o.y * o.y + o.z * o.z + o.w * o.w)
     if abs(length - 1.0) > _UNIT_TOLERANCE:
         raise InputError(f"a quaternion has length {length:.4g}, must be 1")
-    return p.x, p.y, p.z
+    return (p.x, p.y, p.z), (o.w, o.x, o.y, o.z)
 
 
 def matrix_of(message: Transform) -> Array:

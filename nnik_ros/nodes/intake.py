@@ -12,8 +12,8 @@ from sensor_msgs.msg import JointState
 
 from nnik_ros.driver import JointMap
 from nnik_ros.errors import InputError
-from nnik_ros.geometry import Array
-from nnik_ros.nodes.conversions import position_of
+from nnik_ros.geometry import Array, rotated
+from nnik_ros.nodes.conversions import position_and_quaternion
 from nnik_ros.nodes.frames import Frames
 from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets
@@ -129,7 +129,7 @@ class StateIntake:
 
 
 class TargetIntake:
-    """Poses in any known frame to targets in the base frame."""
+    """Poses in any known frame to targets in the base frame; their orientation says where the axis of the tip shall point."""
 
     def __init__(self, robot: Robot, frames: Frames, refusals: Refusals) -> None:
         self._robot, self._frames, self._refusals = robot, frames, refusals
@@ -147,37 +147,40 @@ class TargetIntake:
                 names = ", ".join(self._robot.tip_names)
                 raise InputError(f"{len(message.poses)} poses, must be {self._robot.nt}, one each for {names}")
             kind = "pose"
-            positions = [position_of(pose) for pose in message.poses]
+            positions, quaternions = zip(*map(position_and_quaternion, message.poses), strict=True)
+            direction = rotated(np.array(quaternions), self._robot.tip_axis)
             kind = "frame"
-            position = self._in_base(message.header.frame_id, np.array(positions), q)
+            position, direction = self._in_base(message.header.frame_id, np.array(positions), direction, q)
         except InputError as error:
             self._refusals.refuse(topic, kind, str(error))
             return
         self._refusals.accept(topic)
-        self.targets = Targets(position, np.full(self._robot.nt, now))
+        self.targets = Targets(position, np.full(self._robot.nt, now), direction)
 
     def take_one(self, topic: str, tip: int, message: PoseStamped, now: float, q: Array | None) -> None:
         """The target of one tip; the others keep theirs."""
         kind = "pose"
         try:
-            point = np.array([position_of(message.pose)])
+            point, quaternion = (np.array([x]) for x in position_and_quaternion(message.pose))
+            direction = rotated(quaternion, self._robot.tip_axis[tip])
             kind = "frame"
-            (position,) = self._in_base(message.header.frame_id, point, q)
+            (position,), (direction,) = self._in_base(message.header.frame_id, point, direction, q)
         except InputError as error:
             self._refusals.refuse(topic, kind, str(error))
             return
         self._refusals.accept(topic)
         positions, stamps = self.targets.position.copy(), self.targets.stamp.copy()
-        positions[tip], stamps[tip] = position, now
-        self.targets = Targets(positions, stamps)
+        directions = np.array(self.targets.direction)
+        positions[tip], stamps[tip], directions[tip] = position, now, direction
+        self.targets = Targets(positions, stamps, directions)
 
-    def _in_base(self, frame: str, position: Array, q: Array | None) -> Array:
+    def _in_base(self, frame: str, position: Array, direction: Array, q: Array | None) -> tuple[Array, Array]:
         T_base_frame = self._frames.pose(frame, q)
         if T_base_frame is None:
-            return position
-        moved: Array = position @ T_base_frame[:3, :3].T + T_base_frame[:3, 3]
-        return moved
+            return position, direction
+        R = T_base_frame[:3, :3]
+        return position @ R.T + T_base_frame[:3, 3], direction @ R.T
 
     def _nothing(self) -> Targets:
         nt = self._robot.nt
-        return Targets(np.full((nt, 3), np.nan), np.full(nt, -np.inf))
+        return Targets(np.full((nt, 3), np.nan), np.full(nt, -np.inf), np.full((nt, 3), np.nan))

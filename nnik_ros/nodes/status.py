@@ -61,6 +61,7 @@ def controller_status(
             (f"{tip}.code", str(int(tip_state))),
             (f"{tip}.error", f"{result.error[i]:.6f}"),
             (f"{tip}.measured_error", f"{result.measured_error[i]:.6f}"),
+            (f"{tip}.pointing_error", f"{result.pointing_error[i]:.4f}"),
             (f"{tip}.solver", Solver(int(result.solver[i])).name),
             (f"{tip}.limited", limit_names(int(result.limited[i]))),
             (f"{tip}.message", sentence),

@@ -14,7 +14,7 @@ from nnik_ros.driver import COMMAND_TYPES, joint_map, load_driver
 from nnik_ros.errors import FileError, InputError
 from nnik_ros.geometry import rotation_from_rpy, transform
 from nnik_ros.nodes.commands import CommandMessage, read_command
-from nnik_ros.nodes.conversions import fill_poses, matrix_of, position_of, quaternion_of
+from nnik_ros.nodes.conversions import fill_poses, matrix_of, position_and_quaternion, quaternion_of
 from nnik_ros.nodes.frames import Frames
 from nnik_ros.nodes.intake import Refusals, StateIntake, TargetIntake
 from nnik_ros.nodes.node_options import NodeOptions
@@ -56,12 +56,12 @@ def test_a_transform_message_moves_points_as_tf_does() -> None:
 @pytest.mark.parametrize("length", [0.0, 0.5, 0.99, 1.01, 2.0])
 def test_a_quaternion_that_is_not_of_unit_length_is_refused(length: float) -> None:
     with pytest.raises(InputError, match="quaternion"):
-        position_of(Pose(orientation=Quaternion(x=0.0, y=0.0, z=0.0, w=length)))
+        position_and_quaternion(Pose(orientation=Quaternion(x=0.0, y=0.0, z=0.0, w=length)))
 
 
 def test_a_rounded_quaternion_is_taken() -> None:
     pose = Pose(position=Point(x=1.0, y=2.0, z=3.0), orientation=Quaternion(x=0.5, y=0.5, z=0.5, w=0.4999))
-    assert position_of(pose) == (1.0, 2.0, 3.0)
+    assert position_and_quaternion(pose)[0] == (1.0, 2.0, 3.0)
 
 
 @pytest.mark.parametrize("field", ["position.x", "position.y", "position.z", "orientation.x", "orientation.w"])
@@ -71,14 +71,14 @@ def test_a_pose_with_a_number_that_is_not_finite_is_refused(field: str, value: f
     part, axis = field.split(".")
     setattr(getattr(pose, part), axis, value)
     with pytest.raises(InputError, match="not finite"):
-        position_of(pose)
+        position_and_quaternion(pose)
 
 
 def test_poses_are_filled_in_place_and_read_back_the_same() -> None:
     message, positions = PoseArray(), np.arange(6.0).reshape(2, 3)
     for shift in (0.0, 1.0):
         fill_poses(message, positions + shift, np.stack([np.eye(3)] * 2))
-        assert [position_of(pose) for pose in message.poses] == [tuple(row) for row in (positions + shift).tolist()]
+        assert [position_and_quaternion(pose)[0] for pose in message.poses] == [tuple(row) for row in (positions + shift).tolist()]
 
 
 @pytest.mark.parametrize("kind", COMMAND_TYPES)

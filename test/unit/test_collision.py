@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,3 +59,13 @@ def test_clearance_agrees_with_the_simulator(hand: Robot) -> None:
             agreed += touching == (clear < 0)
     assert total > 100
     assert agreed / total > 0.9
+
+
+def test_a_robot_without_collision_shapes_has_no_pairs_and_may_move_as_it_likes(planar: Robot) -> None:
+    model = CollisionModel(planar)
+    assert model.distances(planar.home).shape == (len(model.pair_tips),)
+    bare = replace(
+        planar, urdf=replace(planar.urdf, links={n: replace(x, collisions=()) for n, x in planar.urdf.links.items()})
+    )
+    assert CollisionModel(bare).distances(planar.home).shape == (0,)
+    assert CollisionModel(bare).distances(np.stack([planar.home] * 3)).shape == (3, 0)

@@ -18,7 +18,7 @@ def test_it_moves_joints_towards_the_middle_and_leaves_the_tips_to_second_order(
     posture = Posture(hand, hand.kinematics, T)
     for q in 0.6 * hand.random_joint_position(rng, 50) + 0.2 * (hand.lower + hand.upper):
         tips = hand.kinematics.tips(q)
-        q_next = posture.step(q, tips, q, tips.position, ALL, 1.0)
+        q_next = posture.step(q, tips, q, tips.position, ALL, posture.pull(q, 1.0))
         moved = np.linalg.norm(hand.kinematics.tip_position(q_next) - tips.position, axis=-1)
         assert moved.max() < 2e-5
         middle = 0.5 * (hand.lower + hand.upper)
@@ -36,7 +36,7 @@ def test_a_step_keeps_what_it_does_with_the_tips_whatever_it_did_with_the_free_d
         dq = np.linalg.pinv(J) @ (target - tips.position)[..., None]
         null = np.linalg.svd(J)[2][:, -1]  # (nt, 4)
         solved = (dq[..., 0] + rng.normal() * 0.01 * null).ravel()
-        steps.append(posture.step(q, tips, q + solved, target, ALL, 1.0))
+        steps.append(posture.step(q, tips, q + solved, target, ALL, posture.pull(q, 1.0)))
     np.testing.assert_allclose(steps, np.broadcast_to(steps[0], (5, 16)), atol=1e-6)
     np.testing.assert_allclose(hand.kinematics.tip_position(steps[0]), target, atol=1e-6)
 
