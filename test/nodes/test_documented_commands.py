@@ -65,9 +65,10 @@ def options_of(command: str) -> frozenset[str]:
         return frozenset({"--distro"})
     source = ROOT / f"{module.replace('.', '/')}"
     files = [source.with_suffix(".py")] if source.with_suffix(".py").exists() else sorted(source.glob("*.py"))
-    if module == DEMO_MODULE:
-        files = [ROOT / "nnik_ros" / "nodes" / "demo_arguments.py"]
-    return frozenset(re.findall(r'"(--[a-z-]+)"', "".join(file.read_text() for file in files))) | {"--distro", "--help"}
+    text = "".join(file.read_text() for file in files)
+    for shared in re.findall(r"^from ([\w.]+_arguments) import", text, re.MULTILINE):
+        text += (ROOT / f"{shared.replace('.', '/')}.py").read_text()
+    return frozenset(re.findall(r'"(--[a-z-]+)"', text)) | {"--distro", "--help"}
 
 
 def test_there_are_commands_on_the_pages() -> None:
