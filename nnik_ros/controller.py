@@ -5,6 +5,7 @@ A tick never raises on data, never reads a clock and is repeatable bit for bit: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
@@ -36,7 +37,7 @@ _NOTICED = 0.1  # of the tolerance: what the stand-in must gain in a step to sho
 _BEYOND_REACH = 1.1  # times the reach: as far as a reference goes
 _STUCK_PROGRESS = 1e-5  # of the error, per tick
 _ARRIVED = 1e-3  # rad, from a posture
-_HOLD = int(Solver.HOLD)
+_HOLD, _NETWORK = int(Solver.HOLD), int(Solver.NETWORK)
 # of a tip, the first that applies; passing by a goal is not reaching it, and the stand-in tells that before all else
 _STATES = np.array([
     TipState.HOMING, TipState.DISABLED, TipState.IDLE, TipState.STALE_TARGET, TipState.REACHED, TipState.COLLISION,
@@ -78,8 +79,7 @@ class Controller:
         self._anywhere: Array = np.full((robot.nt, 3), np.nan)
         self._governor = Governor(robot.tip_velocity, robot.tip_acceleration, robot.tip_jerk, self._period)
         self._stream = GoalStream(robot.nt, self._period)
-        self._every: _Mask = np.ones(robot.nt, dtype=bool)
-        self._enabled: _Mask = self._every.copy()
+        self._enabled: _Mask = np.ones(robot.nt, dtype=bool)
         self.set_policy(policy)
         self.reset()
 
@@ -208,11 +208,13 @@ class Controller:
     def _take_measurement(self, measurement: Measurement | None) -> None:
         if measurement is None or np.shape(measurement.q) != (self.robot.nq,):
             return
-        if not np.isfinite(measurement.q).all():
+        q = np.array(measurement.q, dtype=np.float64)
+        moved = kernels.largest_gap(q, self._rest)
+        if not math.isfinite(moved):
             return
         came_back = not abs(measurement.stamp - self._measured_stamp) <= self.options.state_timeout
-        self._measured, self._measured_stamp = np.array(measurement.q, dtype=np.float64), measurement.stamp
-        if came_back or np.any(np.abs(self._measured - self._rest) > _STIRRED):
+        self._measured, self._measured_stamp = q, measurement.stamp
+        if came_back or moved > _STIRRED:
             self._rest, self._rest_stamp = self._measured, self._measured_stamp
 
     def _seed(self, measured: Array) -> bool:
@@ -256,7 +258,9 @@ class Controller:
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
         use_network = self._has_network and not self._benched
         step = self._guard.checked_step(self._motion.q, reference, use_policy=use_network, tips=self._motion.tips)
-        if use_network:
+        if use_network and np.count_nonzero(step.solver != _NETWORK) == 0:
+            self._unhelpful = max(0, self._unhelpful - 1)
+        elif use_network:
             gained = step.start_error - step.error
             failed = (step.solver == Solver.STAND_IN) & follows & (gained > _NOTICED * self.options.tolerance)
             self._unhelpful = self._unhelpful + 1 if np.count_nonzero(failed) else max(0, self._unhelpful - 1)
@@ -294,9 +298,9 @@ class Controller:
         """Count the ticks without progress at a resting reference; after enough of them look for another posture, once for
         each goal, and move there if it is much better."""
         tolerance = self.options.tolerance
-        progress = self._last_error - error > _STUCK_PROGRESS * error
-        stuck = follows & ~escaping & (behind < tolerance) & ~progress & (error > tolerance)
-        self._stuck = np.where(stuck, self._stuck + 1, 0)
+        self._stuck = kernels.stuck_for(
+            error, self._last_error, behind, follows, escaping, self._stuck, tolerance, _STUCK_PROGRESS
+        )
         self._last_error = error
         if np.count_nonzero(escaping):
             tip_of_joint = self._guard.tip_of_joint
@@ -336,12 +340,11 @@ class Controller:
             if everywhere:
                 return np.full(self.robot.nt, int(state))
         classical = self._benched or not self._has_network
-        applies = np.array([
-            homing, ~self._enabled, ~judged.given, judged.stale, reached, (motion.limited & kernels.COLLISION) != 0,
-            (self._stuck > 2 * _STUCK_TICKS) & ~self._escaping, motion.limited != 0, self._every,
-        ])  # fmt: skip
-        states: NDArray[np.int64] = (_CLASSICAL if classical else _STATES)[applies.argmax(axis=0)]
-        return states
+        lost = (self._stuck > 2 * _STUCK_TICKS) & ~self._escaping
+        return kernels.first_state(
+            homing, self._enabled, judged.given, judged.stale, reached, motion.limited, lost,
+            _CLASSICAL if classical else _STATES,
+        )  # fmt: skip
 
     def _silent(self, state: TipState, state_age: float, targets: Targets, judged: _Judged) -> TickResult:
         """A tick that publishes nothing."""

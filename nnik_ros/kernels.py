@@ -55,6 +55,18 @@ def distances(a: Array, b: Array) -> Array:
     return result
 
 
+@compiled(f"f8({F1}, {F1})")
+def largest_gap(a: Array, b: Array) -> float:
+    """Largest distance between two numbers of the same place; inf when one of them is not finite."""
+    largest = 0.0
+    for i in range(len(a)):
+        gap = abs(a[i] - b[i])
+        largest = gap if gap > largest else largest
+        if not math.isfinite(gap):
+            return np.inf
+    return largest
+
+
 @compiled(f"f8({F1})")
 def _length(vector: Array) -> float:
     return math.sqrt(vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2])
@@ -216,6 +228,20 @@ def clearance_gradients(ends: Array, pairs: _Ints, slopes: Array, weight: Array)
     return result
 
 
+@compiled(f"Tuple((i8[::1], f8[::1], f8[::1]))({F1}, {F1}, f8, f8)")
+def too_fast(now: Array, after: Array, margin: float, share: float) -> tuple[_Ints, Array, Array]:
+    """The pairs that close by more than a share of what is left of their distance above the margin; what they may close,
+    and what they close [m]."""
+    pairs, allowed, closing = np.empty(len(now), dtype=np.int64), np.empty(len(now)), np.empty(len(now))
+    n = 0
+    for p in range(len(now)):
+        most = max(now[p] - margin, 0.0) * share
+        if now[p] - after[p] > most:
+            pairs[n], allowed[n], closing[n] = p, most, now[p] - after[p]
+            n += 1
+    return pairs[:n].copy(), allowed[:n].copy(), closing[:n].copy()
+
+
 @compiled(f"f8[::1]({F1}, {F2}, {F1}, i8)")
 def slid(step: Array, gradients: Array, most: Array, sweeps: int) -> Array:
     """The joint step (nq,) without what closes each pair, gradients (pairs, nq) [m/rad], by more than most (pairs,) [m]."""
@@ -315,6 +341,54 @@ def drawn_in(points: Array, centre: Array, farthest: Array) -> Array:
         distance = _length(away)
         if distance > farthest[t]:
             result[t] = centre[t] + away * (farthest[t] / distance)
+    return result
+
+
+@compiled(f"i8[::1]({F1}, {F1}, {F1}, {B1}, {B1}, {I1}, f8, f8)")
+def stuck_for(
+    error: Array, last_error: Array, behind: Array, follows: _Bools, escaping: _Bools, stuck: _Ints, tolerance: float,
+    progress: float,
+) -> _Ints:  # fmt: skip
+    """Ticks (nt,) for which each tip has made no progress, a share of its error [m], at a reference that rests."""
+    result = np.zeros(len(error), dtype=np.int64)
+    for t in range(len(error)):
+        rests = follows[t] and not escaping[t] and behind[t] < tolerance and error[t] > tolerance
+        if rests and not last_error[t] - error[t] > progress * error[t]:
+            result[t] = stuck[t] + 1
+    return result
+
+
+@compiled(f"i8[::1]({B1}, {B1}, {B1}, {B1}, {B1}, {I1}, {B1}, {I1})")
+def first_state(
+    homing: _Bools,
+    enabled: _Bools,
+    given: _Bools,
+    stale: _Bools,
+    reached: _Bools,
+    limited: _Ints,
+    lost: _Bools,
+    states: _Ints,
+) -> _Ints:
+    """The first of nine states that applies to each tip (nt,), in the order of `controller._STATES`."""
+    result = np.empty(len(homing), dtype=np.int64)
+    for t in range(len(homing)):
+        if homing[t]:
+            n = 0
+        elif not enabled[t]:
+            n = 1
+        elif not given[t]:
+            n = 2
+        elif stale[t]:
+            n = 3
+        elif reached[t]:
+            n = 4
+        elif limited[t] & COLLISION:
+            n = 5
+        elif lost[t]:
+            n = 6
+        else:
+            n = 7 if limited[t] else 8
+        result[t] = states[n]
     return result
 
 

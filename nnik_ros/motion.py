@@ -152,12 +152,11 @@ class JointMotion:
         changed = np.zeros(len(self.q), dtype=bool)
         now = collision.distances(self.q) if self._clearance is None else self._clearance
         after = collision.distances(limited.q)
-        allowed = np.maximum(now - options.collision_margin, 0.0) * share_per_tick
         for remedy in (self._slide, self._slow_down):
-            tight = np.flatnonzero(now - after > allowed)
+            tight, allowed, closing = kernels.too_fast(now, after, options.collision_margin, share_per_tick)
             if len(tight) == 0:
                 break
-            wish = remedy(collision, limited.q - self.q, tight, allowed[tight], (now - after)[tight])
+            wish = remedy(collision, limited.q - self.q, tight, allowed, closing)
             changed |= wish != limited.q - self.q
             limited, tips = self._limited(self.q + wish, measured)
             after = collision.distances(limited.q)
