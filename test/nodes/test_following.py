@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PoseArray
+from geometry_msgs.msg import Pose, PoseArray, PoseStamped
 from node_bench import Bench, diagnostics_of, pose_array, pose_stamped, wait_for
 from sensor_msgs.msg import JointState
 
 from nnik_ros.driver import load_driver
+from nnik_ros.nodes.conversions import fill_poses
 from nnik_ros.paths import driver_file
 
 
@@ -92,6 +93,44 @@ def test_a_target_in_the_frame_of_a_moved_link_is_taken_to_the_base_frame(lab, r
     target = pose_stamped(robot.tip_links[thumb], R.T @ (goal - p))
     bench.until("REACHED", "index.state", lambda: bench.station.publish("index/target_pose", target))
     assert np.linalg.norm(bench.tips()[0] - goal) < 0.0006
+
+
+def test_the_orientation_of_a_target_turns_the_tip_in_any_frame(lab, robot):
+    bench = lab.bench(pointing=1.0)
+    q = np.clip(robot.home + np.tile([0.05, 0.3, -0.3, 0.2], 4), robot.lower, robot.upper)
+    goal, turned = robot.kinematics.tip_position(q), robot.kinematics.tip_rotation(q)
+    targets = pose_array(robot.base_frame, goal)
+    fill_poses(targets, goal, turned)
+
+    def publish():
+        bench.station.publish("target_poses", targets)
+
+    def axes(q):
+        return (robot.kinematics.tip_rotation(q) @ robot.tip_axis[..., None])[..., 0]
+
+    for tip in robot.tip_names:
+        wait_for(
+            lambda tip=tip: publish() or float(bench.values[f"{tip}.pointing_error"]) < 0.01,
+            f"{tip} to point",
+            bench.process,
+        )
+    assert ((axes(bench.hand.q) * axes(q)).sum(-1) > np.cos(0.02)).all()
+    bench.until("REACHED", "index.state", publish)
+    thumb_R, thumb_p = robot.kinematics.tip_rotation(bench.hand.q)[3], bench.tips()[3]
+    moved = PoseArray(poses=[Pose()])
+    back = robot.kinematics.tip_rotation(robot.home)[0]  # the direction of another posture, told in the thumb's frame
+    fill_poses(moved, (thumb_R.T @ (goal[0] - thumb_p))[None], (thumb_R.T @ back)[None])
+    message = PoseStamped(pose=moved.poses[0])
+    message.header.frame_id = robot.tip_links[3]
+    before = bench.hand.q[:4].copy()
+    wait_for(
+        lambda: bench.station.publish("index/target_pose", message) or np.abs(bench.hand.q[:4] - before).max() > 0.02,
+        "the index finger to turn in place", bench.process,
+    )  # fmt: skip
+    axis = (robot.kinematics.tip_rotation(bench.hand.q)[0] @ robot.tip_axis[0]) @ (back @ robot.tip_axis[0])
+    assert axis > (turned[0] @ robot.tip_axis[0]) @ (back @ robot.tip_axis[0]), (
+        "closer to the new direction than before"
+    )
 
 
 def test_diagnostics_tell_period_and_receivers(lab):
