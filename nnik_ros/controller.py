@@ -80,8 +80,10 @@ class Controller:
         self._governor = Governor(robot.tip_velocity, robot.tip_acceleration, robot.tip_jerk, self._period)
         self._stream = GoalStream(robot.nt, self._period)
         self._enabled: _Mask = np.ones(robot.nt, dtype=bool)
+        self._silent_ticks = int(options.rate)  # a second: nothing was ever published
         self.set_policy(policy)
-        self.reset()
+        self._mode = _Mode.PAUSED
+        self._forget()
 
     # what an operator asks for, between ticks
 
@@ -107,9 +109,17 @@ class Controller:
         self._mode = _Mode.HOMING
 
     def reset(self) -> None:
-        """Pause, and forget the own command: the next start begins at the measured joints."""
+        """Come to rest as in a pause, then forget the own command: the next start begins at the measured joints."""
+        self._mode, self._resetting = _Mode.PAUSED, True
+
+    def forget(self) -> None:
+        """Pause and forget the own command at once, for when there will be no further ticks to come to rest in."""
         self._mode = _Mode.PAUSED
-        self._seeded = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._motion.seed(self._motion.q)
+        self._seeded = self._resetting = self._stopping = False
         self._silence: TipState | None = TipState.PAUSED  # why nothing is published; the hand may be moved meanwhile
         self._gap: Array = np.zeros(self.robot.nq)  # from the command to the hand when it was last seen to follow
         self._measured: Array | None = None
@@ -148,6 +158,8 @@ class Controller:
 
     def tick(self, now: float, measurement: Measurement | None, targets: Targets) -> TickResult:
         """One period. now [s] judges ages only: the step always uses the fixed period."""
+        if self._resetting and not self._motion.moving:
+            self._forget()
         self._take_measurement(measurement)
         state_age = abs(now - self._measured_stamp)  # a clock that jumped makes data stale in both directions
         stale_state = not state_age <= self.options.state_timeout
@@ -156,8 +168,8 @@ class Controller:
             return self._silent(TipState.WAITING_STATE, np.inf, targets, judged)
         if self._mode is _Mode.PAUSED and not self._motion.moving:
             return self._silent(TipState.PAUSED, state_age, targets, judged)
-        if self._silence is not None and not stale_state:
-            stale_state = not self._seed(self._measured)
+        if self._silence is not None and not stale_state and not self._seed(self._measured):
+            return self._silent(self._silence, state_age, targets, judged)
         if stale_state and (not self._seeded or (self.options.on_stale_state == "stop" and not self._motion.moving)):
             return self._silent(TipState.STALE_STATE, state_age, targets, judged)
         direction = self._anywhere if targets.direction is None else targets.direction
@@ -166,13 +178,17 @@ class Controller:
     def _move(
         self, judged: _Judged, direction: Array, state_age: float, stale_state: bool, measured: Array
     ) -> TickResult:
-        self._silence = None
+        self._silence, self._silent_ticks = None, 0
         follows, goal = judged.follows, judged.goal
         homing = self._homing(judged, stale_state)
         escaping = self._escaping & follows
         if np.count_nonzero(homing):
             self._posture_goal = np.where(homing[self._guard.tip_of_joint], self.robot.home, self._posture_goal)
-        by_joints = homing | escaping
+        stopping = self._resetting or self._mode is _Mode.PAUSED
+        if stopping and not self._stopping:
+            self._posture_goal = self._motion.at_rest()
+        self._stopping = stopping
+        by_joints = homing | escaping | stopping
         near = kernels.drawn_in(goal, self._centre, self._farthest)  # a reference must not be led away for ever
         reference = self._advance_references(near, follows, by_joints)
         step = self._guarded_step(reference, follows & ~escaping)
@@ -222,13 +238,16 @@ class Controller:
         joints. Returns whether that is decided.
 
         When joint states come back, the driver may still bring the hand to the last command, which must not jump then;
-        only a hand that rests elsewhere was moved, or is another one.
+        only a hand that rests elsewhere was moved, or is another one. A start right after a reset or pause waits as well: a new
+        beginning within moments of the last command would be a jump.
         """
         if self._seeded:
             if np.all(np.abs(self._motion.sent - measured) <= self._gap + _MOVED):
                 return True
             if self._silence is TipState.STALE_STATE and self._measured_stamp - self._rest_stamp < _AT_REST:
                 return False
+        if self._silent_ticks * self._period < _AT_REST:
+            return False
         self._seeded = True
         self._motion.seed(measured)
         self._forget_stuck()
@@ -236,13 +255,13 @@ class Controller:
         return True
 
     def _judge(self, now: float, targets: Targets, stale_state: bool) -> _Judged:
-        running = self._mode is _Mode.RUNNING and not stale_state
+        running = self._mode is _Mode.RUNNING and not stale_state and not self._resetting
         position, stamp = np.array(targets.position, dtype=np.float64), np.array(targets.stamp, dtype=np.float64)
         return _Judged(*kernels.judged(now, position, stamp, self.options.target_timeout, self._enabled, running))
 
     def _homing(self, judged: _Judged, stale_state: bool) -> _Mask:
         """Tips that move to their home posture."""
-        if stale_state or self._mode is _Mode.PAUSED:
+        if stale_state or self._resetting or self._mode is _Mode.PAUSED:
             return np.zeros(self.robot.nt, dtype=bool)
         if self._mode is _Mode.HOMING:
             return np.ones(self.robot.nt, dtype=bool)
@@ -335,7 +354,7 @@ class Controller:
         """The most telling state of each tip."""
         for everywhere, state in (
             (not motion.finite, TipState.FAULT), (stale_state, TipState.STALE_STATE),
-            (self._mode is _Mode.PAUSED, TipState.PAUSED),
+            (self._resetting or self._mode is _Mode.PAUSED, TipState.PAUSED),
         ):  # fmt: skip
             if everywhere:
                 return np.full(self.robot.nt, int(state))
@@ -350,6 +369,7 @@ class Controller:
         """A tick that publishes nothing."""
         nt = self.robot.nt
         self._silence = state
+        self._silent_ticks += 1
         if state is TipState.PAUSED and self._seeded and self._measured is not None:
             self._gap = np.minimum(self._gap, np.abs(self._motion.sent - self._measured))
         nowhere = np.full((nt, 3), np.nan)

@@ -19,7 +19,7 @@ _LEAD_BRAKE = 0.25  # of the acceleration, before the lead bound, which moves wi
 _LARGEST_OFFSET = 0.3  # rad, that the closed loop may add
 _RESTS = 0.05  # rad/s, below which a joint counts as at rest
 _FADE, _FORGOTTEN = 0.99, 1e-5  # of the offset per tick, and rad, when the closed loop is switched off
-_STANDS = 1e-9  # rad/s, below which a speed is rounding
+_STANDS = 1e-4  # rad/s, below which a command counts as at rest: far less than what any joint can stop within a period
 _SWEEPS = 4  # over the pairs in contact; each satisfies one pair exactly, a few satisfy all
 _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from posture to posture
 
@@ -78,6 +78,11 @@ class JointMotion:
         self.tips: Tips = self._kinematics.tips(self.q)
         self._clearance: Array | None = None  # of every pair at q, where it is known
         self._closest = -np.inf  # a lower bound of all of them, always
+
+    def at_rest(self) -> Array:
+        """Where the joints come to rest when they brake from now on as `towards` does: (nq,) [rad]."""
+        stop: Array = self.q + self.v * np.abs(self.v) / (2.0 * self._gentle)
+        return np.clip(stop, self._robot.lower, self._robot.upper)
 
     def towards(self, goal: Array, speed: float | Array) -> Array:
         """A wish that leads every joint to goal (nq,) [rad] and stops there, with `speed` (0 to 1, or (nq,)) of the pace."""

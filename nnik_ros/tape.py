@@ -23,7 +23,7 @@ from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets, TickResult
 
 FORMAT, VERSION = "nnik_tape", 1
-CALLS = ("start", "pause", "home", "reset", "enable", "options", "model")
+CALLS = ("start", "pause", "home", "reset", "forget", "enable", "options", "model")
 
 
 class Call(NamedTuple):
@@ -80,6 +80,10 @@ class TapedController(Controller):
     def reset(self) -> None:
         super().reset()
         self._put(Call("reset"))
+
+    def forget(self) -> None:
+        super().forget()
+        self._put(Call("forget"))
 
     def set_enabled(self, enabled: Sequence[bool]) -> None:
         super().set_enabled(enabled)
@@ -292,6 +296,7 @@ def replayed(
         "pause": lambda _: controller.pause(),
         "home": lambda _: controller.home(),
         "reset": lambda _: controller.reset(),
+        "forget": lambda _: controller.forget(),
         "enable": controller.set_enabled,
         "options": lambda value: controller.set_options(ControllerOptions(**value)),
         "model": lambda value: controller.set_policy(policy_of(value)),

@@ -123,7 +123,7 @@ class Session:
         """End after the running tick; the last command holds."""
         self.loop.stop()
         self._serve_requests()  # a start that came too late must not wait for the next activation
-        self._controller.reset()
+        self._controller.forget()
         self._targets.clear()
         self.result = self._command = None
         gc.enable()

@@ -78,7 +78,8 @@ def test_poses_are_filled_in_place_and_read_back_the_same() -> None:
     message, positions = PoseArray(), np.arange(6.0).reshape(2, 3)
     for shift in (0.0, 1.0):
         fill_poses(message, positions + shift, np.stack([np.eye(3)] * 2))
-        assert [position_and_quaternion(pose)[0] for pose in message.poses] == [tuple(row) for row in (positions + shift).tolist()]
+        found = [position_and_quaternion(pose)[0] for pose in message.poses]
+        assert found == [tuple(row) for row in (positions + shift).tolist()]
 
 
 @pytest.mark.parametrize("kind", COMMAND_TYPES)

@@ -22,7 +22,7 @@ class DrivenHand:
         self.robot = robot
         self.controller = Controller(robot, None, ControllerOptions(target_timeout=0.0, **options))
         self.controller.start()
-        self.now, self.sent = 10.0, []
+        self.now, self.sent, self.times = 10.0, [], []
         self.q, self._v, self._stiffness = robot.home.copy(), np.zeros(robot.nq), stiffness
         self.held = self.q.copy()  # the command that the drive holds
         self.goal = robot.kinematics.tip_position(np.clip(robot.home + 3.0 * AWAY, robot.lower, robot.upper))
@@ -38,6 +38,7 @@ class DrivenHand:
             if result.command is not None:
                 self.held = result.command
                 self.sent.append(result.command)
+                self.times.append(self.now)
         return result
 
     def _drive(self) -> None:
@@ -90,3 +91,46 @@ def test_a_command_that_leads_as_far_as_it_may_comes_to_rest_and_falls_silent(ha
     if pause:
         rig.controller.pause()
     assert rig.run(2.0, seen=pause, frozen=True).command is None
+
+
+@pytest.mark.parametrize("calls", [("reset", "start"), ("pause", "reset", "start"), ("reset", "home", "start")])
+def test_a_start_right_after_a_reset_in_motion_begins_at_the_hand_but_only_after_silence(
+    hand: Robot, calls: tuple[str, ...]
+) -> None:
+    rig = DrivenHand(hand, 20.0)
+    rig.run(0.1)
+    for call in calls:
+        getattr(rig.controller, call)()
+    rig.run(0.5)
+    count = 1 + int(np.argmax(np.diff(rig.times)))
+    assert 0.25 <= rig.times[count] - rig.times[count - 1] < 0.3
+    assert np.abs(rig.sent[count] - rig.sent[count - 1]).max() < 0.05, "the hand was given time to arrive"
+
+
+def test_no_storm_of_an_operators_calls_makes_the_command_jump(hand: Robot) -> None:
+    rig, rng = DrivenHand(hand, 10.0), np.random.default_rng(5)
+    for _ in range(300):
+        getattr(rig.controller, rng.choice(["start", "start", "pause", "reset", "home"]))()
+        rig.run(rng.choice([T, 0.02, 0.1]))
+    step = (np.abs(np.diff(rig.sent, axis=0)) / (hand.velocity * T)).max(axis=-1)
+    assert len(step) > 1000
+    assert step[np.diff(rig.times) < 0.25].max() <= 1.0 + 1e-6
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_reset_in_motion_brakes_within_the_acceleration_limits_before_it_forgets(hand: Robot, again: bool) -> None:
+    rig = DrivenHand(hand, 20.0)
+    rig.run(0.06)
+    before = len(rig.sent)
+    rig.controller.reset()
+    if again:
+        rig.controller.start()
+    rig.run(0.5)
+    step = np.diff(rig.sent, axis=0) / T
+    assert np.abs(step[before - 2]).max() > 0.2, "it was on its way"
+    pauses = np.flatnonzero(np.diff(rig.times) > 1.5 * T)
+    end = pauses[0] if len(pauses) else len(step)
+    assert end - before > 5, "it brakes for a while"
+    assert np.abs(step[end - 1]).max() < 0.3, "and all but rests in the end"
+    change = np.abs(np.diff(step[before - 3 : end], axis=0)) / (hand.acceleration * T)
+    assert change.max() <= 1.0 + 1e-6
