@@ -143,9 +143,10 @@ def score_model(policy: OnnxPolicy, path: Path, tasks: Tasks) -> Row:
 
 
 def parameter_count(path: Path) -> int:
-    """Trained numbers of a network file."""
-    arrays = {tensor.name: int(np.prod(tensor.dims)) for tensor in onnx.load(path).graph.initializer}
-    return sum(n for key, n in arrays.items() if key.startswith(("weight", "bias")) and key not in OPTIONAL_INPUTS)
+    """Trained numbers of a network file, of which some may stand there several times, among zeros."""
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+    trained = [x for key, x in arrays.items() if key.startswith(("weight", "bias")) and key not in OPTIONAL_INPUTS]
+    return sum(len(np.unique(x[x != 0])) for x in trained)
 
 
 def compare(paths: Sequence[Path], n: int) -> list[Comparison]:

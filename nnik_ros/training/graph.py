@@ -79,11 +79,12 @@ class Graph:
         """x / (1 + |x|)."""
         return self.record("Softsign", x.example / (1.0 + np.abs(x.example)), x)
 
-    def differ(self, x: Value, constant: NDArray[np.float32]) -> Value:
-        """Whether any entry is another one than in `constant` (or is not a number)."""
-        difference = self.asarray(np.abs((x - constant).example).sum())
-        sum_ = self.record("ReduceL1", difference.example, x - constant, keepdims=0)
-        return self.record("Cast", difference.example != 0, sum_, to=TensorProto.BOOL)
+    def differ(self, x: Value, y: Any) -> Value:
+        """Whether any entry of x is another one than in y (or is not a number)."""
+        difference = x - y
+        example = np.abs(difference.example).sum()
+        whole = self.record("ReduceL1", example, difference, keepdims=0)
+        return self.record("Cast", np.asarray(example != 0), whole, to=TensorProto.BOOL)
 
     def hard_sigmoid(self, x: Value, slope: float, offset: float) -> Value:
         """slope x + offset, within [0, 1]."""
@@ -96,6 +97,10 @@ class Graph:
         for name, record in (("then_branch", yes), ("else_branch", no)):
             outside, self._nodes = self._nodes, []
             value = record()
+            if not any(
+                value.name in node.output for node in self._nodes
+            ):  # recorded before: a branch has outputs of its own
+                value = self.record("Identity", value.example, value)
             nodes, self._nodes = self._nodes, outside
             info = _info(value.name, ("batch", *value.example.shape[1:]))
             branches[name] = helper.make_graph(_needed(nodes, {value.name}), name, [], [info])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -43,6 +43,14 @@ class Torch:
     @staticmethod
     def hard_sigmoid(x: torch.Tensor, slope: float, offset: float) -> torch.Tensor:
         return torch.clamp(slope * x + offset, 0.0, 1.0)
+
+    @staticmethod
+    def differ(x: torch.Tensor, y: torch.Tensor) -> bool:
+        return not torch.equal(x, y)
+
+    @staticmethod
+    def choose(condition: bool, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
+        return yes() if condition else no()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)

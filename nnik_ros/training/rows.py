@@ -49,7 +49,8 @@ class Constants(NamedTuple):
     frequency (nq, terms), phase (terms,), weight (terms, nt * k): the rows as a sum of sines; expand (nt, raw, k), offset
     (nt, 1, k): the same rows from tips and slopes; goal (3 nt, nt * k): what the targets add to them; tip (nt * k, 3 nt),
     tip_origin (3 nt,): from the rows back to the tips; place (nq, nt * k): what joint positions add, -1 and 1 at the limits;
-    slope, sums (n, n): sum over each joint; back (nt * n, nq): from spread steps to those of the robot's joints.
+    slope, sums (n, n): sum over each joint; back (nt * n, nq): from spread steps to those of the robot's joints; room (nq, nt *
+    2 n), room_origin (nt * 2 n,): from joint positions to the way to the lower and to the upper limit, spread, in thirds.
     """
 
     frequency: Any
@@ -64,6 +65,8 @@ class Constants(NamedTuple):
     slope: Any
     sums: Any
     back: Any
+    room: Any
+    room_origin: Any
     solve: SolveConstants
 
 
@@ -178,6 +181,7 @@ class Rows:
         series = self._series(expand, offset)
         goal, tip = self._goal_and_tip()
         place, back = self._places()
+        room, room_origin = self._rooms()
         block = np.zeros((self.width, self.width))
         for i in range(self.joints):
             block[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] = 1.0
@@ -185,7 +189,7 @@ class Rows:
         slope = block * math.sqrt(self.joints / (3.0 * _REST))
         return Constants(
             series.frequency, series.phase, series.weight, expand, offset, goal, tip, self.layout.origin.ravel(),
-            place, slope, block, back, solve_constants(self.joints),
+            place, slope, block, back, room, room_origin, solve_constants(self.joints),
         )  # fmt: skip
 
     def _expand(self) -> tuple[Array, Array]:
@@ -249,6 +253,17 @@ class Rows:
             place[chain[t, i], t * k + self._place_columns(i)] = self._slope_of_place[t, i]
             back[t * self.width + 3 * i + np.arange(3), chain[t, i]] = self.layout.sign[t, i]
         return place, back
+
+    def _rooms(self) -> tuple[Array, Array]:
+        chain, width = self.robot.kinematics.topology.chain, self.width
+        room, origin = np.zeros((self.robot.nq, self.nt * 2 * width)), np.zeros(self.nt * 2 * width)
+        bounds = np.sort(self.layout.sign * np.array(self._bounds), axis=0)  # a sign exchanges the limits
+        for t, i in zip(*np.nonzero(self.real), strict=True):
+            for side in range(2):
+                columns = (2 * t + side) * width + 3 * i + np.arange(3)
+                room[chain[t, i], columns] = -self.layout.sign[t, i] / 3.0
+                origin[columns] = bounds[side][t, i] / 3.0
+        return room, origin
 
     def _place_columns(self, i: int) -> NDArray[np.int64]:
         """Where the position of the i-th joint stands in a row."""

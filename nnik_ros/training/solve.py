@@ -23,7 +23,7 @@ class SolveConstants(NamedTuple):
     """n columns of a spread row, m = 2 n - 2. left, right (n, m): factors of the matrix's entries, joint by joint; matrix
     (m, 24 + n): from there to both factors of the cofactors' products, and the matrix itself, spread; smallest (24 + n,) and
     damping (1, 24 + n): what is added to it; cofactor (12, n); row, determinant (n, n): solution and determinant, spread; rest
-    (n, n): what a jump, a third of it in each copy, takes off an error."""
+    (n, n): what a step, a third of it in each copy, takes off an error; thirds (n, n): a step in such copies."""
 
     left: Any
     right: Any
@@ -34,6 +34,7 @@ class SolveConstants(NamedTuple):
     row: Any
     determinant: Any
     rest: Any
+    thirds: Any
 
 
 def sizes(width: int) -> list[int]:
@@ -61,9 +62,12 @@ def solve_constants(joints: int) -> SolveConstants:
             determinant[3 * x + y] = 1.0 / 3.0  # every row of the matrix gives it once
             rest[y::3, x : n - 1 : 3] = -3.0 * float(x == y)
     rest[-1] = 0.0
+    thirds = np.zeros((n, n))
+    for i in range(joints):
+        thirds[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] = 1.0 / 3.0
     return SolveConstants(
         left, right, entries @ arranged, (_SMALLEST_DAMPING * diagonal @ arranged)[0],
-        _LARGEST_DAMPING / joints * diagonal @ arranged, cofactor, row, determinant, rest,
+        _LARGEST_DAMPING / joints * diagonal @ arranged, cofactor, row, determinant, rest, thirds,
     )  # fmt: skip
 
 

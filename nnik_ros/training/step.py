@@ -9,16 +9,18 @@ For each tip, with error e, Jacobian J, and u, w, l from a small perceptron:
 Far from the target the network is free to damp the correction away and jump; near it the step is Gauss-Newton whatever the
 network says, so that it vanishes with the error and converges to the exact target. Joints at a limit that the error pushes
 further out are left out, and the jump fades where no joint can help (s = 0), so that out of reach the step rests at the
-closest point. A joint with a range of a full circle has no such limit: a step over its stop goes on from the other one. In
-a robot of nothing but such joints the network also sees, and adds to the jump a learned share of, each joint's bearing: the
-angle by which that joint alone would turn the tip to the side where its target is.
+closest point. A step over a limit ends there, and (but in a robot with joints that turn a full circle) the other joints make
+up for what is lost by a second correction, which is not computed where nothing is lost. A joint with a range of a full
+circle has no such limit: a step over its stop goes on from the other one. In a robot of nothing but such joints the network
+also sees, and adds to the jump a learned share of, each joint's bearing: the angle by which that joint alone would turn the
+tip to the side where its target is.
 Source of the damping: Sugihara, "Solvability-Unconcerned Inverse Kinematics by the Levenberg-Marquardt Method" (2011).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from nnik_ros.training.rows import SMALLEST_SQUARE, Constants, Rows
 from nnik_ros.training.solve import solved
@@ -40,6 +42,45 @@ def tip_position(xp: Any, rows: Rows, constants: Constants, known: Any) -> Any:
 def step(xp: Any, rows: Rows, constants: Constants, layers: Any, q: Any, target: Any, known: Any) -> Any:
     """One increment. q (batch, nq) [rad], target (batch, nt, 3) [m], known: `tip_rows` at q; returns the next q (batch, nq).
     layers: a function of the features (rows, ...) to the outputs (rows, ...), see `Rows`."""
+    sight = _sight(xp, rows, constants, q, target, known)
+    jump, w, damping = _proposal(xp, rows, layers, sight)
+    J, J_w = sight.J, sight.J * (sight.free * xp.sigmoid(w))
+    solve = constants.solve
+    damped = xp.addmm(solve.smallest, sight.square * xp.sigmoid(damping), solve.damping)
+
+    def corrected(J_w: Any, error: Any) -> Any:
+        matrix = xp.addmm(damped, (J_w @ solve.left) * (J @ solve.right), solve.matrix)
+        return solved(xp, solve, matrix, error) * J_w
+
+    def there(moved: Any) -> Any:
+        return xp.addmm(q, xp.reshape(moved, (-1, rows.nt * rows.width)), constants.back)
+
+    def made_up() -> Any:
+        inside, lost, free = _clamped(xp, rows, constants, q, J, moved)
+        return _bounded(xp, rows, there(inside + corrected(xp.where(free, J_w, 0.0), lost)))
+
+    moved = corrected(J_w, xp.addmm(sight.error, jump * J, solve.rest)) + jump
+    unbounded = there(moved)
+    bounded = _bounded(xp, rows, unbounded)
+    if rows.turning:  # beside joints that turn over their stops making up helps nothing, see the notebook
+        return bounded
+    return xp.choose(xp.differ(unbounded, bounded), made_up, lambda: bounded)
+
+
+class _Sight(NamedTuple):
+    """What a tip knows: error, slopes (free: 0 for joints that are left out) and features for the perceptron, (rows, ...)."""
+
+    error: Any
+    J: Any
+    square: Any
+    size: Any
+    slope: Any
+    free: Any
+    bearings: list[Any]
+    features: Any
+
+
+def _sight(xp: Any, rows: Rows, constants: Constants, q: Any, target: Any, known: Any) -> _Sight:
     whole = xp.addmm(known, xp.reshape(target, (-1, 3 * rows.nt)), constants.goal)
     whole = xp.reshape(xp.addmm(whole, q, constants.place), (-1, sum(rows.pieces)))
     error, J, joints, others, *arms = xp.split(whole, rows.pieces, -1)
@@ -51,17 +92,25 @@ def step(xp: Any, rows: Rows, constants: Constants, layers: Any, q: Any, target:
     slope = slope * free
     bearings = [bearing(xp, constants, error, J, arm) for arm in arms]
     features = xp.concatenate([slope, *bearings, direction, others, size, xp.log(square)], -1)
-    jump, w, damping, *shares = xp.split(layers(features), rows.output_sizes, -1)
-    jump = jump * (size * xp.softsign(xp.sum_of_squares(slope)))
-    for share, angle in zip(shares, bearings, strict=True):
+    return _Sight(error, J, square, size, slope, free, bearings, features)
+
+
+def _proposal(xp: Any, rows: Rows, layers: Any, sight: _Sight) -> tuple[Any, Any, Any]:
+    """The jump, a third of it in each copy, and the logits of metric and damping."""
+    jump, w, damping, *shares = xp.split(layers(sight.features), rows.output_sizes, -1)
+    jump = jump * (sight.size * xp.softsign(xp.sum_of_squares(sight.slope)))
+    for share, angle in zip(shares, sight.bearings, strict=True):
         jump = jump + share * angle
-    J_w = J * (free * xp.sigmoid(w))
-    solve = constants.solve
-    damped = xp.addmm(solve.smallest, square * xp.sigmoid(damping), solve.damping)
-    matrix = xp.addmm(damped, (J_w @ solve.left) * (J @ solve.right), solve.matrix)
-    rest = xp.addmm(error, jump * J, solve.rest)
-    moved = solved(xp, solve, matrix, rest) * J_w + jump
-    return _bounded(xp, rows, xp.addmm(q, xp.reshape(moved, (-1, rows.nt * rows.width)), constants.back))
+    return jump, w, damping
+
+
+def _clamped(xp: Any, rows: Rows, constants: Constants, q: Any, J: Any, moved: Any) -> tuple[Any, Any, Any]:
+    """The step inside the limits, what of the tip's way is lost there, and which joints are not at a limit."""
+    whole = moved @ constants.solve.thirds
+    rooms = xp.reshape(xp.addmm(constants.room_origin, q, constants.room), (-1, 2 * rows.width))
+    lower, upper = xp.split(rooms, [rows.width, rows.width], -1)
+    inside = xp.minimum(xp.maximum(whole, lower), upper)
+    return inside, ((inside - whole) * J) @ constants.solve.rest, xp.eq(inside, whole)
 
 
 def bearing(xp: Any, constants: Constants, error: Any, J: Any, arm: Any) -> Any:
