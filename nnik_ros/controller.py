@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from nnik_ros import kernels
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.errors import InputError
 from nnik_ros.escape import Escape
 from nnik_ros.geometry import Array, distance
 from nnik_ros.goal_stream import GoalStream
@@ -129,8 +130,12 @@ class Controller:
         self._forget_stuck()
 
     def set_enabled(self, enabled: Sequence[bool]) -> None:
-        """Per tip: a disabled one comes to rest and holds."""
-        self._enabled = np.array(enabled, dtype=bool)
+        """Per tip: a disabled one comes to rest and holds.
+
+        Raises:
+            InputError: another number of switches than tips.
+        """
+        self._enabled = _shaped("enabled", enabled, (self.robot.nt,), bool)
 
     def set_options(self, options: ControllerOptions) -> None:
         """Change what may change live; the rest keeps its value."""
@@ -157,7 +162,12 @@ class Controller:
     # the tick
 
     def tick(self, now: float, measurement: Measurement | None, targets: Targets) -> TickResult:
-        """One period. now [s] judges ages only: the step always uses the fixed period."""
+        """One period. now [s] judges ages only: the step always uses the fixed period.
+
+        Raises:
+            InputError: targets of another shape than the robot's tips ask for.
+        """
+        targets = self._checked(targets)
         if self._resetting and not self._motion.moving:
             self._forget()
         self._take_measurement(measurement)
@@ -221,6 +231,14 @@ class Controller:
         )
         return self.started and not silent
 
+    def _checked(self, targets: Targets) -> Targets:
+        """Copies as the kernels take them, which do not look at shapes themselves."""
+        nt, direction = self.robot.nt, targets.direction
+        return Targets(
+            _shaped("target positions", targets.position, (nt, 3)), _shaped("target stamps", targets.stamp, (nt,)),
+            None if direction is None else _shaped("target directions", direction, (nt, 3)),
+        )  # fmt: skip
+
     def _take_measurement(self, measurement: Measurement | None) -> None:
         if measurement is None or np.shape(measurement.q) != (self.robot.nq,):
             return
@@ -256,8 +274,9 @@ class Controller:
 
     def _judge(self, now: float, targets: Targets, stale_state: bool) -> _Judged:
         running = self._mode is _Mode.RUNNING and not stale_state and not self._resetting
-        position, stamp = np.array(targets.position, dtype=np.float64), np.array(targets.stamp, dtype=np.float64)
-        return _Judged(*kernels.judged(now, position, stamp, self.options.target_timeout, self._enabled, running))
+        return _Judged(
+            *kernels.judged(now, targets.position, targets.stamp, self.options.target_timeout, self._enabled, running)
+        )
 
     def _homing(self, judged: _Judged, stale_state: bool) -> _Mask:
         """Tips that move to their home posture."""
@@ -381,3 +400,10 @@ class Controller:
             np.full(nt, _HOLD), np.zeros(nt, dtype=np.int64), own, measured, own, state_age, judged.age,
             np.full(nt, np.nan),
         )  # fmt: skip
+
+
+def _shaped(what: str, values: object, shape: tuple[int, ...], dtype: type = np.float64) -> NDArray[Any]:
+    array: NDArray[Any] = np.array(values, dtype=dtype, order="C")
+    if array.shape != shape:
+        raise InputError(f"{what} have shape {array.shape}, must have {shape}")
+    return array

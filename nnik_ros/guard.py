@@ -69,6 +69,8 @@ class GuardedPolicy:
         candidates, solvers = [q], [Solver.HOLD]
         if use_policy:
             first = self.policy.step(q, target)
+            if first.shape != q.shape:
+                raise ValueError(f"{self.policy.name}: a step has shape {first.shape}, must have {q.shape}")
             finite = np.isfinite(first)
             if np.count_nonzero(finite) < first.size:
                 first = np.where(finite, first, q)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.errors import InputError
 from nnik_ros.guard import Solver
 from nnik_ros.limits import Limit
 from nnik_ros.onnx_policy import OnnxPolicy
@@ -407,3 +408,28 @@ def test_joint_jerk_on_a_smooth_reachable_path_is_about_that_of_the_path(hand: R
     jerk, own = (np.sqrt((np.diff(np.array(motion)[700:], 3, axis=0) ** 2).mean()) / T**3 for motion in (sent, path))
     assert jerk < 1.2 * own
     assert np.max(error[700:]) < 2e-3  # the moving average of the reference: a few ticks of way
+
+
+@pytest.mark.parametrize("targets", [
+    Targets(np.zeros((3, 3)), np.zeros(4)), Targets(np.zeros((4, 3)), np.zeros(3)), Targets(np.zeros(12), np.zeros(4)),
+    Targets(np.zeros((4, 3)), np.zeros(4), np.zeros((3, 3))),
+])  # fmt: skip
+def test_targets_of_a_wrong_shape_name_it_and_the_next_tick_goes_on(hand: Robot, targets: Targets) -> None:
+    controller = Controller(hand, None, ControllerOptions(target_timeout=0.0))
+    controller.start()
+    goal = Targets(hand.kinematics.tip_position(hand.home), np.zeros(4))
+    before = controller.tick(0.0, Measurement(hand.home, 0.0), goal).command
+    with pytest.raises(InputError, match=r"have shape .*, must have \(4"):
+        controller.tick(0.003, Measurement(hand.home, 0.003), targets)
+    after = controller.tick(0.006, Measurement(hand.home, 0.006), goal).command
+    assert np.all(np.abs(after - before) <= hand.velocity * 0.0031), "and moves on from where it was"
+    with pytest.raises(InputError, match="enabled have shape"):
+        controller.set_enabled([True])
+
+
+def test_targets_may_lie_in_memory_as_they_like(hand: Robot) -> None:
+    wide = np.asfortranarray(np.repeat(hand.kinematics.tip_position(hand.home), 2, axis=1)[:, ::2])
+    wide.setflags(write=False)
+    controller = Controller(hand, None, ControllerOptions(target_timeout=0.0, pointing=(1.0,)))
+    controller.start()
+    assert controller.tick(0.0, Measurement(hand.home, 0.0), Targets(wide, np.zeros(8)[::2], wide)).command is not None
