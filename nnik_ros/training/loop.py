@@ -36,7 +36,7 @@ class Training:
     process or several.
 
     Raises:
-        FileError: the recipe's batch has fewer robots than there are processes.
+        FileError: the recipe's batch has fewer robots than there are processes, or it weighs another number of tips.
     """
 
     def __init__(self, recipe: Recipe, robot: Robot, group: Group = ALONE) -> None:
@@ -44,6 +44,9 @@ class Training:
         if recipe.training.batch < group.size:
             least = f"must be at least the number of processes, {group.size}"
             raise FileError(str(recipe.path), [f"training.batch: is {recipe.training.batch}, {least}"])
+        if len(recipe.training.tip_weights) not in (0, robot.nt):
+            given = f"training.tip_weights: has {len(recipe.training.tip_weights)}, must have {robot.nt} or none"
+            raise FileError(str(recipe.path), [given])
         self.robot, self.options, self.group = robot, recipe.training, group
         generator = torch.Generator().manual_seed(recipe.seed)
         network = StepNetwork(robot, recipe.hidden, generator, shared=recipe.shared)
@@ -150,6 +153,8 @@ def unrolled_loss(
     """Loss over all steps, and the last step's errors (batch, nt) [m]. The distance pays for tips that are stuck, the
     logarithm for the last micrometres."""
     losses = []
+    weights = _tensor(np.array(options.tip_weights or [1.0] * robot.nt), q.device)
+    weights = weights / weights.mean()
     square = torch.empty(0)
     for k in range(options.steps + 1):
         q_next, tip = network(q, target) if k < options.steps else (q, network.tip_position(q))
@@ -157,7 +162,8 @@ def unrolled_loss(
             square = ((tip - target) ** 2).sum(-1)
             relative = square / network.rows.reach**2
             distance = torch.sqrt(relative + _DISTANCE_FLOOR)
-            losses.append(_DISTANCE_WEIGHT * distance.mean() + _LOG_WEIGHT * torch.log(relative + _LOG_FLOOR).mean())
+            cost = _DISTANCE_WEIGHT * distance + _LOG_WEIGHT * torch.log(relative + _LOG_FLOOR)
+            losses.append((cost * weights).mean())
         q = q_next
     loss = torch.stack(losses).mean()
     if options.posture:

@@ -19,7 +19,7 @@ class TrainingOptions:
     """iterations of `batch` robots each, unrolled over `steps`; learning_rate: highest, after the warm-up;
     near_share: of the starts near the target; beyond_share: of the targets displaced, most of them out of reach, by about
     `beyond` reaches; hard_share: of the batch, drawn from starts and targets that went badly before; posture: weight of
-    the final joints' distance from home, in ranges."""
+    the final joints' distance from home, in ranges; tip_weights: how much each tip counts, all alike when empty."""
 
     iterations: int
     batch: int
@@ -30,6 +30,7 @@ class TrainingOptions:
     beyond: float
     hard_share: float
     posture: float
+    tip_weights: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,18 @@ def _training(section: Section) -> TrainingOptions:
         beyond=section.number("beyond", 0.2, low=0.0, high=10.0),
         hard_share=section.number("hard_share", 0.1, low=0.0, high=1.0),
         posture=section.number("posture", 0.0, low=0.0, high=10.0),
+        tip_weights=_weights(section),
     )
     section.finish()
     return options
+
+
+def _weights(section: Section) -> tuple[float, ...]:
+    weights = section.items("tip_weights", [])
+    if not all(isinstance(weight, int | float) and 0.0 < weight <= 100.0 for weight in weights):
+        section.wrong("tip_weights", weights, "a list of numbers within (0, 100]")
+        return ()
+    return tuple(map(float, weights))
 
 
 def _mirror(section: Section, folder: Path) -> Mirror:
