@@ -14,8 +14,8 @@ from nnik_ros.errors import FileError
 from nnik_ros.evaluate import Gate
 from nnik_ros.evaluate import main as evaluate_main
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
-from nnik_ros.paths import share_dir
-from nnik_ros.robot import Robot
+from nnik_ros.paths import robot_file, share_dir
+from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.export import export, read_layers, write
 from nnik_ros.training.loop import Training, sample, unrolled_loss
 from nnik_ros.training.network import StepNetwork
@@ -122,6 +122,29 @@ def test_shares_of_the_samples_are_those_of_the_recipe(
     assert np.abs(q[~drawn]).max() <= np.pi
 
 
+def test_a_tip_that_counts_more_decides_more_of_the_loss() -> None:
+    hand = load_robot(robot_file("allegro_right"))
+    options = load_recipe(share_dir() / "config" / "training" / "allegro_right.yaml").training
+    assert options is not None
+    network = StepNetwork(hand, (8,), torch.Generator().manual_seed(0))
+    goal = torch.from_numpy(hand.random_joint_position(np.random.default_rng(0), 8).astype(np.float32))
+    q = goal.clone()
+    q[:, 12:] = torch.from_numpy(hand.home.astype(np.float32))[12:]  # the thumb alone has a way to go
+    target = network.tip_position(goal)
+    light, heavy = (
+        unrolled_loss(network, hand, replace(options, posture=0.0, tip_weights=weights), q, target)[0].item()
+        for weights in ((), (1.0, 1.0, 1.0, 9.0))
+    )
+    assert heavy > light
+
+
+def test_weights_for_another_number_of_tips_are_refused(tiny_recipe: Write, planar: Robot) -> None:
+    path = tiny_recipe()
+    path.write_text(path.read_text().replace("batch: 64", "batch: 64\n  tip_weights: [1, 2]"))
+    with pytest.raises(FileError, match=r"training\.tip_weights: has 2, must have 1 or none"):
+        Training(load_recipe(path), planar)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -130,6 +153,7 @@ def test_shares_of_the_samples_are_those_of_the_recipe(
         (("hidden: [16]", "hidden: [0]"), "network.hidden"),
         (("seed: 3\n", ""), "seed: missing"),
         (("stay: 1", "stay: -1"), "gate.stay"),
+        (("batch: 64", "batch: 64\n  tip_weights: [1, 0]"), "training.tip_weights"),
         (("learning_rate: 0.003", "learning_rate: 0"), "training.learning_rate"),
     ],
 )
@@ -144,7 +168,7 @@ def test_the_page_explains_every_key_of_a_recipe_and_its_defaults(tiny_recipe: W
     page = (share_dir() / "docs" / "training.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `([a-z_0-9.]+)` \| ([^|]+) \|", page, re.MULTILINE))
     keys = {f"{name}.{f.name}" for name, kind in PARTS.items() for f in fields(kind)}
-    assert set(rows) == keys | {"schema", "name", "robot", "model", "seed", "network.hidden"}
+    assert set(rows) == keys | {"schema", "name", "robot", "model", "seed", "network.hidden", "network.shared"}
     options = load_recipe(tiny_recipe()).training
     numbers = {key: float(text) for key, text in rows.items() if re.fullmatch(r"[0-9.]+", text)}
     assert len(numbers) == 6 and all(getattr(options, key.split(".")[1]) == value for key, value in numbers.items())
