@@ -38,8 +38,8 @@ class GuardedStep(NamedTuple):
 
 
 class GuardedPolicy:
-    """Per tip the first of these that brings the tip closer: the policy's step, parts of it, the quick and the careful
-    damped least-squares step; else its joints stay. The error of a tip therefore never increases."""
+    """Per tip the first of these that brings the tip closer: the policy's step, two of its steps, parts of the first, the quick
+    and the careful damped least-squares step; else its joints stay. The error of a tip therefore never increases."""
 
     name = "guarded"
     _fractions = (0.5, 0.25)
@@ -81,8 +81,10 @@ class GuardedPolicy:
             candidates, solvers = [q, first], [Solver.HOLD, Solver.NETWORK]
             if (helps | arrived).all():
                 return self._choose(np.stack(candidates), np.array(solvers), np.stack([start, after]))
-            candidates += [q + f * (first - q) for f in self._fractions]
-            solvers += [Solver.SHORTENED] * len(self._fractions)
+            # a way around a joint limit may begin with a step away from the target: look one step farther
+            second = self.policy.step(first, target)
+            candidates += [np.where(np.isfinite(second), second, q), *(q + f * (first - q) for f in self._fractions)]
+            solvers += [Solver.NETWORK] + [Solver.SHORTENED] * len(self._fractions)
         candidates += [self._stand_in.step_from(q, tips, target, careful=careful) for careful in (False, True)]
         solvers += [Solver.STAND_IN] * 2
         stacked = np.stack(candidates)
