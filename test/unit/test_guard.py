@@ -67,6 +67,15 @@ def test_an_overshooting_network_is_shortened(planar, rng) -> None:
     np.testing.assert_allclose(step.q, q + [0.065, 0.0])
 
 
+def test_a_way_that_begins_away_from_the_target_is_taken_in_one_with_its_next_step(planar) -> None:
+    start, goal = np.array([0.2, 0.8]), np.array([0.5, 0.8])
+    network = guarded(planar, lambda q, _: q - [0.1, 0.0] if np.allclose(q, start) else np.broadcast_to(goal, q.shape))
+    step = network.checked_step(start, planar.kinematics.tip_position(goal))
+    assert step.solver.tolist() == [Solver.NETWORK]
+    np.testing.assert_allclose(step.q, goal)
+    assert step.error[0] < 1e-9 < step.start_error[0]
+
+
 def test_one_bad_finger_does_not_cost_the_others_their_step(hand, rng) -> None:
     q, goal = hand.random_joint_position(rng, 2)
     proposal = goal.copy()
