@@ -100,6 +100,23 @@ def test_a_first_command_off_the_hand_is_found(robot: Robot) -> None:
     assert "first command" in judged(robot, [robot.home], robot.home + 1.1 * FIRST_COMMAND).faults()[0]
 
 
+def test_a_first_command_is_not_compared_with_where_the_hand_stands_later(robot: Robot) -> None:
+    for seen, faults in ((0.0, 1), (1.0, 0)):
+        judge = Judge(robot, T)
+        judge.command(0.5, 1, robot.home)
+        judge.state(seen, robot.home + 0.3)
+        assert len(judge.window().faults()) == faults
+
+
+def test_a_step_onto_the_hand_is_a_first_command_after_silence_alone(robot: Robot) -> None:
+    for silence, faults in ((0.5 * SILENCE, 1), (2.0 * SILENCE, 0)):
+        judge = Judge(robot, T)
+        judge.state(0.0, robot.home)
+        judge.command(0.0, 1, robot.home + 0.1)
+        judge.command(silence, 3, robot.home)  # the second one was lost
+        assert len(judge.window().faults()) == faults
+
+
 def test_after_silence_the_command_that_the_hand_holds_may_be_repeated(robot: Robot) -> None:
     sagging = robot.home - 0.2
     judge = Judge(robot, T)

@@ -134,10 +134,10 @@ class Judge:
         self._last, self._last_time, self._last_number = q, sent, number
 
     def _off_hand(self, sent: float, q: Array) -> float:
-        """Distance of q from where the hand was seen within the last moments before it; 0 where it was not seen."""
-        recent = [at for time, at in self._hand if sent - _RECENT <= time <= sent + _AFTER]
-        if not recent:
-            recent = [self._hand[-1][1]] if self._hand else [q]
+        """Distance of q from where the hand was seen within the last moments before it, or else last; 0 where it was not yet
+        seen: where it stands later says nothing."""
+        seen = [(time, at) for time, at in self._hand if time <= sent + _AFTER]
+        recent = [at for time, at in seen if time >= sent - _RECENT] or [at for _, at in seen[-1:]] or [q]
         return float(np.abs(np.array(recent) - q).max(axis=-1).min())
 
     def _judge_step(self, q: Array, messages: int, off_hand: float, silence: bool) -> bool:

@@ -210,10 +210,20 @@ class Stand:
         """Let the targets move, and see the commands move with them."""
         self.sender.path = self.moving_path
         self.until_moving()
+        self.until_observed()
         time.sleep(duration)
 
     def until_moving(self) -> None:
         self.wait(lambda: self.status.values.get("state") in ("TRACKING", "LIMITED", "FALLBACK", "REACHED"), "motion")
+
+    def until_observed(self) -> None:
+        """The observer may discover the controller and the hand seconds later than they discover each other."""
+
+        def observed() -> bool:
+            found = self.look()
+            return bool(found.command and (found.hand or self.sim is None))
+
+        self.wait(observed, "the observer to hear the controller and the hand")
 
     def rests(self) -> None:
         """Stand at a goal, without any further target."""
@@ -248,10 +258,10 @@ class Stand:
         """Whether the controller says so, and the commands themselves agree."""
         if any(self.status.values.get(f"{tip}.state") != "REACHED" for tip in self.robot.tip_names):
             return False
-        command = self.look().command
-        if not command:  # the observer may be found later than the hand
+        found = self.look()
+        if not found.command or (self.sim is not None and not found.hand):  # the observer may discover them late
             return False
-        off = self.robot.kinematics.tip_position(np.array(command)) - goal
+        off = self.robot.kinematics.tip_position(np.array(found.command)) - goal
         return bool(np.linalg.norm(off, axis=-1).max() < 0.001)
 
     def observer_command(self) -> Array:
