@@ -25,6 +25,7 @@ class Solver(IntEnum):
     HOLD = 3  # nothing helped
 
 
+_LEAST_GAIN = 1e-4  # of the error
 _NETWORK = int(Solver.NETWORK)  # looking up a member of an enumeration costs a microsecond
 
 
@@ -75,7 +76,7 @@ class GuardedPolicy:
             if np.count_nonzero(finite) < first.size:
                 first = np.where(finite, first, q)
             after = distance(self.kinematics.tip_position(first), target)
-            helps = after < start
+            helps = start - after > self._least_gain(start)
             if np.count_nonzero(helps) == helps.size:  # the usual case: done after one check
                 return GuardedStep(first, after, start, np.full(start.shape, _NETWORK))
             candidates, solvers = [q, first], [Solver.HOLD, Solver.NETWORK]
@@ -90,10 +91,17 @@ class GuardedPolicy:
         stacked = np.stack(candidates)
         return self._choose(stacked, np.array(solvers), distance(self.kinematics.tip_position(stacked), target))
 
+    def _least_gain(self, start: Array) -> Array:
+        """What a network must gain (..., nt) [m]: one that goes nowhere gains a little by the rounding of its answer."""
+        least: Array = np.minimum(self._resolution, _LEAST_GAIN * start)
+        return least
+
     def _choose(self, candidates: Array, solvers: NDArray[np.int64], errors: Array) -> GuardedStep:
         """candidates (n, ..., nq) with the present position first, solvers (n,), errors (n, ..., nt)."""
         start = errors[0]
         helps = errors < start
+        of_network = solvers <= Solver.SHORTENED
+        helps[of_network] &= start - errors[of_network] > self._least_gain(start)
         helps[0] = ~helps.any(axis=0)
         choice = helps.argmax(axis=0)  # (..., nt)
         q = np.take_along_axis(candidates, choice[..., self.tip_of_joint][None], axis=0)[0]

@@ -52,6 +52,12 @@ def test_whatever_a_network_proposes_no_tip_gets_farther_from_its_target(hand, r
     )
 
 
+def test_a_network_that_goes_nowhere_but_rounds_its_answer_leaves_every_step_to_the_stand_in(hand, rng) -> None:
+    q, target = situation(hand, rng)
+    step = guarded(hand, lambda q, target: q.astype(np.float32).astype(float)).checked_step(q, target)
+    assert np.isin(step.solver, (Solver.STAND_IN, Solver.HOLD)).all()
+
+
 def test_a_perfect_network_is_taken_as_it_is(hand, rng) -> None:
     q, goal = hand.random_joint_position(rng, 2)
     step = guarded(hand, lambda *_: goal).checked_step(q, hand.kinematics.tip_position(goal))
