@@ -56,9 +56,9 @@ class GuardedPolicy:
         self._resolution = _RESOLUTION * self.kinematics.reach
 
     def step(self, q: Array, target: Array) -> Array:
-        """See `Policy.step`. A tip that all but stands still far from its target starts anew: the policy is run from the middle of
-        the limits, and where that ends much closer, the tip's joints go there. Too far for a control loop, which looks for a
-        way out in its own time (`escape`)."""
+        """See `Policy.step`. A tip that all but stands still far from its target starts anew: the policy is run from the middle
+        of the limits, and where that ends much closer, the tip's joints go there. Too far for a control loop, which looks
+        for a way out in its own time (`escape`)."""
         step = self.checked_step(q, target)
         stands = (step.error > _STANDS * step.start_error) & (step.error > _FAR * self._resolution)
         return step.q if not stands.any() else self._start_anew(step, target, stands)
