@@ -10,6 +10,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
+from nnik_ros.compiled import COMPILED
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.nodes.loading import load, load_policy
@@ -71,6 +72,10 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         if loaded.policy is None and options.model == AUTO_MODEL:
             self.get_logger().warning(
                 f"no network is shipped for robot '{loaded.robot.name}': damped least squares moves it"
+            )
+        if not COMPILED:
+            self.get_logger().warning(
+                "numba is not installed, or switched off: a tick takes milliseconds; pip install numba, or lower the rate to 100 Hz"
             )
         self.get_logger().info(
             f"{loaded.robot.name} with {solver}; driver {loaded.driver.name}: "

@@ -133,6 +133,15 @@ def test_the_orientation_of_a_target_turns_the_tip_in_any_frame(lab, robot):
     )
 
 
+def test_without_numba_it_follows_all_the_same_and_says_what_is_missing(lab, robot, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    bench = lab.bench(rate=100)
+    goal = goal_of(robot, 5)
+    bench.until("REACHED", meanwhile=lambda: bench.send(goal))
+    assert np.linalg.norm(bench.tips() - goal, axis=-1).max() < 0.0006
+    assert "pip install numba" in bench.process.output
+
+
 def test_diagnostics_tell_period_and_receivers(lab):
     bench = lab.bench(rate=333)
     arrays = bench.station.listen(DiagnosticArray, "diagnostics")
