@@ -75,7 +75,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             )
         if not COMPILED:
             self.get_logger().warning(
-                "numba is not installed, or switched off: a tick takes milliseconds; pip install numba, or lower the rate to 100 Hz"
+                "numba is not installed, or switched off: a tick takes milliseconds; pip install numba, or a rate of 100 Hz"
             )
         self.get_logger().info(
             f"{loaded.robot.name} with {solver}; driver {loaded.driver.name}: "
