@@ -71,11 +71,15 @@ def _control(scene: Scene, network: Policy | None) -> Callable[[Array], Tick]:
 
 
 def _follow(policy: Policy) -> Callable[[Array], Tick]:
+    def step(q: Array, target: Array) -> Array:
+        """As in a control loop, where nothing starts anew from elsewhere."""
+        return policy.checked_step(q, target).q if isinstance(policy, GuardedPolicy) else policy.step(q, target)
+
     def start(q: Array) -> Tick:
         state = [q]
 
         def tick(target: Array) -> tuple[Array, Array]:
-            state[0] = policy.step(state[0], target)
+            state[0] = step(state[0], target)
             return state[0], target
 
         return tick
