@@ -41,8 +41,8 @@ class GuardedStep(NamedTuple):
 
 
 class GuardedPolicy:
-    """Per tip the first of these that brings the tip closer: the policy's step, two of its steps, parts of the first, the quick
-    and the careful damped least-squares step; else its joints stay. The error of a tip therefore never increases."""
+    """Per tip the first of these that brings the tip closer: the policy's step, parts of it, the quick and the careful
+    damped least-squares step; else its joints stay. The error of a tip therefore never increases."""
 
     name = "guarded"
     _fractions = (0.5, 0.25)
@@ -59,7 +59,7 @@ class GuardedPolicy:
         """See `Policy.step`. A tip that all but stands still far from its target starts anew: the policy is run from the middle
         of the limits, and where that ends much closer, the tip's joints go there. Too far for a control loop, which looks
         for a way out in its own time (`escape`)."""
-        step = self.checked_step(q, target)
+        step = self.checked_step(q, target, look_ahead=True)
         stands = (step.error > _STANDS * step.start_error) & (step.error > _FAR * self._resolution)
         return step.q if not stands.any() else self._start_anew(step, target, stands)
 
@@ -76,38 +76,51 @@ class GuardedPolicy:
         return q
 
     def checked_step(
-        self, q: Array, target: Array, *, use_policy: bool = True, tips: Tips | None = None
+        self, q: Array, target: Array, *, use_policy: bool = True, look_ahead: bool = False, tips: Tips | None = None
     ) -> GuardedStep:
-        """One checked increment from q (..., nq) to target (..., nt, 3). use_policy=False: the stand-in alone; tips: at q,
-        where they are known already."""
-        tips = tips or self.kinematics.tips(q)
-        start = distance(tips.position, target)
+        """One checked increment from q (..., nq) to target (..., nt, 3). use_policy=False: the stand-in alone; look_ahead: two
+        of the policy's steps, too, where one does not help; tips: at q, where they are known already."""
+        start = distance(self.kinematics.tip_position(q) if tips is None else tips.position, target)
         arrived = start <= self._resolution
         if np.count_nonzero(arrived) == arrived.size:
             return GuardedStep(q, start, start, np.full(start.shape, Solver.HOLD))
-        candidates, solvers = [q], [Solver.HOLD]
-        if use_policy:
-            first = self.policy.step(q, target)
-            if first.shape != q.shape:
-                raise ValueError(f"{self.policy.name}: a step has shape {first.shape}, must have {q.shape}")
-            finite = np.isfinite(first)
-            if np.count_nonzero(finite) < first.size:
-                first = np.where(finite, first, q)
-            after = distance(self.kinematics.tip_position(first), target)
-            helps = start - after > self._least_gain(start)
-            if np.count_nonzero(helps) == helps.size:  # the usual case: done after one check
-                return GuardedStep(first, after, start, np.full(start.shape, _NETWORK))
-            candidates, solvers = [q, first], [Solver.HOLD, Solver.NETWORK]
-            if (helps | arrived).all():
-                return self._choose(np.stack(candidates), np.array(solvers), np.stack([start, after]))
-            # a way around a joint limit may begin with a step away from the target: look one step farther
-            second = self.policy.step(first, target)
-            candidates += [np.where(np.isfinite(second), second, q), *(q + f * (first - q) for f in self._fractions)]
-            solvers += [Solver.NETWORK] + [Solver.SHORTENED] * len(self._fractions)
-        candidates += [self._stand_in.step_from(q, tips, target, careful=careful) for careful in (False, True)]
-        solvers += [Solver.STAND_IN] * 2
-        stacked = np.stack(candidates)
-        return self._choose(stacked, np.array(solvers), distance(self.kinematics.tip_position(stacked), target))
+        if not use_policy:
+            return self._best_of([q], [Solver.HOLD], tips or self.kinematics.tips(q), target)
+        first = self.policy.step(q, target)
+        if first.shape != q.shape:
+            raise ValueError(f"{self.policy.name}: a step has shape {first.shape}, must have {q.shape}")
+        first = _finite(first, q)
+        after = distance(self.kinematics.tip_position(first), target)
+        helps = start - after > self._least_gain(start)
+        if np.count_nonzero(helps) == helps.size:  # the usual case: done after one check
+            return GuardedStep(first, after, start, np.full(start.shape, _NETWORK))
+        step = self._choose(np.stack([q, first]), np.array([Solver.HOLD, Solver.NETWORK]), np.stack([start, after]))
+        rows = ~(helps | arrived).all(axis=-1)
+        if rows.any():
+            goal = np.broadcast_to(target, (*start.shape, 3))[rows]
+            here = Tips(*(x[rows] for x in tips)) if tips else self.kinematics.tips(q[rows])
+            careful = self._more(q[rows], first[rows], here, goal, look_ahead)
+            for whole, part in zip(step, careful, strict=True):
+                whole[rows] = part
+        return step
+
+    def _more(self, q: Array, first: Array, tips: Tips, target: Array, look_ahead: bool) -> GuardedStep:
+        """The best of all that there is, for rows in which the first step does not help every tip."""
+        candidates, solvers = [q, first], [Solver.HOLD, Solver.NETWORK]
+        if look_ahead:  # a way around a joint limit may begin with a step away from the target
+            candidates.append(_finite(self.policy.step(first, target), q))
+            solvers.append(Solver.NETWORK)
+        candidates += [q + f * (first - q) for f in self._fractions]
+        solvers += [Solver.SHORTENED] * len(self._fractions)
+        return self._best_of(candidates, solvers, tips, target)
+
+    def _best_of(self, candidates: list[Array], solvers: list[Solver], tips: Tips, target: Array) -> GuardedStep:
+        """These, or else a step of the stand-in; the first candidate is the present position."""
+        q = candidates[0]
+        stand_in = [self._stand_in.step_from(q, tips, target, careful=careful) for careful in (False, True)]
+        stacked = np.stack([*candidates, *stand_in])
+        errors = distance(self.kinematics.tip_position(stacked), target)
+        return self._choose(stacked, np.array([*solvers, Solver.STAND_IN, Solver.STAND_IN]), errors)
 
     def _least_gain(self, start: Array) -> Array:
         """What a network must gain (..., nt) [m]: one that goes nowhere gains a little by the rounding of its answer."""
@@ -125,3 +138,9 @@ class GuardedPolicy:
         q = np.take_along_axis(candidates, choice[..., self.tip_of_joint][None], axis=0)[0]
         error = np.take_along_axis(errors, choice[None], axis=0)[0]
         return GuardedStep(q, error, start, solvers[choice])
+
+
+def _finite(step: Array, q: Array) -> Array:
+    """The step, without the numbers that are not finite."""
+    finite = np.isfinite(step)
+    return step if np.count_nonzero(finite) == step.size else np.where(finite, step, q)

@@ -76,7 +76,9 @@ def test_an_overshooting_network_is_shortened(planar, rng) -> None:
 def test_a_way_that_begins_away_from_the_target_is_taken_in_one_with_its_next_step(planar) -> None:
     start, goal = np.array([0.2, 0.8]), np.array([0.5, 0.8])
     network = guarded(planar, lambda q, _: q - [0.1, 0.0] if np.allclose(q, start) else np.broadcast_to(goal, q.shape))
-    step = network.checked_step(start, planar.kinematics.tip_position(goal))
+    target = planar.kinematics.tip_position(goal)
+    assert network.checked_step(start, target).solver.tolist() != [Solver.NETWORK]
+    step = network.checked_step(start, target, look_ahead=True)
     assert step.solver.tolist() == [Solver.NETWORK]
     np.testing.assert_allclose(step.q, goal)
     assert step.error[0] < 1e-9 < step.start_error[0]
@@ -136,3 +138,14 @@ def test_guarded_damped_least_squares_ends_at_the_closest_point_of_an_unreachabl
     for _ in range(100):
         q = GuardedPolicy(solver, solver).step(q, target)
     np.testing.assert_allclose(planar.kinematics.tip_position(q)[0], [6.0, 8.0, 0.0], atol=1e-3)
+
+
+def test_a_batch_gives_every_hand_the_step_that_it_has_alone(hand, rng) -> None:
+    q, target = situation(hand, rng, 40)
+    for proposal in (lambda q, _: q + 0.5 * np.sin(50 * q), lambda q, _: np.where(q > 0.3, np.nan, 0.9 * q)):
+        policy = guarded(hand, proposal)
+        together = policy.checked_step(q, target, look_ahead=True)
+        for i in range(len(q)):
+            alone = policy.checked_step(q[i], target[i], look_ahead=True)
+            for all_, one in zip(together, alone, strict=True):
+                np.testing.assert_allclose(all_[i], one, atol=1e-9)
