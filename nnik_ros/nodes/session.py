@@ -231,3 +231,5 @@ class Session:
         targets = Targets(loaded.robot.kinematics.tip_position(home) + 0.005, np.zeros(loaded.robot.nt))
         for _ in range(_WARM_UP_TICKS):
             controller.tick(0.0, Measurement(home, 0.0), targets)
+        if isinstance(loaded.policy, TimedNetwork):
+            loaded.policy.take_spent()  # it is of no tick

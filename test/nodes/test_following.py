@@ -173,6 +173,7 @@ def test_the_statistics_tell_percentiles_solvers_and_the_age_of_the_data(lab):
     for what in ("period_error", "latency", "compute", "inference", "state_age", "target_age"):
         spread = [float(values[f"{what}_{share}_ms"]) for share in ("p50", "p90", "p99", "p999", "max")]
         assert spread[0] >= 0.0 and spread == sorted(spread)
-    assert float(values["inference_p50_ms"]) < float(values["compute_p50_ms"])
+    # of the longest: the network is not asked in every tick, so the middle ones are of other ticks
+    assert float(values["inference_max_ms"]) < float(values["compute_max_ms"])
     assert int(values["solver.index.NETWORK"]) > 0
     assert 0.0 <= float(values["late_share"]) <= 1.0

@@ -108,7 +108,7 @@ def test_a_session_with_every_call_of_an_operator_comes_back_bit_for_bit(
 ) -> None:
     file, _ = session
     calls = {json.loads(line).get("call") for line in file.read_text().splitlines()} - {None}
-    assert calls == {"start", "pause", "home", "reset", "enable", "options", "model"}
+    assert calls == {"start", "pause", "home", "reset", "forget", "enable", "options", "model"}
     assert main([str(file)]) == IDENTICAL
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith(f"replay: {ticks_of(file)} ticks, ")
