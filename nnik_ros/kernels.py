@@ -1,6 +1,7 @@
 """The arithmetic of a tick as loops over joints and tips, for `compiled`. The classes that own the state explain it.
 
-Arrays are contiguous, of float64, int64 or bool; a vector of nan stands for "not given".
+Arrays are contiguous, of float64, int64 or bool; a vector of nan stands for "not given". Shapes are the caller's word: nothing
+here checks them. All of it is one module, because a compiled function may only call its neighbours (see `compiled`).
 """
 
 from __future__ import annotations
