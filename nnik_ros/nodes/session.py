@@ -153,8 +153,9 @@ class Session:
         self._requests.append(lambda: self._controller.set_enabled(wanted))
 
     def change_options(self, options: ControllerOptions) -> None:
-        """Raises InputError: a number of tip weights that does not fit the robot."""
+        """Raises InputError: a number of weights that does not fit the robot's tips."""
         options.tip_speed(self.robot.nt)
+        options.tip_pointing(self.robot.nt)
         self._requests.append(lambda: self._controller.set_options(options))
 
     def change_policy(self, policy: Policy | None) -> None:

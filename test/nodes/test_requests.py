@@ -110,6 +110,9 @@ def test_one_finger_waits_while_its_weight_is_zero(at_rest: Bench) -> None:
     ok, reason = set_parameters(bench, tip_weight=[1.0, 0.5])
     assert not ok
     assert "tip_weight: has 2 values, must be 1 or 4" in reason
+    ok, reason = set_parameters(bench, pointing=[1.0, 0.5])
+    assert not ok
+    assert "pointing: has 2 values, must be 1 or 4" in reason
     assert set_parameters(bench, tip_weight=1.0)[0]
     bench.reach(goal)
 
