@@ -27,7 +27,7 @@ class Solver(IntEnum):
 
 _LEAST_GAIN = 1e-4  # of the error
 _STANDS, _FAR = 0.9, 100.0  # of the error before the step, and resolutions: such a tip stands still far from its target
-_ANEW, _MUCH_CLOSER = 4, 0.5  # steps from another start, and the share of the error that they must undercut
+_ANEW, _MUCH_CLOSER = 8, 0.5  # steps from another start, and the share of the error that they must undercut
 _NETWORK = int(Solver.NETWORK)  # looking up a member of an enumeration costs a microsecond
 
 
@@ -57,8 +57,8 @@ class GuardedPolicy:
 
     def step(self, q: Array, target: Array) -> Array:
         """See `Policy.step`. A tip that all but stands still far from its target starts anew: the policy is run from the middle
-        of the limits, and where that ends much closer, the tip's joints go there. Too far for a control loop, which looks
-        for a way out in its own time (`escape`)."""
+        of the limits and from home, and where one ends much closer, the tip's joints go there. Too far for a control loop,
+        which looks for a way out in its own time (`escape`)."""
         step = self.checked_step(q, target, look_ahead=True)
         stands = (step.error > _STANDS * step.start_error) & (step.error > _FAR * self._resolution)
         return step.q if not stands.any() else self._start_anew(step, target, stands)
@@ -66,13 +66,15 @@ class GuardedPolicy:
     def _start_anew(self, step: GuardedStep, target: Array, stands: NDArray[np.bool_]) -> Array:
         rows = stands.any(axis=-1)
         goal = np.broadcast_to(target, (*step.error.shape, 3))[rows]
-        other = np.broadcast_to(0.5 * (self.robot.lower + self.robot.upper), step.q[rows].shape)
-        for _ in range(_ANEW):
-            other = self.policy.step(other, goal)
-        error = distance(self.kinematics.tip_position(other), goal)
-        better = stands[rows] & (error < _MUCH_CLOSER * step.error[rows])  # not where it is nan
-        q = step.q.copy()
-        q[rows] = np.where(better[..., self.tip_of_joint], other, q[rows])
+        q, best = step.q.copy(), _MUCH_CLOSER * step.error[rows]
+        for start in (0.5 * (self.robot.lower + self.robot.upper), self.robot.home):
+            other = np.broadcast_to(start, q[rows].shape)
+            for _ in range(_ANEW):
+                other = self.policy.step(other, goal)
+            error = distance(self.kinematics.tip_position(other), goal)
+            better = stands[rows] & (error < best)  # not where it is nan
+            q[rows] = np.where(better[..., self.tip_of_joint], other, q[rows])
+            best = np.where(better, error, best)
         return q
 
     def checked_step(
