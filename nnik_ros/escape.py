@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
+from nnik_ros.guard import other_postures
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
 
 _INCREMENTS = 12
-_STARTS = 6  # beside home and the middle of the limits
 _GAIN = 0.5  # an escape must at least halve the error
 
 
@@ -23,8 +23,7 @@ class Escape:
 
     def __init__(self, robot: Robot, policy: Policy) -> None:
         self._robot, self._policy = robot, policy
-        spread = robot.random_joint_position(np.random.default_rng(0), _STARTS)
-        self._starts: Array = np.vstack([robot.home, 0.5 * (robot.lower + robot.upper), spread])
+        self._starts = other_postures(robot)
         self._q: Array = self._starts
         self._target: Array = np.zeros((robot.nt, 3))
         self._left = 0

@@ -12,6 +12,7 @@ from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.geometry import Array, distance
 from nnik_ros.kinematics import Tips
 from nnik_ros.policy import Policy
+from nnik_ros.robot import Robot
 
 _RESOLUTION = 1e-6  # of the reach; a tip closer to its target has arrived, as far as float32 can tell
 
@@ -27,7 +28,8 @@ class Solver(IntEnum):
 
 _LEAST_GAIN = 1e-4  # of the error
 _STANDS, _FAR = 0.9, 100.0  # of the error before the step, and resolutions: such a tip stands still far from its target
-_ANEW, _MUCH_CLOSER = 8, 0.5  # steps from another start, and the share of the error that they must undercut
+_ANEW, _MUCH_CLOSER = 8, 0.5  # steps from another posture, and the share of the error that they must undercut
+_SPREAD = 6  # postures to start anew from, beside home and the middle of the limits
 _NETWORK = int(Solver.NETWORK)  # looking up a member of an enumeration costs a microsecond
 
 
@@ -54,11 +56,12 @@ class GuardedPolicy:
         self._stand_in = stand_in
         self.tip_of_joint = self.kinematics.tip_of_joint
         self._resolution = _RESOLUTION * self.kinematics.reach
+        self._postures = other_postures(self.robot)
 
     def step(self, q: Array, target: Array) -> Array:
-        """See `Policy.step`. A tip that all but stands still far from its target starts anew: the policy is run from the middle
-        of the limits and from home, and where one ends much closer, the tip's joints go there. Too far for a control loop,
-        which looks for a way out in its own time (`escape`)."""
+        """See `Policy.step`. A tip that all but stands still far from its target starts anew: the policy is run from eight
+        other postures, and where one ends much closer, the tip's joints go there. Too far for a control loop, which looks
+        for a way out in its own time (`escape`)."""
         step = self.checked_step(q, target, look_ahead=True)
         stands = (step.error > _STANDS * step.start_error) & (step.error > _FAR * self._resolution)
         return step.q if not stands.any() else self._start_anew(step, target, stands)
@@ -66,16 +69,18 @@ class GuardedPolicy:
     def _start_anew(self, step: GuardedStep, target: Array, stands: NDArray[np.bool_]) -> Array:
         rows = stands.any(axis=-1)
         goal = np.broadcast_to(target, (*step.error.shape, 3))[rows]
-        q, best = step.q.copy(), _MUCH_CLOSER * step.error[rows]
-        for start in (0.5 * (self.robot.lower + self.robot.upper), self.robot.home):
-            other = np.broadcast_to(start, q[rows].shape)
-            for _ in range(_ANEW):
-                other = self.policy.step(other, goal)
-            error = distance(self.kinematics.tip_position(other), goal)
-            better = stands[rows] & (error < best)  # not where it is nan
-            q[rows] = np.where(better[..., self.tip_of_joint], other, q[rows])
-            best = np.where(better, error, best)
-        return q
+        q = np.repeat(self._postures[:, None], len(goal), axis=1)  # (postures, rows, nq)
+        goals = np.broadcast_to(goal, (len(q), *goal.shape))
+        for _ in range(_ANEW):
+            q = self.policy.step(q, goals)
+        error = distance(self.kinematics.tip_position(q), goals)
+        error = np.where(np.isnan(error), np.inf, error)  # (postures, rows, nt)
+        best = error.argmin(axis=0)
+        better = stands[rows] & (error.min(axis=0) < _MUCH_CLOSER * step.error[rows])
+        found = np.take_along_axis(q, best[..., self.tip_of_joint][None], axis=0)[0]
+        result = step.q.copy()
+        result[rows] = np.where(better[..., self.tip_of_joint], found, result[rows])
+        return result
 
     def checked_step(
         self, q: Array, target: Array, *, use_policy: bool = True, look_ahead: bool = False, tips: Tips | None = None
@@ -140,6 +145,12 @@ class GuardedPolicy:
         q = np.take_along_axis(candidates, choice[..., self.tip_of_joint][None], axis=0)[0]
         error = np.take_along_axis(errors, choice[None], axis=0)[0]
         return GuardedStep(q, error, start, solvers[choice])
+
+
+def other_postures(robot: Robot) -> Array:
+    """Where a tip that got stuck may start anew: (8, nq) [rad], the same ones every time."""
+    spread = robot.random_joint_position(np.random.default_rng(0), _SPREAD)
+    return np.vstack([robot.home, 0.5 * (robot.lower + robot.upper), spread])
 
 
 def _finite(step: Array, q: Array) -> Array:
