@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnik_ros import kernels
 from nnik_ros.geometry import Array
+from nnik_ros.kernels import fingers
 from nnik_ros.kinematics import Kinematics, Tips
 from nnik_ros.robot import Robot
 
@@ -46,7 +46,7 @@ class DampedLeastSquares:
                 strict=True,
             )
         )
-        step: Array = kernels.damped_least_squares(
+        step: Array = fingers.damped_least_squares(
             rows, position, jacobian, goal, self.kinematics.topology.chain, self.robot.lower, self.robot.upper, self._reach,
             careful, _RELATIVE_DAMPING, _SMALLEST_DAMPING, _LARGEST_STEP,
         )  # fmt: skip

@@ -7,8 +7,12 @@ which gives the same numbers.
 
 from __future__ import annotations
 
+import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,39 +26,59 @@ except ImportError:  # as documented in the README: correct, but too slow for th
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 # arrays that a function only reads, in signatures: of floats, integers and truth values, by their dimensions
 F1, F2, F3, F4 = (f"Array(float64, {n}, 'C', readonly=True)" for n in (1, 2, 3, 4))
 I1, I2 = (f"Array(int64, {n}, 'C', readonly=True)" for n in (1, 2))
 B1 = "Array(boolean, 1, 'C', readonly=True)"
 
+_SOURCES = Path(__file__).with_name("kernels")
 COMPILED = numba is not None and not numba.config.DISABLE_JIT
 
 
 def compiled(signature: str) -> Callable[[_F], _F]:
-    """Decorator: compile a function for numba's `signature`. Arrays are contiguous; a division by zero gives inf or nan.
-
-    A compiled function may call compiled functions of its own module only: numba's cache does not see changes elsewhere.
-    """
+    """Decorator: compile a function for numba's `signature`. Arrays are contiguous; a division by zero gives inf or nan."""
 
     def decorate(function: _F) -> _F:
         if not COMPILED:
             return function
         try:
-            result: Any = numba.njit(signature, cache=True, error_model="numpy")(function)
+            with _own_cache():
+                result: Any = numba.njit(signature, cache=True, error_model="numpy")(function)
         except RuntimeError:  # no folder to write the cache to
             result = numba.njit(signature, error_model="numpy")(function)
-        _tell(function.__module__, bool(result.stats.cache_hits))
+        if not result.stats.cache_hits:
+            _tell()
         return result  # type: ignore[no-any-return]
 
     return decorate
 
 
-_told: set[str] = set()
+@contextmanager
+def _own_cache() -> Iterator[None]:
+    """A folder of numba's cache for exactly these sources: numba itself looks for changes in a function's own module only, not
+    in what it calls. A folder that the user chose (NUMBA_CACHE_DIR) stays in force, and numba falls back to its own choice
+    where this one cannot be written to."""
+    chosen = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(Path(chosen or _SOURCES.parent / "__pycache__") / f"kernels-{_digest()}")
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = chosen
 
 
-def _tell(module: str, cached: bool) -> None:
-    """Once for each module: why its import takes long."""
-    if not cached and module not in _told:
-        print(f"{module}: compiled by numba, once; this takes some seconds", file=sys.stderr, flush=True)
-        _told.add(module)
+@cache
+def _digest() -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_SOURCES.glob("*.py")))).hexdigest()[:12]
+
+
+@cache
+def _tell() -> None:
+    """Once: why the first import takes long."""
+    print(
+        "nnik_ros: the loops of a tick are compiled by numba, once; this takes some seconds",
+        file=sys.stderr,
+        flush=True,
+    )

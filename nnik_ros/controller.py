@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnik_ros import kernels
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller_options import ControllerOptions
@@ -24,6 +23,7 @@ from nnik_ros.geometry import Array, distance
 from nnik_ros.goal_stream import GoalStream
 from nnik_ros.governor import Governor
 from nnik_ros.guard import GuardedPolicy, GuardedStep, Solver
+from nnik_ros.kernels import points, progress, references
 from nnik_ros.motion import JointMotion, Motion
 from nnik_ros.options import describe
 from nnik_ros.policy import Policy
@@ -199,7 +199,7 @@ class Controller:
             self._posture_goal = self._motion.at_rest()
         self._stopping = stopping
         by_joints = homing | escaping | stopping
-        near = kernels.drawn_in(goal, self._centre, self._farthest)  # a reference must not be led away for ever
+        near = points.drawn_in(goal, self._centre, self._farthest)  # a reference must not be led away for ever
         reference = self._advance_references(near, follows, by_joints)
         step = self._guarded_step(reference, follows & ~escaping)
         wish, pointing_error = self._with_posture(step, reference, follows & ~by_joints, direction)
@@ -209,10 +209,10 @@ class Controller:
         motion = self._motion.step(wish, measured, self.options)
         if not stale_state:
             self._gap = np.abs(self._motion.sent - measured)
-        error = kernels.distances(motion.tip_position, goal)
-        measured_error = kernels.distances(motion.measured_tip_position, goal)
-        behind = kernels.distances(reference, near)
-        self._watch_progress(kernels.distances(motion.tip_position, near), goal, behind, follows, escaping)
+        error = points.distances(motion.tip_position, goal)
+        measured_error = points.distances(motion.measured_tip_position, goal)
+        behind = points.distances(reference, near)
+        self._watch_progress(points.distances(motion.tip_position, near), goal, behind, follows, escaping)
         closed_loop = self.options.closed_loop_gain > 0
         reached = np.maximum(measured_error if closed_loop else error, behind) <= self.options.tolerance
         state = self._tip_states(reached, judged, homing, motion, stale_state)
@@ -243,7 +243,7 @@ class Controller:
         if measurement is None or np.shape(measurement.q) != (self.robot.nq,):
             return
         q = np.array(measurement.q, dtype=np.float64)
-        moved = kernels.largest_gap(q, self._rest)
+        moved = points.largest_gap(q, self._rest)
         if not math.isfinite(moved):
             return
         came_back = not abs(measurement.stamp - self._measured_stamp) <= self.options.state_timeout
@@ -275,7 +275,9 @@ class Controller:
     def _judge(self, now: float, targets: Targets, stale_state: bool) -> _Judged:
         running = self._mode is _Mode.RUNNING and not stale_state and not self._resetting
         return _Judged(
-            *kernels.judged(now, targets.position, targets.stamp, self.options.target_timeout, self._enabled, running)
+            *references.judged(
+                now, targets.position, targets.stamp, self.options.target_timeout, self._enabled, running
+            )
         )
 
     def _homing(self, judged: _Judged, stale_state: bool) -> _Mask:
@@ -311,14 +313,14 @@ class Controller:
         """The step with its free degree in the hands of the posture and of the direction, for tips that follow a reference
         closely; and how far each tip is off its direction [rad]."""
         rate, motion, posture = self.options.posture_rate, self._motion, self._posture
-        points = np.count_nonzero(self._pointing) > 0 and direction is not self._anywhere
-        if not (rate or points) or not np.count_nonzero(follows) or not posture.shapes_any:
+        pointing = np.count_nonzero(self._pointing) > 0 and direction is not self._anywhere
+        if not (rate or pointing) or not np.count_nonzero(follows) or not posture.shapes_any:
             return step.q, self._anywhere[:, 0]
         off, takes_part, pull = self._anywhere[:, 0], follows, posture.pull(motion.q, rate)
-        if points:
+        if pointing:
             here = posture.direction(motion.q)
             posture.turn(pull, motion.tips, here, direction, self._pointing)
-            off = np.where(follows & (self._pointing > 0.0), kernels.angles(here.position, direction), np.nan)
+            off = np.where(follows & (self._pointing > 0.0), points.angles(here.position, direction), np.nan)
         if not rate:  # the other free degrees are the solver's
             takes_part = follows & (self._pointing > 0.0)
         return posture.step(motion.q, motion.tips, step.q, reference, takes_part, pull), off
@@ -336,7 +338,7 @@ class Controller:
         """Count the ticks without progress at a resting reference; after enough of them look for another posture, once for
         each goal, and move there if it is much better."""
         tolerance = self.options.tolerance
-        self._stuck = kernels.stuck_for(
+        self._stuck = progress.stuck_for(
             error, self._last_error, behind, follows, escaping, self._stuck, tolerance, _STUCK_PROGRESS
         )
         self._last_error = error
@@ -379,7 +381,7 @@ class Controller:
                 return np.full(self.robot.nt, int(state))
         classical = self._benched or not self._has_network
         lost = (self._stuck > 2 * _STUCK_TICKS) & ~self._escaping
-        return kernels.first_state(
+        return progress.first_state(
             homing, self._enabled, judged.given, judged.stale, reached, motion.limited, lost,
             _CLASSICAL if classical else _STATES,
         )  # fmt: skip

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nnik_ros import kernels
 from nnik_ros.compiled import Array as Array
+from nnik_ros.kernels import points
 
 
 def distance(a: Array, b: Array) -> Array:
     """Between points (..., 3), which are broadcast; returns (...), nan where one of them has a nan."""
     if a.ndim == b.ndim == 2 and len(a) == len(b):
-        return kernels.distances(np.ascontiguousarray(a), np.ascontiguousarray(b))
+        return points.distances(np.ascontiguousarray(a), np.ascontiguousarray(b))
     gap = a - b
     lengths: Array = np.sqrt((gap * gap).sum(axis=-1))
     return lengths

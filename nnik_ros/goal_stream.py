@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnik_ros import kernels
 from nnik_ros.geometry import Array
+from nnik_ros.kernels import references
 
 _LONGEST = 0.12  # s between two goals of one stream; slower ones are single goals
 _FADE = 0.99  # of the longest interval, with every goal
@@ -30,7 +30,7 @@ class GoalStream:
 
     def advance(self, goal: Array) -> Array:
         """One period; goal (nt, 3) [m], nan for none. Returns the points (nt, 3), nan for none."""
-        kernels.advance_streams(
+        references.advance_streams(
             goal, self._goal, self._point, self._left, self._since, self._interval, self._longest, _FADE
         )
         return self._point.copy()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nnik_ros import kernels
 from nnik_ros.geometry import Array
+from nnik_ros.kernels import references
 
 
 class Governor:
@@ -40,14 +40,14 @@ class Governor:
     @property
     def position(self) -> Array:
         """The references (nt, 3) [m]."""
-        mean: Array = kernels.mean_of(self._history)
+        mean: Array = references.mean_of(self._history)
         return mean
 
     def advance(self, goal: Array, speed: float | Array = 1.0) -> Array:
         """One period towards goal (nt, 3) [m], nan for none: brake, with `speed` (0 to 1, or (nt,)) of the full velocity;
         returns the references (nt, 3)."""
         fastest = self._velocity * speed
-        kernels.advance_points(
+        references.advance_points(
             goal, self._goal, self._point, self._point_velocity, fastest, self._acceleration, self._period
         )
         self._history[self._next] = self._point

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array, frozen, skew, transform
-from nnik_ros.series import Series, series_of, side_by_side
+from nnik_ros.kernels import chains
 from nnik_ros.urdf import FIXED, Joint
 
 _NEXT = np.array([1, 2, 0])  # the axis after x, y, z
@@ -212,11 +211,31 @@ class Kinematics:
 
     def tip_position(self, q: Array) -> Array:
         """q (..., nq) [rad]; returns (..., nt, 3) [m] in the base frame."""
-        return self._tip_series.at(q).reshape(*q.shape[:-1], self.nt, 3)
+        position: Array = chains.tip_positions(self._rows(q), *self.model)
+        return position.reshape(*q.shape[:-1], self.nt, 3)
 
     def tips(self, q: Array) -> Tips:
         """q (..., nq) [rad]; tips and Jacobians together, at little more than the cost of one."""
-        return self.split(self._tips_series.at(q))
+        position, jacobian = chains.tips(self._rows(q), *self.model)
+        batch = q.shape[:-1]
+        return Tips(position.reshape(*batch, self.nt, 3), jacobian.reshape(*batch, self.nt, 3, self.depth))
+
+    def directions(self, q: Array, axis: Array) -> Tips:
+        """Where an axis (nt, 3) of every tip's frame points at q (nq,) [rad], in the base frame, and its derivatives."""
+        in_last_joint = np.ascontiguousarray((self.topology.tip_rotation @ axis[..., None])[..., 0])
+        return Tips(*chains.directions(q, *self.model, in_last_joint))
+
+    @cached_property
+    def model(self) -> tuple[NDArray[np.int64], Array, Array]:
+        """What `kernels.chains` knows of the robot: chain (nt, depth), constants (nt, depth, 34), start (nt, 3)."""
+        own, shape = self.chains, self.topology.chain.shape
+        matrices = [x.reshape(*shape, 9) for x in (own.a, own.b, own.c)]
+        columns = [own.columns[..., 0], own.columns[..., 1], own.zero[..., None]]
+        return self.topology.chain, frozen(np.concatenate([*matrices, *columns], axis=-1)), own.start
+
+    def _rows(self, q: Array) -> Array:
+        rows: Array = np.ascontiguousarray(q, dtype=np.float64).reshape(-1, self.nq)
+        return rows
 
     def tip_rotation(self, q: Array) -> Array:
         """q (..., nq) [rad]; returns (..., nt, 3, 3), the tip frames in the base frame."""
@@ -226,43 +245,6 @@ class Kinematics:
     def jacobian(self, q: Array) -> Array:
         """q (..., nq) [rad]; returns (..., nt, 3, depth) [m/rad], columns in chain order."""
         return self.tips(q).jacobian
-
-    @cached_property
-    def _tip_series(self) -> Series:
-        return side_by_side(self._series_of(lambda frames: frames.tip_position))
-
-    @cached_property
-    def _tips_series(self) -> Series:
-        return self._with_slopes(self._series_of(lambda frames: frames.tip_position))
-
-    def direction_series(self, axis: Array) -> Series:
-        """Where an axis (nt, 3) of every tip's frame points, in the base frame, with its derivatives: see `split`."""
-        local = (self.topology.tip_rotation @ axis[..., None])[..., 0]  # in the frame of the last joint
-        return self._with_slopes(
-            self._series_of(lambda frames: (frames.joint_rotation[..., -1, :, :] @ local[..., None])[..., 0])
-        )
-
-    def split(self, values: Array) -> Tips:
-        """Values (..., n) of a series of vectors with derivatives, as vectors (..., nt, 3) and slopes (..., nt, 3, depth)."""
-        size, batch = 3 * self.nt, values.shape[:-1]
-        slopes = values[..., size:].reshape(*batch, self.nt, 3, self.depth)
-        return Tips(values[..., :size].reshape(*batch, self.nt, 3), slopes)
-
-    def _series_of(self, vectors: Callable[[Frames], Array]) -> list[Series]:
-        """One series for each tip; vectors: of frames at (n, nq) to (n, nt, 3)."""
-        return [
-            series_of(lambda q, t=t: vectors(self.frames(q))[:, t], chain[chain >= 0], self.nq)  # type: ignore[misc]
-            for t, chain in enumerate(self.topology.chain)
-        ]
-
-    def _with_slopes(self, vectors: list[Series]) -> Series:
-        """The vectors, and behind them their derivatives in the layout (nt, 3, depth)."""
-        slopes = []
-        for series, chain in zip(vectors, self.topology.chain, strict=True):
-            by_joint = [series.derivative(max(joint, 0)).times(np.eye(3) * (joint >= 0)) for joint in chain]
-            order = np.arange(3 * self.depth).reshape(self.depth, 3).T.ravel()
-            slopes.append(side_by_side(by_joint).times(np.eye(3 * self.depth)[:, order]))
-        return side_by_side([*vectors, *slopes])
 
     def digest(self) -> str:
         """SHA-256 of topology and geometry at 1e-9, so that a network can tell the robot that it was trained for."""

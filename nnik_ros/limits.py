@@ -8,19 +8,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnik_ros import kernels
-from nnik_ros.geometry import Array
+from nnik_ros.geometry import Array, frozen
+from nnik_ros.kernels import joints
 
 
 class Limit(IntFlag):
     """What held a joint back in a tick."""
 
     NONE = 0
-    VELOCITY = kernels.VELOCITY
-    ACCELERATION = kernels.ACCELERATION
-    POSITION = kernels.POSITION
-    LEAD = kernels.LEAD
-    COLLISION = kernels.COLLISION
+    VELOCITY = joints.VELOCITY
+    ACCELERATION = joints.ACCELERATION
+    POSITION = joints.POSITION
+    LEAD = joints.LEAD
+    COLLISION = joints.COLLISION
 
 
 class LimitedStep(NamedTuple):
@@ -44,14 +44,9 @@ class JointLimits:
     ):
         """lower, upper (nq,) [rad], velocity (nq,) [rad/s], acceleration (nq,) [rad/s^2], group (nq,) numbers from 0,
         period [s]."""
-        self._lower, self._upper, self._velocity, self._acceleration = lower, upper, velocity, acceleration
+        self.table = frozen([lower, upper, velocity, acceleration])
         self._group, self._groups, self._period = group, int(group.max()) + 1, period
 
     def step(self, q: Array, v: Array, wanted: Array) -> LimitedStep:
         """q (nq,) last command [rad], v (nq,) its velocity [rad/s], wanted (nq,) next position [rad]."""
-        return LimitedStep(
-            *kernels.limited_step(
-                q, v, wanted, self._lower, self._upper, self._velocity, self._acceleration, self._group, self._groups,
-                self._period,
-            )
-        )  # fmt: skip
+        return LimitedStep(*joints.limited_step(q, v, wanted, self.table, self._group, self._groups, self._period))

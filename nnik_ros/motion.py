@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnik_ros import kernels
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller_options import ControllerOptions
-from nnik_ros.geometry import Array
+from nnik_ros.geometry import Array, frozen
+from nnik_ros.kernels import joints, motion
 from nnik_ros.kinematics import Kinematics, Tips
-from nnik_ros.limits import JointLimits, LimitedStep
+from nnik_ros.limits import JointLimits
 from nnik_ros.robot import Robot
 
 _LEAD_BRAKE = 0.9  # of the acceleration, before the lead bound; the rest is for a bound that comes nearer
@@ -20,7 +20,6 @@ _LARGEST_OFFSET = 0.3  # rad, that the closed loop may add
 _RESTS = 0.05  # rad/s, below which a joint counts as at rest
 _FADE, _FORGOTTEN = 0.99, 1e-5  # of the offset per tick, and rad, when the closed loop is switched off
 _STANDS = 1e-4  # rad/s, below which a command counts as at rest: far less than what any joint can stop within a period
-_SWEEPS = 4  # over the pairs in contact; each satisfies one pair exactly, a few satisfy all
 _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from posture to posture
 
 
@@ -47,8 +46,15 @@ class JointMotion:
         self._limits = JointLimits(
             robot.lower, robot.upper, robot.velocity, robot.acceleration, self._tip_of_joint, period
         )
-        self._both = np.empty((2, robot.nq))
-        self._lead_brake = _LEAD_BRAKE * robot.acceleration
+        self._table = frozen([*self._limits.table, _LEAD_BRAKE * robot.acceleration])
+        self._unknown: Array = np.empty(0)  # clearances that nobody looked at
+        self._no_pairs = (
+            np.empty((0, 2), dtype=np.int64),
+            np.empty((0, 2, 3)),
+            np.empty((0, 2), dtype=np.int64),
+            self._unknown,
+        )
+        self._pairs = self._no_pairs if collision is None else collision.pairs
         self._pace, self._gentle = _JOINT_SHARE * robot.velocity, _JOINT_SHARE * robot.acceleration
         self.q: Array = robot.home
         self.set_kinematics(kinematics)
@@ -76,8 +82,7 @@ class JointMotion:
 
     def _look_around(self) -> None:
         self.tips: Tips = self._kinematics.tips(self.q)
-        self._clearance: Array | None = None  # of every pair at q, where it is known
-        self._closest = -np.inf  # a lower bound of all of them, always
+        self._clearance = self._unknown
 
     def at_rest(self) -> Array:
         """Where the joints come to rest when they brake from now on as `towards` does: (nq,) [rad]."""
@@ -86,27 +91,30 @@ class JointMotion:
 
     def towards(self, goal: Array, speed: float | Array) -> Array:
         """A wish that leads every joint to goal (nq,) [rad] and stops there, with `speed` (0 to 1, or (nq,)) of the pace."""
-        wish: Array = kernels.towards(self.q, goal, self._gentle, speed * self._pace, self._period)
+        wish: Array = joints.towards(self.q, goal, self._gentle, speed * self._pace, self._period)
         return wish
 
     def step(self, wish: Array, measured: Array, options: ControllerOptions) -> Motion:
         """One period towards wish (nq,) [rad]; measured (nq,) [rad]."""
-        led = kernels.led(self.q, wish, measured, options.max_lead, self._lead_brake, self._period)
-        limited, tips = self._limited(led, measured)
-        flags = limited.limited | (led != wish) * kernels.LEAD
-        if self._collision is not None and options.collision_check:
-            limited, tips, apart = self._kept_apart(self._collision, limited, tips, measured, options)
-            flags = flags | limited.limited | apart
-        finite = np.count_nonzero(np.isfinite(limited.q)) == len(limited.q)
+        checks = self._collision is not None and options.collision_check
+        place, ends, pairs, radii = self._pairs if checks else self._no_pairs
+        known = self._clearance if checks else self._unknown
+        q, v, flags, tip, jacobian, measured_tip, clearance = motion.moved(
+            self.q, self.v, wish, measured, self._table, options.max_lead, self._tip_of_joint, *self._kinematics.model,
+            place, ends, pairs, radii, known, options.collision_margin, min(1.0, options.collision_gain * self._period),
+            self._period,
+        )  # fmt: skip
+        finite = np.count_nonzero(np.isfinite(q)) == len(q)
         if finite:
-            self.q, self.v, self.tips = limited.q, limited.v, tips.at(0)
+            self.q, self.v, self.tips = q, v, Tips(tip, jacobian)
+            self._clearance = clearance if checks else self._unknown
             self._send(measured, options)
         else:  # cannot happen with finite inputs; if it does, the command holds
             self.v = self.sent_v = np.zeros(len(self.q))
         tip_flags = np.zeros(self._robot.nt, dtype=np.int64)
         if np.count_nonzero(flags):
             np.bitwise_or.at(tip_flags, self._tip_of_joint, flags)
-        return Motion(self.tips.position, tips.position[1], tip_flags, finite)
+        return Motion(self.tips.position, measured_tip, tip_flags, finite)
 
     def _send(self, measured: Array, options: ControllerOptions) -> None:
         """What is published: q, and in the closed loop an offset that removes the lasting gap of the measured joints.
@@ -129,57 +137,3 @@ class JointMotion:
         wish = np.minimum(np.maximum(self.q + self._offset, measured - lead), measured + lead)
         limited = self._limits.step(self.sent, self.sent_v, wish)
         self.sent, self.sent_v = limited.q, limited.v
-
-    def _limited(self, wish: Array, measured: Array) -> tuple[LimitedStep, Tips]:
-        """The step that the joint limits leave, and the tips at its end and at the measured position."""
-        limited = self._limits.step(self.q, self.v, wish)
-        self._both[0], self._both[1] = limited.q, measured
-        return limited, self._kinematics.tips(self._both)
-
-    def _kept_apart(
-        self,
-        collision: CollisionModel,
-        limited: LimitedStep,
-        tips: Tips,
-        measured: Array,
-        options: ControllerOptions,
-    ) -> tuple[LimitedStep, Tips, NDArray[np.int64]]:
-        """Let no pair close faster than its clearance allows: slide along it, else slow down; parting is free.
-
-        Returns the step, its tips, and (nq,) Limit.COLLISION where it changed.
-        """
-        share_per_tick = min(1.0, options.collision_gain * self._period)
-        nearer = collision.largest_closing(self.q, limited.q)
-        left = self._closest - nearer - options.collision_margin
-        if nearer <= share_per_tick * left:  # no pair can close too fast, now or in another tick like this one
-            self._clearance, self._closest = None, self._closest - nearer
-            return limited, tips, np.zeros(len(self.q), dtype=np.int64)
-        changed = np.zeros(len(self.q), dtype=bool)
-        now = collision.distances(self.q) if self._clearance is None else self._clearance
-        after = collision.distances(limited.q)
-        for remedy in (self._slide, self._slow_down):
-            tight, allowed, closing = kernels.too_fast(now, after, options.collision_margin, share_per_tick)
-            if len(tight) == 0:
-                break
-            wish = remedy(collision, limited.q - self.q, tight, allowed, closing)
-            changed |= wish != limited.q - self.q
-            limited, tips = self._limited(self.q + wish, measured)
-            after = collision.distances(limited.q)
-        self._clearance, self._closest = after, float(after.min(initial=np.inf))
-        return limited, tips, changed * kernels.COLLISION
-
-    def _slide(
-        self, collision: CollisionModel, step: Array, tight: NDArray[np.int64], allowed: Array, closing: Array
-    ) -> Array:
-        """Take out of the step what closes the tight pairs too fast, and leave the rest: the fingers pass each other."""
-        slid: Array = kernels.slid(step, collision.gradients(self.q, tight), allowed, _SWEEPS)
-        return slid
-
-    def _slow_down(
-        self, collision: CollisionModel, step: Array, tight: NDArray[np.int64], allowed: Array, closing: Array
-    ) -> Array:
-        """Shorten the step of both fingers of every tight pair."""
-        share = np.ones(self._robot.nt + 1)  # one more for the base, which does not move
-        for side in (0, 1):
-            np.minimum.at(share, collision.pair_tips[tight, side], allowed / closing)
-        return step * share[self._tip_of_joint]

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nnik_ros import kernels
 from nnik_ros.geometry import Array
+from nnik_ros.kernels import fingers
 from nnik_ros.kinematics import Kinematics, Tips
 from nnik_ros.robot import Robot
 
@@ -47,16 +47,16 @@ class Posture:
         self._damping, self._near = (_DAMPING * kinematics.reach) ** 2, _NEAR * kinematics.reach
         self._leak = _LEAK * kinematics.reach
         self._kinematics, self._period = kinematics, period
-        self._directions = kinematics.direction_series(robot.tip_axis)
-        self.shapes_any = bool(((self._chain >= 0).sum(axis=-1) > kernels.COORDINATES).any())
+        self._axis = robot.tip_axis
+        self.shapes_any = bool(((self._chain >= 0).sum(axis=-1) > fingers.COORDINATES).any())
 
     def direction(self, q: Array) -> Tips:
         """Where the tips point at q (nq,) [rad]: unit vectors (nt, 3), and their derivatives (nt, 3, depth)."""
-        return self._kinematics.split(self._directions.at(q))
+        return self._kinematics.directions(q, self._axis)
 
     def pull(self, q: Array, rate: float) -> Array:
         """The step (nq,) [rad] that the preferred posture asks for at q (nq,) [rad], by a rate [1/s]."""
-        pull: Array = kernels.posture_pull(
+        pull: Array = fingers.posture_pull(
             q, self._preferred, *self._inner, self._largest, _REPULSION, rate * self._period
         )
         return pull
@@ -64,7 +64,7 @@ class Posture:
     def turn(self, pull: Array, tips: Tips, direction: Tips, wanted: Array, weight: Array) -> None:
         """Replace a part, weight (nt,) from 0 to 1, of a pull by the way to wanted directions (nt, 3), nan for none."""
         share = min(1.0, _TURN_RATE * self._period)
-        kernels.turn(
+        fingers.turn(
             pull, tips.jacobian, direction.jacobian, wanted - direction.position, weight, self._chain, self._damping,
             self._leak, self._largest, share,
         )  # fmt: skip
@@ -74,7 +74,7 @@ class Posture:
     ) -> Array:
         """q (nq,) [rad] with its tips, q_next (nq,) [rad] of a solver for target (nt, 3) [m], takes_part (nt,), pull (nq,)
         [rad]; returns another q_next (nq,) [rad], the one closest to the pull among those with the same tip motion."""
-        shaped: Array = kernels.postured(
+        shaped: Array = fingers.postured(
             q, tips.position, tips.jacobian, q_next, target, takes_part, pull, self._chain, *self._limits, self._damping,
             self._near, _SOFT, _AGREE, _ROUNDING,
         )  # fmt: skip

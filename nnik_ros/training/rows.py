@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nnik_ros.geometry import Array
 from nnik_ros.kinematics import Frames, jacobian
 from nnik_ros.robot import Robot
-from nnik_ros.series import Series, series_of, side_by_side
+from nnik_ros.training.series import Series, series_of, side_by_side
 from nnik_ros.training.solve import SolveConstants, solve_constants
 
 SMALLEST_SQUARE = 1e-14  # of an error in reaches, under the root and the logarithm

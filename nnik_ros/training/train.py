@@ -26,7 +26,7 @@ from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.checkpoint import CHECKPOINT, Checkpoint, changed_keys, load_checkpoint, save_checkpoint
 from nnik_ros.training.export import export, read_layers, write
-from nnik_ros.training.group import ALONE, Group, joined
+from nnik_ros.training.group import ALONE, Group, joined, leave
 from nnik_ros.training.loop import Progress, Training
 from nnik_ros.training.mirror import mirrored
 from nnik_ros.training.network import Layers
@@ -242,4 +242,4 @@ def _plot(progress: Sequence[Progress], path: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    sys.exit(main())
+    leave(main())

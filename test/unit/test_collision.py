@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from nnik_ros.collision import CollisionModel
-from nnik_ros.kernels import closest
+from nnik_ros.kernels.capsules import closest
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot
 
@@ -69,3 +69,23 @@ def test_a_robot_without_collision_shapes_has_no_pairs_and_may_move_as_it_likes(
     )
     assert CollisionModel(bare).distances(planar.home).shape == (0,)
     assert CollisionModel(bare).distances(np.stack([planar.home] * 3)).shape == (3, 0)
+
+
+def test_gradients_of_clearances_agree_with_finite_differences_also_on_a_calibrated_hand(hand: Robot) -> None:
+    rng, h = np.random.default_rng(3), 1e-6
+    nominal = hand.kinematics.parameters
+    longer = hand.kinematics.calibrated(
+        nominal._replace(tip_offset=nominal.tip_offset * 1.05, joint_zero=np.full(16, 0.03))
+    )
+    model = CollisionModel(hand)
+    before = model.distances(hand.home)
+    model.set_kinematics(longer)
+    assert np.abs(model.distances(hand.home) - before).max() > 1e-3
+    off = []
+    for q in hand.random_joint_position(rng, 20):
+        pairs = np.flatnonzero(model.distances(q) > 1e-3)
+        steps = h * np.eye(hand.nq)
+        slopes = (model.distances(q + steps) - model.distances(q - steps)) / (2 * h)
+        off.append(np.abs(model.gradients(q, pairs) - slopes.T[pairs]).ravel())
+    # the distance of two segments has kinks, which a difference over them shows
+    assert np.quantile(np.concatenate(off), 0.99) < 1e-6

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from nnik_ros.errors import InputError
-from nnik_ros.robot import Robot
+from nnik_ros.kinematics import KinematicParameters, jacobian
+from nnik_ros.paths import share_dir
+from nnik_ros.robot import Robot, load_robot
+
+ROBOTS = sorted((share_dir() / "config" / "robots").glob("*.yaml"))
 
 
 def test_planar_arm_agrees_with_its_closed_form(planar: Robot, rng: np.random.Generator) -> None:
@@ -66,6 +70,25 @@ def test_torch_computes_the_same_kinematics(any_robot: Robot, rng: np.random.Gen
     frames = forward_kinematics(torch, build_chains(torch, any_robot.kinematics.topology, parameters), torch.tensor(q))
     np.testing.assert_allclose(frames.tip_position.numpy(), any_robot.kinematics.tip_position(q), atol=1e-12)
     np.testing.assert_allclose(jacobian(torch, frames).numpy(), any_robot.kinematics.jacobian(q), atol=1e-12)
+
+
+@pytest.mark.parametrize("path", ROBOTS, ids=lambda path: path.stem)
+def test_joint_by_joint_and_all_at_once_are_the_same_kinematics_also_calibrated(path) -> None:
+    robot = load_robot(path)
+    rng = np.random.default_rng(2)
+    nominal = robot.kinematics.parameters
+    off = KinematicParameters(
+        nominal.joint_origin_position + rng.normal(0, 0.002, nominal.joint_origin_position.shape),
+        nominal.joint_origin_rotation,
+        rng.normal(0, 0.05, robot.nq),
+        nominal.tip_offset + rng.normal(0, 0.002, nominal.tip_offset.shape),
+    )
+    for kinematics in (robot.kinematics, robot.kinematics.calibrated(off)):
+        q = robot.random_joint_position(rng, 40).reshape(8, 5, -1)
+        frames, tips, reach = kinematics.frames(q), kinematics.tips(q), kinematics.reach.max()
+        np.testing.assert_allclose(tips.position, frames.tip_position, rtol=0, atol=1e-14 * reach)
+        np.testing.assert_allclose(kinematics.tip_position(q), frames.tip_position, rtol=0, atol=1e-14 * reach)
+        np.testing.assert_allclose(tips.jacobian, jacobian(np, frames), rtol=0, atol=1e-13 * reach)
 
 
 def test_calibration_moves_the_tips_as_its_numbers_say(planar: Robot) -> None:

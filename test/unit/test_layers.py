@@ -22,7 +22,8 @@ ROS = {
     "visualization_msgs", "builtin_interfaces", "rcl_interfaces", "lifecycle_msgs", "tf2_ros", "viser", "interactive_markers",
 }  # fmt: skip
 INNER_ORDER = [
-    "errors", "yaml_file", "options", "compiled", "kernels", "geometry", "urdf", "series", "kinematics", "robot",
+    "errors", "yaml_file", "options", "compiled", "kernels.points", "kernels.joints", "kernels.chains", "kernels.references",
+    "kernels.fingers", "kernels.progress", "kernels.capsules", "kernels.motion", "geometry", "urdf", "kinematics", "robot",
     "calibration", "contract", "policy", "limits", "baseline", "guard", "goal_stream", "governor", "collision",
     "controller_options", "states", "motion", "escape", "posture", "controller",
 ]  # fmt: skip
@@ -37,7 +38,9 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             modules = (
-                [f"nnik_ros.{alias.name}" for alias in node.names] if node.module == "nnik_ros" else [node.module or ""]
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if node.module in ("nnik_ros", "nnik_ros.kernels")
+                else [node.module or ""]
             )
             found.update(modules)
     return found
@@ -70,7 +73,9 @@ def test_no_file_outside_nodes_imports_ros_or_a_node(path: Path) -> None:
 @pytest.mark.parametrize("module", INNER_ORDER)
 def test_the_core_imports_only_what_stands_before_it(module: str) -> None:
     allowed = {f"nnik_ros.{name}" for name in INNER_ORDER[: INNER_ORDER.index(module)]}
-    assert {name for name in imports(Path(f"{module}.py")) if name.startswith("nnik_ros")} <= allowed
+    assert {
+        name for name in imports(Path(*module.split(".")).with_suffix(".py")) if name.startswith("nnik_ros")
+    } <= allowed
 
 
 def test_the_controller_and_the_network_load_without_ros_torch_or_mujoco() -> None:

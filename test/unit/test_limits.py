@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnik_ros.kernels import stopping_speed
+from nnik_ros.kernels.joints import stopping_speed
 from nnik_ros.limits import JointLimits, Limit
 
 T = 0.003

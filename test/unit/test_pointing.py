@@ -63,7 +63,7 @@ def best_angle(hand: Robot, q: np.ndarray, tip: int, target: np.ndarray, wanted:
     return best
 
 
-def test_the_series_of_directions_agrees_with_the_tip_frames_and_its_slopes_with_differences(hand: Robot, rng) -> None:
+def test_directions_agree_with_the_tip_frames_and_their_slopes_with_differences(hand: Robot, rng) -> None:
     posture = Posture(hand, hand.kinematics, T)
     for q in hand.random_joint_position(rng, 5):
         here = posture.direction(q)

@@ -5,9 +5,9 @@ sum of sines of sums and differences of the joint angles, with coefficients that
 
     p(q) = sum over m of A_m cos(m . q) + B_m sin(m . q),   m in {-1, 0, 1}^n
 
-They are found from three angles of each joint by the discrete Fourier transform, which is exact for such a function, and the
-derivative by a joint has the coefficients m_d B_m and -m_d A_m. Source: trigonometric interpolation, Press et al., Numerical
-Recipes (2007), section 12.1. Most coefficients vanish: parallel joints turn by the sum of their angles only.
+They are found from three angles of each joint by the discrete Fourier transform, which is exact for such a function. Source:
+trigonometric interpolation, Press et al., Numerical Recipes (2007), section 12.1. Most coefficients vanish: parallel joints
+turn by the sum of their angles only.
 """
 
 from __future__ import annotations
@@ -38,21 +38,6 @@ class Series:
         values: Array = np.sin(q @ self.frequency + self.phase) @ self.weight
         return values
 
-    def derivative(self, joint: int) -> Series:
-        """The derivative by one joint, for phases of 0 and pi / 2: sin becomes m cos, cos becomes -m sin."""
-        turned = self.phase > 0.0
-        slope = np.where(turned, -1.0, 1.0) * self.frequency[joint]
-        return Series(self.frequency, np.where(turned, 0.0, _QUARTER), self.weight * slope[:, None])
-
-    def slopes(self, q: Array) -> Array:
-        """Derivatives of all terms by all joints at q (nq,) [rad]: (nq, terms)."""
-        slopes: Array = self.frequency * np.sin(q @ self.frequency + self.phase + _QUARTER)
-        return slopes
-
-    def times(self, matrix: Array) -> Series:
-        """The series of values(q) matrix; matrix (n, k)."""
-        return Series(self.frequency, self.phase, frozen(self.weight @ matrix))
-
 
 def side_by_side(series: list[Series]) -> Series:
     """One series with the values of all; terms that occur in several are evaluated once."""
@@ -67,11 +52,6 @@ def side_by_side(series: list[Series]) -> Series:
         column += width
     table = np.array(list(place))
     return Series(frozen(np.ascontiguousarray(table[:, :-1].T)), frozen(table[:, -1]), frozen(weight))
-
-
-def constant(values: Array, nq: int) -> Series:
-    """The series of values (n,) that no joint changes."""
-    return Series(frozen(np.zeros((nq, 1))), frozen([_QUARTER]), frozen(values[None]))
 
 
 def series_of(function: Callable[[Array], Array], joints: NDArray[np.int64], nq: int) -> Series:

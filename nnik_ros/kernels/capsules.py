@@ -1,0 +1,149 @@
+"""Capsules: how far pairs of them are from each other, and steps that keep them apart."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnik_ros.compiled import F1, F2, F3, I1, I2, Array, Ints, compiled
+from nnik_ros.kernels.chains import MODEL, capsule_ends, frames
+from nnik_ros.kernels.points import TINY, clip, length
+
+_POINT = 1e-15  # m^2 and m^4; below, a segment is a point and two segments are parallel
+
+
+@compiled("f8(f8, f8)")
+def _share(numerator: float, denominator: float) -> float:
+    """The quotient, kept within [0, 1]; 0 for a segment without length."""
+    return clip(numerator / max(denominator, _POINT), 0.0, 1.0)
+
+
+@compiled(f"Tuple((f8, f8))({F2}, {F2}, f8[::1])")
+def closest(first: Array, second: Array, gap: Array) -> tuple[float, float]:
+    """Where two segments, ends (2, 3) [m] each, come closest: the shares of the way along them, and in gap (3,) the way there
+    from the second to the first. Source: Ericson, Real-Time Collision Detection (2005), section 5.1.9."""
+    a = b = c = e = f = 0.0
+    for k in range(3):
+        d1, d2, r = first[1, k] - first[0, k], second[1, k] - second[0, k], first[0, k] - second[0, k]
+        a, b, c, e, f = a + d1 * d1, b + d1 * d2, c + d1 * r, e + d2 * d2, f + d2 * r
+    denominator = a * e - b * b
+    crossing = denominator > _POINT
+    s = _share(b * f - c * e, denominator) if crossing else 0.0
+    t = b * s + f
+    if not (crossing and 0.0 <= t <= e):
+        s = _share(b * _share(t, e) - c, a)
+    t = _share(t, e)
+    for k in range(3):
+        on_first = first[0, k] + s * (first[1, k] - first[0, k])
+        gap[k] = on_first - second[0, k] - t * (second[1, k] - second[0, k])
+    return s, t
+
+
+@compiled(f"f8[::1]({F3}, {I2}, {F1})")
+def clearances(ends: Array, pairs: Ints, radii: Array) -> Array:
+    """Distances (pairs,) [m] between capsules, ends (capsules, 2, 3) [m]; radii: of both of each pair together [m]."""
+    result, gap = np.empty(len(pairs)), np.empty(3)
+    for p in range(len(pairs)):
+        closest(ends[pairs[p, 0]], ends[pairs[p, 1]], gap)
+        result[p] = length(gap) - radii[p]
+    return result
+
+
+@compiled(f"f8[:, ::1]({F2}, {MODEL}, {I2}, {F3}, {I2}, {F1})")
+def clearances_at(
+    q: Array, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints, radii: Array
+) -> Array:
+    """The distances (n, pairs) [m] at q (n, nq); place and local: see `chains.capsule_ends`."""
+    result = np.empty((len(q), len(pairs)))
+    for n in range(len(q)):
+        rotation, origin, _, _ = frames(q[n], chain, constants, start)
+        result[n] = clearances(capsule_ends(rotation, origin, place, local), pairs, radii)
+    return result
+
+
+@compiled(f"void({F3}, {F3}, {I2}, {I1}, {F2}, {F1}, f8, f8[::1])")
+def _add_slopes(
+    origin: Array, axis: Array, chain: Ints, place: Ints, ends: Array, normal: Array, along: float, slope: Array
+) -> None:
+    """Add to slope (nq,) how a point of a capsule, a share of the way along it, moves in the direction of the normal (3,) with
+    the joints before it."""
+    t, point, lever = place[0], np.empty(3), np.empty(3)
+    if t < 0:
+        return
+    for k in range(3):
+        point[k] = ends[0, k] + along * (ends[1, k] - ends[0, k])
+    for d in range(place[1] + 1):
+        for k in range(3):
+            lever[k] = point[k] - origin[t, d, k]
+        x, y, z = axis[t, d, 0], axis[t, d, 1], axis[t, d, 2]
+        slope[chain[t, d]] += (
+            (y * lever[2] - z * lever[1]) * normal[0]
+            + (z * lever[0] - x * lever[2]) * normal[1]
+            + (x * lever[1] - y * lever[0]) * normal[2]
+        )
+
+
+@compiled(f"f8[:, ::1]({F1}, {MODEL}, {I2}, {F3}, {I2})")
+def clearance_gradients(
+    q: Array, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints
+) -> Array:
+    """How the distances of some pairs of capsules grow with the joints at q (nq,): (pairs, nq) [m/rad].
+
+    The places along both segments need no derivative: they are where the distance is smallest.
+    """
+    rotation, origin, axis, _ = frames(q, chain, constants, start)
+    ends = capsule_ends(rotation, origin, place, local)
+    result, normal = np.zeros((len(pairs), len(q))), np.empty(3)
+    for p in range(len(pairs)):
+        first, second = pairs[p, 0], pairs[p, 1]
+        s, t = closest(ends[first], ends[second], normal)
+        normal /= max(length(normal), TINY)
+        _add_slopes(origin, axis, chain, place[first], ends[first], normal, s, result[p])
+        normal *= -1.0
+        _add_slopes(origin, axis, chain, place[second], ends[second], normal, t, result[p])
+    return result
+
+
+@compiled(f"Tuple((i8[::1], f8[::1], f8[::1]))({F1}, {F1}, f8, f8)")
+def too_fast(now: Array, after: Array, margin: float, share: float) -> tuple[Ints, Array, Array]:
+    """The pairs that close by more than a share of what is left of their distance above the margin; what they may close,
+    and what they close [m]."""
+    pairs, allowed, closing = np.empty(len(now), dtype=np.int64), np.empty(len(now)), np.empty(len(now))
+    n = 0
+    for p in range(len(now)):
+        most = max(now[p] - margin, 0.0) * share
+        if now[p] - after[p] > most:
+            pairs[n], allowed[n], closing[n] = p, most, now[p] - after[p]
+            n += 1
+    return pairs[:n].copy(), allowed[:n].copy(), closing[:n].copy()
+
+
+@compiled(f"f8[::1]({F1}, {F2}, {F1}, i8)")
+def slid(step: Array, gradients: Array, most: Array, sweeps: int) -> Array:
+    """The joint step (nq,) without what closes each pair, gradients (pairs, nq) [m/rad], by more than most (pairs,) [m]."""
+    result = step.copy()
+    for _ in range(sweeps):
+        for p in range(len(gradients)):
+            closing, steepness = -most[p], TINY
+            for i in range(len(step)):
+                closing -= gradients[p, i] * result[i]
+                steepness += gradients[p, i] * gradients[p, i]
+            if closing > 0.0:
+                result += gradients[p] * (closing / steepness)
+    return result
+
+
+@compiled(f"f8[::1]({F1}, {I1}, {I2}, {I2}, {I1}, {F1}, {F1})")
+def slowed(
+    step: Array, tip_of_joint: Ints, place: Ints, pairs: Ints, tight: Ints, most: Array, closing: Array
+) -> Array:
+    """The joint step (nq,), shorter for both fingers of every tight pair, so that it closes by at most `most` (tight,) [m]
+    where it closed by `closing`."""
+    share, result = np.ones(tip_of_joint.max() + 1), step.copy()
+    for n in range(len(tight)):
+        for side in range(2):
+            tip = place[pairs[tight[n], side], 0]
+            if tip >= 0:
+                share[tip] = min(share[tip], most[n] / closing[n])
+    for i in range(len(step)):
+        result[i] *= share[tip_of_joint[i]]
+    return result

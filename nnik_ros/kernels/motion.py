@@ -1,0 +1,69 @@
+"""A step of the command, from the wish to what leaves: lead bound, joint limits, distance of the fingers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnik_ros.compiled import F1, F2, F3, I1, I2, Array, Ints, compiled
+from nnik_ros.kernels.capsules import clearance_gradients, clearances, slid, slowed, too_fast
+from nnik_ros.kernels.chains import MODEL, capsule_ends, frames, slopes
+from nnik_ros.kernels.joints import COLLISION, LEAD, led, limited_step
+
+_SWEEPS = 4  # over the pairs in contact; each satisfies one pair exactly, a few satisfy all
+
+
+@compiled(f"f8[::1]({F1}, {MODEL}, {I2}, {F3}, {I2}, {F1})")
+def _apart(
+    q: Array, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints, radii: Array
+) -> Array:
+    rotation, origin, _, _ = frames(q, chain, constants, start)
+    return clearances(capsule_ends(rotation, origin, place, local), pairs, radii)
+
+
+@compiled(
+    f"Tuple((f8[::1], f8[::1], i8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[::1]))"
+    f"({F1}, {F1}, {F1}, {F1}, {F2}, f8, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, f8, f8, f8)"
+)
+def moved(
+    q: Array, v: Array, wish: Array, measured: Array, limits: Array, lead: float, tip_of_joint: Ints,
+    chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints, radii: Array, clearance: Array,
+    margin: float, share: float, period: float,
+) -> tuple[Array, Array, Ints, Array, Array, Array, Array]:  # fmt: skip
+    """See `motion.JointMotion`. limits (5, nq): lower, upper, velocity, acceleration, and what the lead bound brakes with;
+    place, local, pairs, radii: see `capsules`, no pairs for no check; clearance (pairs,) [m] at q, empty where not known.
+
+    Returns q and v (nq,), flags (nq,), tips (nt, 3) and Jacobians (nt, 3, depth) at q, the measured tips (nt, 3), clearance
+    (pairs,) at q.
+    """
+    groups = len(chain)
+    bound = led(q, wish, measured, lead, limits[4], period)
+    q_next, v_next, flags = limited_step(q, v, bound, limits, tip_of_joint, groups, period)
+    for i in range(len(q)):
+        if bound[i] != wish[i]:
+            flags[i] |= LEAD
+    after = clearance.copy()
+    if len(pairs) > 0:
+        now = clearance.copy()
+        if len(clearance) == 0:
+            now = _apart(q, chain, constants, start, place, local, pairs, radii)
+        after = _apart(q_next, chain, constants, start, place, local, pairs, radii)
+        for remedy in range(2):  # slide past each other; where that does not help, slow down
+            tight, allowed, closing = too_fast(now, after, margin, share)
+            if len(tight) == 0:
+                break
+            step = q_next - q
+            if remedy == 0:
+                gradients = clearance_gradients(q, chain, constants, start, place, local, pairs[tight])
+                kept = slid(step, gradients, allowed, _SWEEPS)
+            else:
+                kept = slowed(step, tip_of_joint, place, pairs, tight, allowed, closing)
+            q_next, v_next, limited = limited_step(q, v, q + kept, limits, tip_of_joint, groups, period)
+            for i in range(len(q)):
+                flags[i] |= limited[i]
+                if kept[i] != step[i]:
+                    flags[i] |= COLLISION
+            after = _apart(q_next, chain, constants, start, place, local, pairs, radii)
+    _, origin, axis, tip = frames(q_next, chain, constants, start)
+    jacobian = np.empty((groups, 3, chain.shape[1]))
+    slopes(origin, axis, chain, tip, jacobian)
+    return q_next, v_next, flags, tip, jacobian, frames(measured, chain, constants, start)[3], after
