@@ -21,6 +21,7 @@ from nnik_ros.contract import (
 )  # fmt: skip
 from nnik_ros.errors import ContractError, Problems
 from nnik_ros.geometry import Array
+from nnik_ros.kernels import points
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.onnx_bytes import with_constants
 from nnik_ros.robot import Robot
@@ -65,9 +66,8 @@ class OnnxPolicy:
             TIP_TARGET: np.asarray(target, dtype=np.float32).reshape(-1, self.robot.nt, 3),
         }
         (result,) = self._session.run([JOINT_POSITION_NEXT], inputs)
-        # float32 rounds a limit by up to 1e-7 rad: the double precision limits have the last word
-        q_next: Array = np.minimum(np.maximum(result.reshape(*batch, -1), self.robot.lower), self.robot.upper)
-        return q_next
+        q_next: Array = points.within(result, self.robot.lower, self.robot.upper)
+        return q_next.reshape(*batch, self.robot.nq)
 
     def _run_probe(self, source: str) -> None:
         probe = self.contract.probe

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnik_ros.compiled import F1, F2, Array, compiled
 
@@ -24,6 +25,16 @@ def clip(value: float, low: float, high: float) -> float:
 @compiled(f"f8({F1})")
 def length(vector: Array) -> float:
     return math.sqrt(vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2])
+
+
+@compiled(f"f8[:, ::1](f4[:, ::1], {F1}, {F1})")
+def within(values: NDArray[np.float32], low: Array, high: Array) -> Array:
+    """Values (n, k), each kept between its bounds (k,) in double precision: float32 rounds a bound by up to 1e-7."""
+    result = np.empty(values.shape)
+    for n in range(len(values)):
+        for k in range(len(low)):
+            result[n, k] = clip(values[n, k], low[k], high[k])
+    return result
 
 
 @compiled(f"f8[::1]({F2}, {F2})")
