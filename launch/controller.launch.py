@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from nnik_ros.calibration import load_calibration
 from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.driver import joint_map, load_driver
 from nnik_ros.errors import InputError, NnikError, Problems
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions, SimHandOptions
 from nnik_ros.options import OptionInfo, describe
@@ -23,6 +26,8 @@ from nnik_ros.robot import Robot, load_robot
 
 CONFIG = share_dir() / "config"
 BOOLEANS = ("true", "false")
+OF_ROS2_LAUNCH = ("launch-prefix", "launch-prefix-filter")
+FILES = ("parameters", "rviz_config", "calibration")
 # parameters of the controller that are arguments too; an empty argument leaves the parameter file's value
 PASSED_ON = tuple(
     info
@@ -76,9 +81,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _nodes(context: LaunchContext) -> list[Node]:
-    given = {argument.name: str(LaunchConfiguration(argument.name).perform(context)) for argument in ARGUMENTS}
-    parameters = _checked(given)
-    robot = load_robot(robot_file(given["robot"]))
+    given, parameters, robot = _checked(context)
     named = {"robot": _text(given["robot"])}
     driver = {name: parameters[name] for name in ("driver", "driver_namespace") if name in parameters}
     physics = {"physics": given["physics"]}
@@ -118,9 +121,37 @@ def _node(executable: str, namespace: str, parameters: list[object], wanted: str
     )
 
 
-def _checked(given: dict[str, str]) -> dict[str, object]:
-    """Parameters out of the arguments that are not empty. Raises FileError naming every wrong one and what is allowed."""
+def _checked(context: LaunchContext) -> tuple[dict[str, str], dict[str, object], Robot]:
+    """What is given for every argument, the parameters of the controller in it, and the robot.
+
+    Raises:
+        NnikError: naming every wrong argument and what is allowed.
+    """
+    given = {argument.name: str(LaunchConfiguration(argument.name).perform(context)) for argument in ARGUMENTS}
+    given |= {name: str(Path(given[name]).expanduser()) for name in FILES if given[name]}  # no shell expands `name:=~/file`
     problems = Problems("launch arguments")
+    _check_names(context, problems)
+    parameters = _parameters(given, problems)
+    _check_files(given, problems)
+    problems.raise_if_any()
+    robot = load_robot(robot_file(given["robot"]))
+    _check_together(robot, given)
+    return given, parameters, robot
+
+
+def _check_names(context: LaunchContext, problems: Problems) -> None:
+    """launch itself passes over a misspelt name. A launch file around this one has arguments that are not known here."""
+    folder = share_dir() / "launch"
+    if "nnik_ros" not in sys.argv and not any(Path(word).resolve().parent == folder.resolve() for word in sys.argv):
+        return
+    allowed = [argument.name for argument in ARGUMENTS]
+    for name in (word.partition(":=")[0] for word in context.argv):
+        if name not in (*allowed, *OF_ROS2_LAUNCH):
+            problems.add(f"{name}: unknown argument; allowed: {', '.join(allowed)}")
+
+
+def _parameters(given: dict[str, str], problems: Problems) -> dict[str, object]:
+    """Parameters out of the arguments that are not empty."""
     parameters: dict[str, object] = {}
     for info in PASSED_ON:
         if not given[info.name]:
@@ -130,6 +161,10 @@ def _checked(given: dict[str, str]) -> dict[str, object]:
             problems.add(f"{info.name}: is '{given[info.name]}', must be {info.allowed}")
         else:
             parameters[info.name] = _text(value) if info.type is str or info.many else info.type(value)
+    return parameters
+
+
+def _check_files(given: dict[str, str], problems: Problems) -> None:
     model = given["model"] if given["model"] not in (AUTO_MODEL, NO_MODEL) else ""
     for find, value in ((robot_file, given["robot"]), (driver_file, given["driver"]), (model_file, model)):
         try:
@@ -137,11 +172,24 @@ def _checked(given: dict[str, str]) -> dict[str, object]:
                 find(value)
         except NnikError as error:
             problems.add(str(error))
-    for name in ("parameters", "rviz_config", "calibration"):
-        if given[name] and not Path(given[name]).expanduser().is_file():
+    for name in FILES:
+        if given[name] and not Path(given[name]).is_file():
             problems.add(f"{name} '{given[name]}': there is no such file")
-    problems.raise_if_any()
-    return parameters
+        elif name == "parameters":
+            try:
+                yaml.safe_load(Path(given[name]).read_text(encoding="utf-8"))
+            except (OSError, ValueError, yaml.YAMLError) as error:
+                problems.add(f"{name} '{given[name]}': {error}")
+
+
+def _check_together(robot: Robot, given: dict[str, str]) -> None:
+    """Raises NnikError: what was found does not belong together."""
+    driver = load_driver(driver_file(given["driver"]))
+    joint_map(driver, robot)
+    for channel in (driver.state, driver.command):
+        driver.topic(channel, given["driver_namespace"] or None)
+    if given["calibration"]:
+        load_calibration(Path(given["calibration"]), robot)
 
 
 def _text(value: object) -> ParameterValue:

@@ -78,6 +78,7 @@ class Controller:
         self._motion = JointMotion(robot, self._kinematics, collision, self._period)
         self._tip_speed, self._pointing = options.tip_speed(robot.nt), options.tip_pointing(robot.nt)
         self._anywhere: Array = np.full((robot.nt, 3), np.nan)
+        self._no_tip: _Mask = np.zeros(robot.nt, dtype=bool)
         self._governor = Governor(robot.tip_velocity, robot.tip_acceleration, robot.tip_jerk, self._period)
         self._stream = GoalStream(robot.nt, self._period)
         self._enabled: _Mask = np.ones(robot.nt, dtype=bool)
@@ -198,7 +199,7 @@ class Controller:
         if stopping and not self._stopping:
             self._posture_goal = self._motion.at_rest()
         self._stopping = stopping
-        by_joints = homing | escaping | stopping
+        by_joints = ~self._no_tip if stopping else homing | escaping
         near = points.drawn_in(goal, self._centre, self._farthest)  # a reference must not be led away for ever
         reference = self._advance_references(near, follows, by_joints)
         step = self._guarded_step(reference, follows & ~escaping)
@@ -209,17 +210,16 @@ class Controller:
         motion = self._motion.step(wish, measured, self.options)
         if not stale_state:
             self._gap = np.abs(self._motion.sent - measured)
-        error = points.distances(motion.tip_position, goal)
-        measured_error = points.distances(motion.measured_tip_position, goal)
-        behind = points.distances(reference, near)
-        self._watch_progress(points.distances(motion.tip_position, near), goal, behind, follows, escaping)
-        closed_loop = self.options.closed_loop_gain > 0
-        reached = np.maximum(measured_error if closed_loop else error, behind) <= self.options.tolerance
-        state = self._tip_states(reached, judged, homing, motion, stale_state)
+        error, measured_error, error_near, reached, stuck = progress.seen(
+            motion.tip_position, motion.measured_tip_position, goal, near, reference, self._last_error, follows, escaping,
+            self._stuck, self.options.closed_loop_gain > 0, self.options.tolerance, _STUCK_PROGRESS,
+        )  # fmt: skip
+        self._watch_progress(error_near, stuck, goal, escaping)
+        state, worst = self._tip_states(reached, judged, homing, motion, stale_state)
         return TickResult(
-            self._motion.sent.copy() if self._speaks(judged, stale_state) else None, TipState(int(state.max())), state, error,
-            measured_error, step.solver, motion.limited, motion.tip_position, motion.measured_tip_position, reference,
-            state_age, judged.age, pointing_error,
+            self._motion.sent.copy() if self._speaks(judged, stale_state) else None, worst, state, error, measured_error,
+            step.solver, motion.limited, motion.tip_position, motion.measured_tip_position, reference, state_age, judged.age,
+            pointing_error,
         )  # fmt: skip
 
     def _speaks(self, judged: _Judged, stale_state: bool) -> bool:
@@ -283,10 +283,10 @@ class Controller:
     def _homing(self, judged: _Judged, stale_state: bool) -> _Mask:
         """Tips that move to their home posture."""
         if stale_state or self._resetting or self._mode is _Mode.PAUSED:
-            return np.zeros(self.robot.nt, dtype=bool)
+            return self._no_tip
         if self._mode is _Mode.HOMING:
-            return np.ones(self.robot.nt, dtype=bool)
-        return judged.stale & self._enabled & (self.options.on_stale_target == "home")
+            return ~self._no_tip
+        return judged.stale & self._enabled if self.options.on_stale_target == "home" else self._no_tip
 
     def _advance_references(self, goal: Array, follows: _Mask, by_joints: _Mask) -> Array:
         """References one period on; a tip without a goal brakes, one that moves by its joints carries its reference along."""
@@ -334,14 +334,11 @@ class Controller:
         self._searched_for: Array = np.full((nt, 3), np.nan)  # goals for which a search was made
         self._escaping: _Mask = np.zeros(nt, dtype=bool)
 
-    def _watch_progress(self, error: Array, goal: Array, behind: Array, follows: _Mask, escaping: _Mask) -> None:
-        """Count the ticks without progress at a resting reference; after enough of them look for another posture, once for
-        each goal, and move there if it is much better."""
+    def _watch_progress(self, error: Array, stuck: NDArray[np.int64], goal: Array, escaping: _Mask) -> None:
+        """After enough ticks without progress look for another posture, once for each goal, and move there if it is much
+        better."""
+        self._last_error, self._stuck = error, stuck
         tolerance = self.options.tolerance
-        self._stuck = progress.stuck_for(
-            error, self._last_error, behind, follows, escaping, self._stuck, tolerance, _STUCK_PROGRESS
-        )
-        self._last_error = error
         if np.count_nonzero(escaping):
             tip_of_joint = self._guard.tip_of_joint
             away = np.zeros(self.robot.nt, dtype=bool)
@@ -371,20 +368,23 @@ class Controller:
 
     def _tip_states(
         self, reached: _Mask, judged: _Judged, homing: _Mask, motion: Motion, stale_state: bool
-    ) -> NDArray[np.int64]:
-        """The most telling state of each tip."""
-        for everywhere, state in (
-            (not motion.finite, TipState.FAULT), (stale_state, TipState.STALE_STATE),
-            (self._resetting or self._mode is _Mode.PAUSED, TipState.PAUSED),
-        ):  # fmt: skip
-            if everywhere:
-                return np.full(self.robot.nt, int(state))
+    ) -> tuple[NDArray[np.int64], TipState]:
+        """The most telling state of each tip, and the hand's."""
+        everywhere = None
+        if not motion.finite:
+            everywhere = TipState.FAULT
+        elif stale_state:
+            everywhere = TipState.STALE_STATE
+        elif self._resetting or self._mode is _Mode.PAUSED:
+            everywhere = TipState.PAUSED
+        if everywhere is not None:
+            return np.full(self.robot.nt, int(everywhere)), everywhere
         classical = self._benched or not self._has_network
-        lost = (self._stuck > 2 * _STUCK_TICKS) & ~self._escaping
-        return progress.first_state(
-            homing, self._enabled, judged.given, judged.stale, reached, motion.limited, lost,
-            _CLASSICAL if classical else _STATES,
+        state, worst = progress.first_state(
+            homing, self._enabled, judged.given, judged.stale, reached, motion.limited, self._stuck, self._escaping,
+            2 * _STUCK_TICKS, _CLASSICAL if classical else _STATES,
         )  # fmt: skip
+        return state, TipState(worst)
 
     def _silent(self, state: TipState, state_age: float, targets: Targets, judged: _Judged) -> TickResult:
         """A tick that publishes nothing."""

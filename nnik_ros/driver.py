@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from nnik_ros.yaml_file import Section, load_mapping
 SCHEMA = 1
 JOINT_STATE, FLOAT64_MULTI_ARRAY, JOINT_TRAJECTORY = "joint_state", "float64_multi_array", "joint_trajectory"
 COMMAND_TYPES = (JOINT_STATE, FLOAT64_MULTI_ARRAY, JOINT_TRAJECTORY)
+_TOPIC = re.compile(r"(~?/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,19 @@ class Driver:
     robot_joints: tuple[str, ...]
 
     def topic(self, channel: Channel, namespace: str | None = None) -> str:
-        """The topic of `channel` as a node asks for it; `namespace` replaces the profile's own ("/" is the root)."""
+        """The topic of `channel` as a node asks for it; `namespace` replaces the profile's own ("/" is the root).
+
+        Raises:
+            InputError: it is no name that a topic may have.
+        """
         prefix = self.namespace if namespace is None else namespace
-        if channel.topic.startswith("/") or not prefix:
-            return channel.topic
-        return f"{prefix.rstrip('/')}/{channel.topic}"
+        alone = channel.topic.startswith("/") or not prefix
+        topic = channel.topic if alone else f"{prefix.rstrip('/')}/{channel.topic}"
+        if not _TOPIC.fullmatch(topic):
+            raise InputError(
+                f"driver '{self.name}': topic '{topic}' must consist of letters, digits and underscores between slashes"
+            )
+        return topic
 
 
 @dataclass(frozen=True)

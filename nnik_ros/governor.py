@@ -37,19 +37,13 @@ class Governor:
         self._point_velocity[chosen] = 0.0
         self._history[:, chosen] = position[chosen]
 
-    @property
-    def position(self) -> Array:
-        """The references (nt, 3) [m]."""
-        mean: Array = references.mean_of(self._history)
-        return mean
-
     def advance(self, goal: Array, speed: float | Array = 1.0) -> Array:
         """One period towards goal (nt, 3) [m], nan for none: brake, with `speed` (0 to 1, or (nt,)) of the full velocity;
         returns the references (nt, 3)."""
         fastest = self._velocity * speed
-        references.advance_points(
-            goal, self._goal, self._point, self._point_velocity, fastest, self._acceleration, self._period
-        )
-        self._history[self._next] = self._point
+        mean: Array = references.advance_points(
+            goal, self._goal, self._point, self._point_velocity, self._history, self._next, fastest, self._acceleration,
+            self._period,
+        )  # fmt: skip
         self._next = (self._next + 1) % self._window
-        return self.position
+        return mean

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.geometry import Array, distance
+from nnik_ros.kernels import fingers
 from nnik_ros.kinematics import Tips
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
@@ -30,7 +31,7 @@ _LEAST_GAIN = 1e-4  # of the error
 _STANDS, _FAR = 0.9, 100.0  # of the error before the step, and resolutions: such a tip stands still far from its target
 _ANEW, _MUCH_CLOSER = 8, 0.5  # steps from another posture, and the share of the error that they must undercut
 _SPREAD = 6  # postures to start anew from, beside home and the middle of the limits
-_NETWORK = int(Solver.NETWORK)  # looking up a member of an enumeration costs a microsecond
+_HOLD = int(Solver.HOLD)  # looking up a member of an enumeration costs a microsecond
 
 
 class GuardedStep(NamedTuple):
@@ -87,26 +88,51 @@ class GuardedPolicy:
     ) -> GuardedStep:
         """One checked increment from q (..., nq) to target (..., nt, 3). use_policy=False: the stand-in alone; look_ahead: two
         of the policy's steps, too, where one does not help; tips: at q, where they are known already."""
-        start = distance(self.kinematics.tip_position(q) if tips is None else tips.position, target)
-        arrived = start <= self._resolution
-        if np.count_nonzero(arrived) == arrived.size:
-            return GuardedStep(q, start, start, np.full(start.shape, Solver.HOLD))
-        if not use_policy:
-            return self._best_of([q], [Solver.HOLD], tips or self.kinematics.tips(q), target)
-        first = self.policy.step(q, target)
-        if first.shape != q.shape:
-            raise ValueError(f"{self.policy.name}: a step has shape {first.shape}, must have {q.shape}")
-        first = _finite(first, q)
-        after = distance(self.kinematics.tip_position(first), target)
-        helps = start - after > self._least_gain(start)
-        if np.count_nonzero(helps) == helps.size:  # the usual case: done after one check
-            return GuardedStep(first, after, start, np.full(start.shape, _NETWORK))
+        nq, nt, depth = self.kinematics.nq, self.kinematics.nt, self.kinematics.depth
+        batch = q.shape[:-1]
+        if target.shape[:-2] != batch:
+            target = np.broadcast_to(target, (*batch, nt, 3))
+        rows, goals = np.ascontiguousarray(q).reshape(-1, nq), np.ascontiguousarray(target).reshape(-1, nt, 3)
+        if tips is None:
+            position = self.kinematics.tip_position(rows)
+        else:
+            tips = Tips(tips.position.reshape(-1, nt, 3), tips.jacobian.reshape(-1, nt, 3, depth))
+            position = tips.position
+        start, arrived, all_arrived = fingers.to_go(position, goals, self._resolution)
+        if all_arrived:
+            step = GuardedStep(rows, start, start, np.full(start.shape, _HOLD))
+        elif use_policy:
+            first = self.policy.step(q, target)
+            if first.shape != q.shape:
+                raise ValueError(f"{self.policy.name}: a step has shape {first.shape}, must have {q.shape}")
+            step = self._checked(rows, first.reshape(-1, nq), goals, start, arrived, tips, look_ahead)
+        else:
+            step = self._best_of([rows], [Solver.HOLD], tips or self.kinematics.tips(rows), goals)
+        if not batch:
+            return GuardedStep(step.q[0], step.error[0], step.start_error[0], step.solver[0])
+        shape = (*batch, nt)
+        return GuardedStep(
+            step.q.reshape(q.shape),
+            step.error.reshape(shape),
+            step.start_error.reshape(shape),
+            step.solver.reshape(shape),
+        )
+
+    def _checked(
+        self, q: Array, first: Array, target: Array, start: Array, arrived: NDArray[np.bool_], tips: Tips | None,
+        look_ahead: bool,
+    ) -> GuardedStep:  # fmt: skip
+        """The policy's first step (n, nq) from q, where it helps; else the best of all that there is."""
+        first, after, helps, all_help = fingers.gained(
+            q, np.ascontiguousarray(first), *self.kinematics.model, target, start, self._resolution, _LEAST_GAIN
+        )
+        if all_help:  # the usual case: done after one check
+            return GuardedStep(first, after, start, np.zeros(start.shape, dtype=np.int64))  # Solver.NETWORK
         step = self._choose(np.stack([q, first]), np.array([Solver.HOLD, Solver.NETWORK]), np.stack([start, after]))
         rows = ~(helps | arrived).all(axis=-1)
         if rows.any():
-            goal = np.broadcast_to(target, (*start.shape, 3))[rows]
             here = Tips(*(x[rows] for x in tips)) if tips else self.kinematics.tips(q[rows])
-            careful = self._more(q[rows], first[rows], here, goal, look_ahead)
+            careful = self._more(q[rows], first[rows], here, target[rows], look_ahead)
             for whole, part in zip(step, careful, strict=True):
                 whole[rows] = part
         return step

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.geometry import Array, frozen
-from nnik_ros.kernels import joints, motion
+from nnik_ros.kernels import joints, motion, points
 from nnik_ros.kinematics import Kinematics, Tips
 from nnik_ros.limits import JointLimits
 from nnik_ros.robot import Robot
@@ -62,7 +62,7 @@ class JointMotion:
 
     @property
     def moving(self) -> bool:
-        return np.count_nonzero(np.abs(self.sent_v) > _STANDS) > 0
+        return points.largest(self.sent_v) > _STANDS
 
     def seed(self, q: Array) -> None:
         """Rest at q (nq,) [rad], put inside the limits."""
@@ -99,22 +99,18 @@ class JointMotion:
         checks = self._collision is not None and options.collision_check
         place, ends, pairs, radii = self._pairs if checks else self._no_pairs
         known = self._clearance if checks else self._unknown
-        q, v, flags, tip, jacobian, measured_tip, clearance = motion.moved(
+        q, v, finite, limited, tip, jacobian, measured_tip, clearance = motion.moved(
             self.q, self.v, wish, measured, self._table, options.max_lead, self._tip_of_joint, *self._kinematics.model,
             place, ends, pairs, radii, known, options.collision_margin, min(1.0, options.collision_gain * self._period),
             self._period,
         )  # fmt: skip
-        finite = np.count_nonzero(np.isfinite(q)) == len(q)
         if finite:
             self.q, self.v, self.tips = q, v, Tips(tip, jacobian)
             self._clearance = clearance if checks else self._unknown
             self._send(measured, options)
         else:  # cannot happen with finite inputs; if it does, the command holds
             self.v = self.sent_v = np.zeros(len(self.q))
-        tip_flags = np.zeros(self._robot.nt, dtype=np.int64)
-        if np.count_nonzero(flags):
-            np.bitwise_or.at(tip_flags, self._tip_of_joint, flags)
-        return Motion(self.tips.position, measured_tip, tip_flags, finite)
+        return Motion(self.tips.position, measured_tip, limited, finite)
 
     def _send(self, measured: Array, options: ControllerOptions) -> None:
         """What is published: q, and in the closed loop an offset that removes the lasting gap of the measured joints.

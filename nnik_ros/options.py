@@ -14,7 +14,7 @@ _Options = TypeVar("_Options")
 
 class OptionInfo(NamedTuple):
     """One option. `live`: may change while running; `choices` is empty when any value in [low, high] is allowed; `many`: a
-    tuple of `type`, given as one number, as a list, or as a text with commas."""
+    tuple of `type`, given as one number, as a list, or as a text with commas, in brackets or without."""
 
     name: str
     type: type
@@ -61,8 +61,11 @@ class OptionInfo(NamedTuple):
     def _items(self, value: Any) -> list[Any]:
         if not isinstance(value, str):
             return list(value) if isinstance(value, Iterable) else [value]
+        text = value.strip()
+        if text[:1] + text[-1:] == "[]":  # how a list of integers and fractions comes out of `ros2 param set`
+            text = text[1:-1]
         try:
-            return [self.type(word) for word in value.split(",")] if value.strip() else []
+            return [self.type(word) for word in text.split(",")] if text.strip() else []
         except ValueError:
             return [value]  # no number: nothing accepts it
 

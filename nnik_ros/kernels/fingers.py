@@ -7,11 +7,42 @@ import math
 import numpy as np
 
 from nnik_ros.compiled import B1, F1, F2, F3, F4, I2, Array, Bools, Ints, compiled
-from nnik_ros.kernels.chains import depth_of
-from nnik_ros.kernels.points import TINY, clip, length
+from nnik_ros.kernels.chains import MODEL, depth_of, tip_positions
+from nnik_ros.kernels.points import TINY, clip, distances, length
 
 COORDINATES = 3  # of a tip; a chain with more joints has a free degree
 _FLAT = 1e-3  # of a joint's turn, that a tip turns at least with it in a Newton step
+
+
+@compiled(f"Tuple((f8[:, ::1], b1[:, ::1], b1))({F3}, {F3}, {F1})")
+def to_go(position: Array, target: Array, resolution: Array) -> tuple[Array, Bools, bool]:
+    """Errors (n, nt) [m] of tips (n, nt, 3), which of them are within the resolution (nt,), and whether all are."""
+    error, arrived = np.empty(position.shape[:2]), np.empty(position.shape[:2], dtype=np.bool_)
+    for n in range(len(position)):
+        error[n] = distances(position[n], target[n])
+        arrived[n] = error[n] <= resolution
+    return error, arrived, bool(arrived.all())
+
+
+@compiled(f"Tuple((f8[:, ::1], f8[:, ::1], b1[:, ::1], b1))({F2}, {F2}, {MODEL}, {F3}, {F2}, {F1}, f8)")
+def gained(
+    q: Array, q_next: Array, chain: Ints, constants: Array, start: Array, target: Array, error: Array, resolution: Array,
+    share: float,
+) -> tuple[Array, Array, Bools, bool]:  # fmt: skip
+    """What a network's step from q to q_next (n, nq) brings. Returns q_next with the joints of q where it is not finite; the
+    errors there (n, nt) [m]; which tips gain more than a share of their error or the resolution (nt,), where that is less:
+    one that goes nowhere gains a little by the rounding of its answer; and whether all do."""
+    usable = q_next.copy()
+    for n in range(len(q)):
+        for i in range(q.shape[1]):
+            if not math.isfinite(usable[n, i]):
+                usable[n, i] = q[n, i]
+    after, helps = np.empty(error.shape), np.empty(error.shape, dtype=np.bool_)
+    position = tip_positions(usable, chain, constants, start)
+    for n in range(len(q)):
+        after[n] = distances(position[n], target[n])
+        helps[n] = error[n] - after[n] > np.minimum(resolution, share * error[n])
+    return usable, after, helps, bool(helps.all())
 
 
 @compiled(f"void({F2}, {F1}, {B1}, f8, f8[::1])")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from nnik_ros.compiled import F1, F2, F3, I1, I2, Array, Ints, compiled
@@ -21,19 +23,19 @@ def _apart(
 
 
 @compiled(
-    f"Tuple((f8[::1], f8[::1], i8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[::1]))"
+    f"Tuple((f8[::1], f8[::1], b1, i8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[::1]))"
     f"({F1}, {F1}, {F1}, {F1}, {F2}, f8, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, f8, f8, f8)"
 )
 def moved(
     q: Array, v: Array, wish: Array, measured: Array, limits: Array, lead: float, tip_of_joint: Ints,
     chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints, radii: Array, clearance: Array,
     margin: float, share: float, period: float,
-) -> tuple[Array, Array, Ints, Array, Array, Array, Array]:  # fmt: skip
+) -> tuple[Array, Array, bool, Ints, Array, Array, Array, Array]:  # fmt: skip
     """See `motion.JointMotion`. limits (5, nq): lower, upper, velocity, acceleration, and what the lead bound brakes with;
     place, local, pairs, radii: see `capsules`, no pairs for no check; clearance (pairs,) [m] at q, empty where not known.
 
-    Returns q and v (nq,), flags (nq,), tips (nt, 3) and Jacobians (nt, 3, depth) at q, the measured tips (nt, 3), clearance
-    (pairs,) at q.
+    Returns q and v (nq,), whether they are finite, what limited each tip (nt,), tips (nt, 3) and Jacobians (nt, 3, depth) at
+    q, the measured tips (nt, 3), and the clearance (pairs,) at q.
     """
     groups = len(chain)
     bound = led(q, wish, measured, lead, limits[4], period)
@@ -63,7 +65,12 @@ def moved(
                 if kept[i] != step[i]:
                     flags[i] |= COLLISION
             after = _apart(q_next, chain, constants, start, place, local, pairs, radii)
+    finite, limited_tip = True, np.zeros(groups, dtype=np.int64)
+    for i in range(len(q)):
+        finite &= math.isfinite(q_next[i])
+        limited_tip[tip_of_joint[i]] |= flags[i]
     _, origin, axis, tip = frames(q_next, chain, constants, start)
     jacobian = np.empty((groups, 3, chain.shape[1]))
     slopes(origin, axis, chain, tip, jacobian)
-    return q_next, v_next, flags, tip, jacobian, frames(measured, chain, constants, start)[3], after
+    measured_tip = frames(measured, chain, constants, start)[3]
+    return q_next, v_next, finite, limited_tip, tip, jacobian, measured_tip, after

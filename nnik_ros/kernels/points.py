@@ -47,6 +47,15 @@ def distances(a: Array, b: Array) -> Array:
     return result
 
 
+@compiled(f"f8({F1})")
+def largest(values: Array) -> float:
+    """The largest magnitude."""
+    most = 0.0
+    for value in values:
+        most = max(most, abs(value))
+    return most
+
+
 @compiled(f"f8({F1}, {F1})")
 def largest_gap(a: Array, b: Array) -> float:
     """Largest distance between two numbers of the same place; inf when one of them is not finite."""

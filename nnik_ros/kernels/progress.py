@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnik_ros.compiled import B1, F1, I1, Array, Bools, Ints, compiled
+from nnik_ros.compiled import B1, F1, F2, I1, Array, Bools, Ints, compiled
 from nnik_ros.kernels.joints import COLLISION
+from nnik_ros.kernels.points import distances
 
 
-@compiled(f"i8[::1]({F1}, {F1}, {F1}, {B1}, {B1}, {I1}, f8, f8)")
-def stuck_for(
-    error: Array, last_error: Array, behind: Array, follows: Bools, escaping: Bools, stuck: Ints, tolerance: float,
-    progress: float,
-) -> Ints:  # fmt: skip
-    """Ticks (nt,) for which each tip has made no progress, a share of its error [m], at a reference that rests."""
-    result = np.zeros(len(error), dtype=np.int64)
-    for t in range(len(error)):
-        rests = follows[t] and not escaping[t] and behind[t] < tolerance and error[t] > tolerance
-        if rests and not last_error[t] - error[t] > progress * error[t]:
-            result[t] = stuck[t] + 1
-    return result
+@compiled(
+    f"Tuple((f8[::1], f8[::1], f8[::1], b1[::1], i8[::1]))"
+    f"({F2}, {F2}, {F2}, {F2}, {F2}, {F1}, {B1}, {B1}, {I1}, b1, f8, f8)"
+)
+def seen(
+    tip: Array, measured_tip: Array, goal: Array, near: Array, reference: Array, last_error: Array, follows: Bools,
+    escaping: Bools, stuck: Ints, closed_loop: bool, tolerance: float, progress: float,
+) -> tuple[Array, Array, Array, Bools, Ints]:  # fmt: skip
+    """What a tick has brought to points (nt, 3) [m]. Returns, (nt,) each: error and measured error to the goal; error to the
+    goal as near as it may be followed; whether it counts as reached, with its reference; and the ticks for which the tip has
+    made no progress, a share of its error, at a reference that rests."""
+    error, measured_error = distances(tip, goal), distances(measured_tip, goal)
+    error_near, behind = distances(tip, near), distances(reference, near)
+    reached, still = np.zeros(len(tip), dtype=np.bool_), np.zeros(len(tip), dtype=np.int64)
+    for t in range(len(tip)):
+        counts = measured_error[t] if closed_loop else error[t]
+        reached[t] = counts <= tolerance and behind[t] <= tolerance
+        rests = follows[t] and not escaping[t] and behind[t] < tolerance and error_near[t] > tolerance
+        if rests and not last_error[t] - error_near[t] > progress * error_near[t]:
+            still[t] = stuck[t] + 1
+    return error, measured_error, error_near, reached, still
 
 
-@compiled(f"i8[::1]({B1}, {B1}, {B1}, {B1}, {B1}, {I1}, {B1}, {I1})")
+@compiled(f"Tuple((i8[::1], i8))({B1}, {B1}, {B1}, {B1}, {B1}, {I1}, {I1}, {B1}, i8, {I1})")
 def first_state(
-    homing: Bools,
-    enabled: Bools,
-    given: Bools,
-    stale: Bools,
-    reached: Bools,
-    limited: Ints,
-    lost: Bools,
-    states: Ints,
-) -> Ints:
-    """The first of nine states that applies to each tip (nt,), in the order of `controller._STATES`."""
+    homing: Bools, enabled: Bools, given: Bools, stale: Bools, reached: Bools, limited: Ints, stuck: Ints,
+    escaping: Bools, longest: int, states: Ints,
+) -> tuple[Ints, int]:  # fmt: skip
+    """The first of nine states that applies to each tip (nt,), in the order of `controller._STATES`, and the largest; a tip
+    that is stuck for more than `longest` ticks and not on its way out is lost."""
     result = np.empty(len(homing), dtype=np.int64)
     for t in range(len(homing)):
         if homing[t]:
@@ -48,9 +53,9 @@ def first_state(
             n = 4
         elif limited[t] & COLLISION:
             n = 5
-        elif lost[t]:
+        elif stuck[t] > longest and not escaping[t]:
             n = 6
         else:
             n = 7 if limited[t] else 8
         result[t] = states[n]
-    return result
+    return result, result.max()

@@ -11,11 +11,22 @@ from nnik_ros.kernels.joints import stopping_speed
 from nnik_ros.kernels.points import TINY, length
 
 
-@compiled(f"void({F2}, f8[:, ::1], f8[:, ::1], f8[:, ::1], {F1}, {F1}, f8)")
+@compiled(f"f8[:, ::1]({F3})")
+def mean_of(history: Array) -> Array:
+    """(window, nt, 3) to (nt, 3)."""
+    mean = np.zeros(history.shape[1:])
+    for points in history:
+        mean += points
+    return mean / len(history)
+
+
+@compiled(f"f8[:, ::1]({F2}, f8[:, ::1], f8[:, ::1], f8[:, ::1], f8[:, :, ::1], i8, {F1}, {F1}, f8)")
 def advance_points(
-    goal: Array, last_goal: Array, point: Array, velocity: Array, fastest: Array, acceleration: Array, period: float
-) -> None:
-    """See `governor.Governor`: point and velocity (nt, 3) go on by one period, and last_goal becomes goal."""
+    goal: Array, last_goal: Array, point: Array, velocity: Array, history: Array, slot: int, fastest: Array,
+    acceleration: Array, period: float,
+) -> Array:  # fmt: skip
+    """See `governor.Governor`: point and velocity (nt, 3) go on by one period, last_goal becomes goal, and the point takes its
+    slot in the history (window, nt, 3), whose mean is returned."""
     for t in range(len(goal)):
         follow = (goal[t] - last_goal[t]) / period
         if not length(follow) <= fastest[t]:  # a jump, or no goal at all
@@ -31,15 +42,8 @@ def advance_points(
         change *= min(1.0, acceleration[t] * period / max(length(change), TINY))
         velocity[t] += change
         point[t] += velocity[t] * period
-
-
-@compiled(f"f8[:, ::1]({F3})")
-def mean_of(history: Array) -> Array:
-    """(window, nt, 3) to (nt, 3)."""
-    mean = np.zeros(history.shape[1:])
-    for points in history:
-        mean += points
-    return mean / len(history)
+        history[slot, t] = point[t]
+    return mean_of(history)
 
 
 @compiled(f"void({F2}, f8[:, ::1], f8[:, ::1], f8[::1], f8[::1], f8[::1], f8, f8)")

@@ -87,9 +87,13 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
 
     def _drag(self, tip: int, feedback: Feedback, now: float) -> None:
         p = feedback.pose.position
-        self._shown[tip] = p.x, p.y, p.z  # where the server has put it
+        place = np.array((p.x, p.y, p.z))
+        if not np.isfinite(place).all():
+            self._shown[tip] = np.inf  # the server has put it there, so it has to be put back
+            return
+        self._shown[tip] = place
         frame = feedback.header.frame_id or self._robot.base_frame
-        if not self._steering.drag(tip, frame, np.array((p.x, p.y, p.z)), now):
+        if not self._steering.drag(tip, frame, place, now):
             self.get_logger().warning(
                 f"{feedback.marker_name}: another publisher steers it, so dragging does nothing",
                 throttle_duration_sec=2.0,

@@ -31,9 +31,12 @@ def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     further ones change nothing.
     """
     stop: SimpleQueue[BaseException | None] = SimpleQueue()  # an Event could deadlock with its own signal handler
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.put(None))
-    rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
+    _on_signals(lambda *_: stop.put(None))
+    try:
+        rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # a parameter file that is no YAML, an unknown --ros-args flag
+        print(error, file=sys.stderr)
+        return 1
     try:
         node = make()
     except NnikError as error:
@@ -51,7 +54,13 @@ def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
+        _on_signals(signal.SIG_IGN)  # the interpreter takes a handler away before its own end
     return 0
+
+
+def _on_signals(handler: Any) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
 
 
 class _Executor(threading.Thread):
