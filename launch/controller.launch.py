@@ -128,7 +128,9 @@ def _checked(context: LaunchContext) -> tuple[dict[str, str], dict[str, object],
         NnikError: naming every wrong argument and what is allowed.
     """
     given = {argument.name: str(LaunchConfiguration(argument.name).perform(context)) for argument in ARGUMENTS}
-    given |= {name: str(Path(given[name]).expanduser()) for name in FILES if given[name]}  # no shell expands `name:=~/file`
+    for name in FILES:
+        if given[name]:
+            given[name] = str(Path(given[name]).expanduser())  # no shell expands the ~ of `parameters:=~/mine.yaml`
     problems = Problems("launch arguments")
     _check_names(context, problems)
     parameters = _parameters(given, problems)

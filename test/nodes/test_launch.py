@@ -31,12 +31,33 @@ pytestmark = pytest.mark.skipif(
     not INSTALLED, reason="launch_ros is part of ROS 2 and not on PyPI: runs where a ROS 2 is sourced"
 )
 NODES = ("controller_node", "sim_hand_node", "web_node", "marker_node")
-START = (
-    "import sys; from launch import LaunchService; from launch.actions import *; from launch.launch_description_sources \
-import *; from launch import LaunchDescription; s = LaunchService(argv=[]); s.include_launch_description(LaunchDescription([\
-IncludeLaunchDescription(PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=[a.split(':=') for a in sys.argv[2:]])\
-])); sys.exit(s.run())"
-)
+START = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+file, *words = sys.argv[1:]
+service = LaunchService(argv=words)  # as `ros2 launch FILE` does
+arguments = [word.split(":=") for word in words]
+include = IncludeLaunchDescription(PythonLaunchDescriptionSource(file), launch_arguments=arguments)
+service.include_launch_description(LaunchDescription([include]))
+sys.exit(service.run())
+"""
+AROUND = """
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+
+
+def generate_launch_description():
+    controller = PythonLaunchDescriptionSource("{controller}")
+    namespace = {{"namespace": LaunchConfiguration("place")}}.items()
+    return LaunchDescription(
+        [DeclareLaunchArgument("place"), IncludeLaunchDescription(controller, launch_arguments=namespace)]
+    )
+"""
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +107,13 @@ class Launched:
     def exit_code(self) -> int:
         return self._process.wait(30.0)
 
+    def interrupt(self) -> None:
+        """What Ctrl-C in a terminal does: everything that was started hears it."""
+        os.killpg(self._process.pid, signal.SIGINT)
+
     def close(self) -> None:
         if self.alive:
-            self._process.send_signal(signal.SIGINT)
+            self.interrupt()
         try:
             self._process.wait(15.0)
         finally:
@@ -103,7 +128,7 @@ class Launched:
 def launch_file(prefix: Path, tmp_path: Path) -> Iterator[type]:
     started: list[Launched] = []
 
-    def start(name: str, *arguments: str) -> Launched:
+    def start(name: str | Path, *arguments: str) -> Launched:
         started.append(Launched(prefix, tmp_path, ROOT / name, *arguments))
         return started[-1]
 
@@ -204,6 +229,9 @@ def test_another_robot_is_simulated_in_its_drivers_dialect_and_brings_a_tip_to_i
         ("lock_memory:=maybe", ["true", "false"]),
         ("physics:=magic", ["auto", "mujoco", "stiff"]),
         ("rviz_config:=nowhere.rviz", ["no such file"]),
+        ("parameters:=/dev/null/parameters.yaml", ["no such file"]),
+        ("driver_namespace:=left-hand", ["letters", "digits", "underscores"]),
+        ("cpu_affinity:=two", ["4095"]),
     ],
 )
 def test_a_wrong_argument_starts_nothing_and_lists_what_is_allowed(
@@ -213,6 +241,71 @@ def test_a_wrong_argument_starts_nothing_and_lists_what_is_allowed(
     assert launched.exit_code() != 0
     assert all(re.search(rf"\b{re.escape(word)}\b", launched.output) for word in allowed), launched.output
     assert argument.split(":=")[1] in launched.output
+
+
+@pytest.mark.parametrize("name", ["controller.launch.py", "demo.launch.py"])
+def test_a_misspelt_argument_starts_nothing_and_lists_the_right_ones(launch_file, name: str) -> None:
+    launched = launch_file(f"launch/{name}", "speeed:=0.1")
+    assert launched.exit_code() != 0
+    assert re.search(r"speeed: unknown argument; allowed: .*\bspeed\b", launched.output)
+    assert "process started" not in launched.output
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("parameters", "controller: ["), ("calibration", "schema: 1\nrobot: planar_2r\n")]
+)
+def test_a_file_that_cannot_be_used_starts_nothing_and_is_named(
+    launch_file, tmp_path: Path, name: str, content: str
+) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(content)
+    launched = launch_file("launch/controller.launch.py", f"{name}:={path}")
+    assert launched.exit_code() != 0
+    assert str(path) in launched.output
+    assert "process started" not in launched.output
+
+
+def test_a_driver_of_another_robot_starts_nothing_and_both_are_named(launch_file) -> None:
+    launched = launch_file("launch/controller.launch.py", "driver:=allegro_v5", "robot:=planar_2r")
+    assert launched.exit_code() != 0
+    assert "'allegro_v5' with robot 'planar_2r'" in launched.output
+    assert "process started" not in launched.output
+
+
+def test_a_parameter_file_below_the_home_folder_is_used(
+    launch_file, lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text("/**: {ros__parameters: {start_paused: false, model: none}}")
+    station: Station = lab.station()
+    statuses = station.listen(DiagnosticStatus, "status")
+    given = ("parameters:=~/mine.yaml", f"namespace:={station.namespace}", "sim:=true", "physics:=stiff")
+    launched = launch_file("launch/controller.launch.py", *given)
+    wait_for(lambda: state_of(statuses) == "IDLE", "a controller that is not paused", launched, limit=40.0)
+
+
+def test_a_launch_file_around_it_may_have_arguments_of_its_own(launch_file, lab, tmp_path: Path) -> None:
+    (tmp_path / "around.launch.py").write_text(AROUND.format(controller=ROOT / "launch" / "controller.launch.py"))
+    station: Station = lab.station()
+    statuses = station.listen(DiagnosticStatus, "status")
+    launched = launch_file(tmp_path / "around.launch.py", f"place:={station.namespace}")
+    wait_for(lambda: state_of(statuses) == "WAITING_STATE", "the controller", launched, limit=40.0)
+
+
+def test_ctrl_c_ends_everything_cleanly(launch_file, lab) -> None:
+    station: Station = lab.station()
+    statuses = station.listen(DiagnosticStatus, "status")
+    given = (f"namespace:={station.namespace}", "sim:=true", "view:=true", "web:=true", "model:=none")
+    launched = launch_file("launch/controller.launch.py", *given)
+    wait_for(lambda: state_of(statuses) == "PAUSED", "the controller", launched, limit=40.0)
+    wait_for(lambda: "markers of" in launched.output, "the markers", launched, limit=40.0)
+    wait_for(lambda: "page of" in launched.output, "the page", launched, limit=40.0)
+    launched.interrupt()
+    assert launched.exit_code() == 0, launched.output
+    assert "Traceback" not in launched.output
+    assert "failed to terminate" not in launched.output
+    for name in NODES:
+        assert re.search(rf"\[{name}-\d\]: process has finished cleanly", launched.output), launched.output
 
 
 @pytest.mark.parametrize("name", ["controller.launch.py", "demo.launch.py"])

@@ -200,6 +200,17 @@ def test_a_marker_that_is_not_held_follows_its_tip(viewer: Viewer) -> None:
 
 
 @with_the_package
+def test_a_marker_that_was_dragged_to_no_number_goes_back_to_its_tip_and_nothing_is_sent(viewer: Viewer) -> None:
+    count = len(viewer.targets)
+    viewer.tell(Feedback.POSE_UPDATE, place=np.full(3, np.nan))
+    wait_for(lambda: any(np.isnan(p.pose.position.x) for u in viewer.updates for p in u.poses), "the marker to be away")
+    wait_for(
+        lambda: np.linalg.norm(viewer.place_of("index") - viewer.bench.tips()[0]) < 1e-3, "the marker", viewer.process
+    )
+    assert len(viewer.targets) == count
+
+
+@with_the_package
 def test_a_drag_does_not_fight_a_script(viewer: Viewer) -> None:
     bench = viewer.bench
     script = bench.robot.kinematics.tip_position(bench.robot.home)

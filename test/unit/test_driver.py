@@ -80,6 +80,13 @@ def test_topics_lie_in_the_namespace_of_the_driver_or_the_one_that_is_given() ->
     assert late.topic(late.command, "allegroHand_1") == "/allegroHand/joint_cmd"
 
 
+@pytest.mark.parametrize("namespace", ["left-hand", "2nd", "a//b", "two words", "ümlaut"])
+def test_a_namespace_that_no_topic_can_have_is_refused_with_what_is_allowed(namespace: str) -> None:
+    driver = load_driver(driver_file("allegro_v5"))
+    with pytest.raises(InputError, match=r"allegro_v5.*joint_states.*letters, digits and underscores"):
+        driver.topic(driver.state, namespace)
+
+
 def test_every_wrong_joint_name_is_told(hand: Robot) -> None:
     joints = bound("simulated", hand)
     names = ["joint_1.0", *hand.joint_names[1:15], "elbow"]

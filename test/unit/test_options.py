@@ -56,13 +56,21 @@ def test_the_description_carries_everything_that_a_declaration_needs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "held"), [(0.5, (0.5,)), (1, (1.0,)), ("0.5, 1", (0.5, 1.0)), ([1, 0.5], (1.0, 0.5)), ((0.2,), (0.2,))]
+    ("given", "held"),
+    [
+        (0.5, (0.5,)),
+        (1, (1.0,)),
+        ("0.5, 1", (0.5, 1.0)),
+        ("[0.5, 1]", (0.5, 1.0)),
+        ([1, 0.5], (1.0, 0.5)),
+        ((0.2,), (0.2,)),
+    ],
 )
 def test_an_option_of_many_is_one_number_a_list_or_a_text(given: object, held: tuple[float, ...]) -> None:
     assert from_mapping(Example, {"weight": given}, "x").weight == held
 
 
-@pytest.mark.parametrize("given", ["", [], "a", "1,,1", float("nan"), None, True, [True]])
+@pytest.mark.parametrize("given", ["", [], "[]", "[1", "[[1]]", "a", "1,,1", float("nan"), None, True, [True]])
 def test_what_is_no_list_of_weights_is_refused(given: object) -> None:
     with pytest.raises(FileError, match="weight: is"):
         from_mapping(Example, {"weight": given}, "x")
