@@ -10,6 +10,7 @@ import yaml
 from node_bench import Lab
 
 from nnik_ros.paths import driver_file, robot_file
+from test.robustness.processes import Process
 
 
 def refusal(lab: Lab, **parameters: object) -> str:
@@ -30,6 +31,19 @@ def test_an_unknown_driver_is_refused_with_the_shipped_ones(lab: Lab) -> None:
     assert "'v9'" in output
     assert "allegro_v4" in output
     assert "wonik_ros2_control" in output
+
+
+def test_a_parameter_file_that_is_no_yaml_is_refused_with_its_path(log_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "parameters.yaml"
+    path.write_text("controller: [")
+    process = Process("nnik_ros.nodes.controller_node", ["--ros-args", "--params-file", str(path)], log_dir)
+    assert process.exit_code() == 1, process.output
+    assert str(path) in process.output
+    assert "Traceback" not in process.output
+
+
+def test_a_namespace_that_no_topic_can_have_is_refused(lab: Lab) -> None:
+    assert "'left-hand/joint_states'" in refusal(lab, driver_namespace="left-hand")
 
 
 def test_a_missing_network_is_refused_with_its_path(lab: Lab) -> None:
