@@ -9,9 +9,9 @@ from nnik_ros.kernels import fingers
 from nnik_ros.kinematics import Kinematics, Tips
 from nnik_ros.robot import Robot
 
-_RELATIVE_DAMPING = 0.1  # of the error over the reach: fast near the target, careful far away
-_SMALLEST_DAMPING = 1e-4  # keeps a stretched finger finite
-_LARGEST_STEP = 0.5  # rad; the linearisation is worthless beyond
+RELATIVE_DAMPING = 0.1  # of the error over the reach: fast near the target, careful far away
+SMALLEST_DAMPING = 1e-4  # keeps a stretched finger finite
+LARGEST_STEP = 0.5  # rad; the linearisation is worthless beyond
 
 
 class DampedLeastSquares:
@@ -48,6 +48,6 @@ class DampedLeastSquares:
         )
         step: Array = fingers.damped_least_squares(
             rows, position, jacobian, goal, self.kinematics.topology.chain, self.robot.lower, self.robot.upper, self._reach,
-            careful, _RELATIVE_DAMPING, _SMALLEST_DAMPING, _LARGEST_STEP,
+            careful, RELATIVE_DAMPING, SMALLEST_DAMPING, LARGEST_STEP,
         )  # fmt: skip
         return step.reshape(*tips.position.shape[:-2], -1)

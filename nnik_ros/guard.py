@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.baseline import LARGEST_STEP, RELATIVE_DAMPING, SMALLEST_DAMPING, DampedLeastSquares
 from nnik_ros.geometry import Array, distance
 from nnik_ros.kernels import fingers
 from nnik_ros.kinematics import Tips
@@ -30,6 +30,10 @@ class Solver(IntEnum):
 _LEAST_GAIN = 1e-4  # of the error
 _STANDS, _FAR = 0.9, 100.0  # of the error before the step, and resolutions: such a tip stands still far from its target
 _ANEW, _MUCH_CLOSER = 8, 0.5  # steps from another posture, and the share of the error that they must undercut
+_POLISHING, _GOOD = (
+    2,
+    1e-4,
+)  # steps of damped least squares after one of the solver, and of the reach: a tip that needs none
 _SPREAD = 6  # postures to start anew from, beside home and the middle of the limits
 _HOLD = int(Solver.HOLD)  # looking up a member of an enumeration costs a microsecond
 
@@ -60,12 +64,30 @@ class GuardedPolicy:
         self._postures = other_postures(self.robot)
 
     def step(self, q: Array, target: Array) -> Array:
-        """See `Policy.step`. A tip that all but stands still far from its target starts anew: the policy is run from eight
-        other postures, and where one ends much closer, the tip's joints go there. Too far for a control loop, which looks
-        for a way out in its own time (`escape`)."""
+        """See `Policy.step`. As a solver, not for a control loop: the policy's step is followed by two steps of damped least
+        squares, checked alike, which double the digits. Where it does not help every tip, the best of all that there is is
+        taken; and a tip that then all but stands still far from its target starts anew."""
+        rows, goals = self._rows(q, target)
+        first = np.ascontiguousarray(self._proposed(q, target)).reshape(rows.shape)
+        end, easy, all_easy = self._polished(rows, first, goals)
+        if not all_easy:
+            hard = ~easy
+            end[hard] = self._hard_step(rows[hard], goals[hard])
+        return end.reshape(q.shape)
+
+    def _hard_step(self, q: Array, target: Array) -> Array:
         step = self.checked_step(q, target, look_ahead=True)
         stands = (step.error > _STANDS * step.start_error) & (step.error > _FAR * self._resolution)
-        return step.q if not stands.any() else self._start_anew(step, target, stands)
+        end = self._start_anew(step, target, stands) if np.count_nonzero(stands) else step.q
+        return self._polished(q, np.ascontiguousarray(end), target)[0]
+
+    def _polished(self, q: Array, q_next: Array, target: Array) -> tuple[Array, NDArray[np.bool_], bool]:
+        """See `fingers.solved`."""
+        solved: tuple[Array, NDArray[np.bool_], bool] = fingers.solved(
+            q, q_next, target, *self.kinematics.model, self.robot.lower, self.robot.upper, self.kinematics.reach, _RESOLUTION,
+            _LEAST_GAIN, _STANDS, _FAR * _RESOLUTION, _GOOD, _POLISHING, RELATIVE_DAMPING, SMALLEST_DAMPING, LARGEST_STEP,
+        )  # fmt: skip
+        return solved
 
     def _start_anew(self, step: GuardedStep, target: Array, stands: NDArray[np.bool_]) -> Array:
         rows = stands.any(axis=-1)
@@ -88,11 +110,8 @@ class GuardedPolicy:
     ) -> GuardedStep:
         """One checked increment from q (..., nq) to target (..., nt, 3). use_policy=False: the stand-in alone; look_ahead: two
         of the policy's steps, too, where one does not help; tips: at q, where they are known already."""
-        nq, nt, depth = self.kinematics.nq, self.kinematics.nt, self.kinematics.depth
-        batch = q.shape[:-1]
-        if target.shape[:-2] != batch:
-            target = np.broadcast_to(target, (*batch, nt, 3))
-        rows, goals = np.ascontiguousarray(q).reshape(-1, nq), np.ascontiguousarray(target).reshape(-1, nt, 3)
+        batch, nt, depth = q.shape[:-1], self.kinematics.nt, self.kinematics.depth
+        rows, goals = self._rows(q, target)
         if tips is None:
             position = self.kinematics.tip_position(rows)
         else:
@@ -102,10 +121,8 @@ class GuardedPolicy:
         if all_arrived:
             step = GuardedStep(rows, start, start, np.full(start.shape, _HOLD))
         elif use_policy:
-            first = self.policy.step(q, target)
-            if first.shape != q.shape:
-                raise ValueError(f"{self.policy.name}: a step has shape {first.shape}, must have {q.shape}")
-            step = self._checked(rows, first.reshape(-1, nq), goals, start, arrived, tips, look_ahead)
+            first = np.ascontiguousarray(self._proposed(q, target)).reshape(rows.shape)
+            step = self._checked(rows, first, goals, start, arrived, tips, look_ahead)
         else:
             step = self._best_of([rows], [Solver.HOLD], tips or self.kinematics.tips(rows), goals)
         if not batch:
@@ -118,13 +135,27 @@ class GuardedPolicy:
             step.solver.reshape(shape),
         )
 
+    def _rows(self, q: Array, target: Array) -> tuple[Array, Array]:
+        """q (n, nq) and target (n, nt, 3), as the kernels take them."""
+        nq, nt = self.kinematics.nq, self.kinematics.nt
+        if target.shape[:-2] != q.shape[:-1]:
+            target = np.broadcast_to(target, (*q.shape[:-1], nt, 3))
+        return np.ascontiguousarray(q).reshape(-1, nq), np.ascontiguousarray(target).reshape(-1, nt, 3)
+
+    def _proposed(self, q: Array, target: Array) -> Array:
+        """The policy's step. Raises ValueError: it has another shape than q."""
+        step = self.policy.step(q, target)
+        if step.shape != q.shape:
+            raise ValueError(f"{self.policy.name}: a step has shape {step.shape}, must have {q.shape}")
+        return step
+
     def _checked(
         self, q: Array, first: Array, target: Array, start: Array, arrived: NDArray[np.bool_], tips: Tips | None,
         look_ahead: bool,
     ) -> GuardedStep:  # fmt: skip
         """The policy's first step (n, nq) from q, where it helps; else the best of all that there is."""
         first, after, helps, all_help = fingers.gained(
-            q, np.ascontiguousarray(first), *self.kinematics.model, target, start, self._resolution, _LEAST_GAIN
+            q, first, *self.kinematics.model, target, start, self._resolution, _LEAST_GAIN
         )
         if all_help:  # the usual case: done after one check
             return GuardedStep(first, after, start, np.zeros(start.shape, dtype=np.int64))  # Solver.NETWORK

@@ -24,45 +24,65 @@ def depth_of(chain: Ints) -> int:
     return n
 
 
+@compiled(f"void({F1}, i8, {MODEL}, f8[:, ::1], f8[:, :, :, ::1], f8[:, :, ::1], f8[:, :, ::1], f8[:, ::1])")
+def walk(
+    q: Array, t: int, chain: Ints, constants: Array, start: Array, local: Array, rotation: Array, origin: Array,
+    axis: Array, tip: Array,
+) -> None:  # fmt: skip
+    """Along chain t at q (nq,): fills in its part of what `frames` returns; local (3, 3) is for scratch."""
+    for i in range(3):
+        tip[t, i] = start[t, i]
+    for d in range(depth_of(chain[t])):
+        row = constants[t, d]
+        angle = q[chain[t, d]] + row[_ZERO]
+        sine, cosine = math.sin(angle), math.cos(angle)
+        for i in range(3):
+            for j in range(3):
+                k = 3 * i + j
+                local[i, j] = row[k] + row[_B + k] * sine + row[_C + k] * cosine
+        for i in range(3):
+            origin[t, d, i] = tip[t, i]
+            for j in range(3):
+                turned = local[i, j]
+                if d > 0:
+                    turned = 0.0
+                    for k in range(3):
+                        turned += rotation[t, d - 1, i, k] * local[k, j]
+                rotation[t, d, i, j] = turned
+        for i in range(3):
+            axis[t, d, i] = 0.0
+            for j in range(3):
+                axis[t, d, i] += rotation[t, d, i, j] * row[_AXIS + j]
+                tip[t, i] += rotation[t, d, i, j] * row[_LINK + j]
+
+
 @compiled(f"Tuple((f8[:, :, :, ::1], f8[:, :, ::1], f8[:, :, ::1], f8[:, ::1]))({F1}, {MODEL})")
 def frames(q: Array, chain: Ints, constants: Array, start: Array) -> tuple[Array, Array, Array, Array]:
     """At q (nq,), in the base frame: rotation (nt, depth, 3, 3) of every joint, moved by that joint, its origin and axis
     (nt, depth, 3), and tips (nt, 3). Zero where padded."""
     nt, depth = chain.shape
     rotation, origin, axis = np.zeros((nt, depth, 3, 3)), np.zeros((nt, depth, 3)), np.zeros((nt, depth, 3))
-    tip, local = start.copy(), np.empty((3, 3))
+    tip, local = np.empty((nt, 3)), np.empty((3, 3))
     for t in range(nt):
-        for d in range(depth_of(chain[t])):
-            row = constants[t, d]
-            angle = q[chain[t, d]] + row[_ZERO]
-            sine, cosine = math.sin(angle), math.cos(angle)
-            for i in range(3):
-                for j in range(3):
-                    k = 3 * i + j
-                    local[i, j] = row[k] + row[_B + k] * sine + row[_C + k] * cosine
-            for i in range(3):
-                origin[t, d, i] = tip[t, i]
-                for j in range(3):
-                    if d == 0:
-                        rotation[t, d, i, j] = local[i, j]
-                    else:
-                        for k in range(3):
-                            rotation[t, d, i, j] += rotation[t, d - 1, i, k] * local[k, j]
-            for i in range(3):
-                for j in range(3):
-                    axis[t, d, i] += rotation[t, d, i, j] * row[_AXIS + j]
-                    tip[t, i] += rotation[t, d, i, j] * row[_LINK + j]
+        walk(q, t, chain, constants, start, local, rotation, origin, axis, tip)
     return rotation, origin, axis, tip
 
 
-@compiled(f"void({F3}, {F3}, {I2}, {F2}, f8[:, :, ::1])")
-def slopes(origin: Array, axis: Array, chain: Ints, point: Array, result: Array) -> None:
-    """How one point (nt, 3) on each last link moves with the joints: axis x (point - origin), into result (nt, 3, depth)."""
-    for t in range(len(chain)):
-        for d in range(chain.shape[1]):
-            x, y, z = axis[t, d, 0], axis[t, d, 1], axis[t, d, 2]
-            u, v, w = point[t, 0] - origin[t, d, 0], point[t, 1] - origin[t, d, 1], point[t, 2] - origin[t, d, 2]
-            result[t, 0, d], result[t, 1, d], result[t, 2, d] = y * w - z * v, z * u - x * w, x * v - y * u
+@compiled(f"void({F2}, {F2}, {F1}, f8[:, ::1])")
+def lever_arms(origin: Array, axis: Array, point: Array, result: Array) -> None:
+    """How a point (3,) behind joints with origins and axes (depth, 3) moves with them: axis x (point - origin), into result
+    (3, depth)."""
+    for d in range(len(axis)):
+        x, y, z = axis[d, 0], axis[d, 1], axis[d, 2]
+        u, v, w = point[0] - origin[d, 0], point[1] - origin[d, 1], point[2] - origin[d, 2]
+        result[0, d], result[1, d], result[2, d] = y * w - z * v, z * u - x * w, x * v - y * u
+
+
+@compiled(f"void({F3}, {F3}, {F2}, f8[:, :, ::1])")
+def slopes(origin: Array, axis: Array, point: Array, result: Array) -> None:
+    """How one point (nt, 3) on each last link moves with the joints, into result (nt, 3, depth); zero where padded."""
+    for t in range(len(axis)):
+        lever_arms(origin[t], axis[t], point[t], result[t])
 
 
 @compiled(f"f8[:, :, ::1]({F2}, {MODEL})")
@@ -81,7 +101,7 @@ def tips(q: Array, chain: Ints, constants: Array, start: Array) -> tuple[Array, 
     for n in range(len(q)):
         _, origin, axis, tip = frames(q[n], chain, constants, start)
         position[n] = tip
-        slopes(origin, axis, chain, tip, jacobian[n])
+        slopes(origin, axis, tip, jacobian[n])
     return position, jacobian
 
 
@@ -96,7 +116,7 @@ def directions(q: Array, chain: Ints, constants: Array, start: Array, local: Arr
         for i in range(3):
             for j in range(3):
                 direction[t, i] += last[i, j] * local[t, j]
-    slopes(np.zeros(axis.shape), axis, chain, direction, change)
+    slopes(np.zeros(axis.shape), axis, direction, change)
     return direction, change
 
 

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from nnik_ros.compiled import B1, F1, F2, F3, F4, I2, Array, Bools, Ints, compiled
-from nnik_ros.kernels.chains import MODEL, depth_of, tip_positions
+from nnik_ros.compiled import B1, F1, F2, F3, F4, I1, I2, Array, Bools, Ints, compiled
+from nnik_ros.kernels.chains import MODEL, depth_of, lever_arms, tip_positions, walk
 from nnik_ros.kernels.points import TINY, clip, distances, length
 
 COORDINATES = 3  # of a tip; a chain with more joints has a free degree
@@ -75,46 +75,106 @@ def _subtract_motion(J: Array, step: Array, task: Array, rest: Array) -> None:
             rest[i] -= J[i, k] * step[k]
 
 
+@compiled(f"f8({F1}, {F1}, f8, f8[::1])")
+def _error(target: Array, tip: Array, reach: float, error: Array) -> float:
+    """The error (3,) in units of the reach, and its length."""
+    for i in range(3):
+        error[i] = (target[i] - tip[i]) / reach
+    return length(error)
+
+
+@compiled(f"void({F1}, {I1}, {F2}, {F1}, {F1}, {F1}, f8, f8, f8[:, ::1], b1[::1], f8[::1])")
+def _damped_step(
+    q: Array, chain: Ints, J: Array, error: Array, lower: Array, upper: Array, damping: float, largest: float,
+    scratch: Array, fixed: Bools, q_next: Array,
+) -> None:  # fmt: skip
+    """Joints of one chain (depth,) from q (nq,) to q_next (nq,), by J (3, depth) and error (3,) in units of the reach; scratch
+    (2, depth or more) and fixed (depth,) are for scratch."""
+    depth = len(chain)
+    dq, rest = scratch[0, :depth], scratch[1, :3]
+    for k in range(depth):
+        dq[k], fixed[k] = 0.0, False
+    _add_closest(J, error, fixed, damping, dq)
+    for _ in range(2):  # two joints of a chain may be at their limits together; a third would leave nothing to solve
+        for k in range(depth):
+            low, high = lower[chain[k]] - q[chain[k]], upper[chain[k]] - q[chain[k]]
+            fixed[k] = dq[k] <= low or dq[k] >= high
+            dq[k] = clip(dq[k], low, high) if fixed[k] else 0.0
+        _subtract_motion(J, dq, error, rest)
+        _add_closest(J, rest, fixed, damping, dq)
+    most = largest
+    for k in range(depth):
+        most = max(most, abs(dq[k]))
+    for k in range(depth):
+        i = chain[k]
+        q_next[i] = clip(q[i] + dq[k] * (largest / most), lower[i], upper[i])
+
+
 @compiled(f"f8[:, ::1]({F2}, {F3}, {F4}, {F3}, {I2}, {F1}, {F1}, {F1}, b1, f8, f8, f8)")
 def damped_least_squares(
     q: Array, position: Array, jacobian: Array, target: Array, chain: Ints, lower: Array, upper: Array, reach: Array,
     careful: bool, relative: float, smallest: float, largest: float,
 ) -> Array:  # fmt: skip
     """See `baseline.DampedLeastSquares`. q (n, nq), position and target (n, nt, 3), jacobian (n, nt, 3, depth)."""
-    result = q.copy()
-    dq, low, high = np.empty(chain.shape[1]), np.empty(chain.shape[1]), np.empty(chain.shape[1])
-    error, rest = np.empty(3), np.empty(3)
+    result, error, depths = q.copy(), np.empty(3), chain.shape[1]
+    scratch, fixed = np.empty((2, max(depths, 3))), np.empty(depths, dtype=np.bool_)
     for n in range(len(q)):
         for t in range(len(chain)):
-            depth = depth_of(chain[t])
-            J = np.ascontiguousarray(jacobian[n, t, :, :depth]) / reach[t]
-            error[:] = (target[n, t] - position[n, t]) / reach[t]  # lengths in units of the reach
-            size = length(error)
+            own = chain[t, : depth_of(chain[t])]
+            J = jacobian[n, t] / reach[t]
+            size = _error(target[n, t], position[n, t], reach[t], error)
             damping = (size if careful else (relative * size) ** 2) + smallest * smallest
-            fixed = np.zeros(depth, dtype=np.bool_)
-            for k in range(depth):
-                dq[k], low[k], high[k] = (
-                    0.0,
-                    lower[chain[t, k]] - q[n, chain[t, k]],
-                    upper[chain[t, k]] - q[n, chain[t, k]],
-                )
-            _add_closest(J, error, fixed, damping, dq[:depth])
-            for _ in range(
-                2
-            ):  # two joints of a chain may be at their limits together; a third would leave nothing to solve
-                for k in range(depth):
-                    fixed[k] = dq[k] <= low[k] or dq[k] >= high[k]
-                    dq[k] = clip(dq[k], low[k], high[k]) if fixed[k] else 0.0
-                _subtract_motion(J, dq[:depth], error, rest)
-                _add_closest(J, rest, fixed, damping, dq[:depth])
-            most = 0.0
-            for k in range(depth):
-                most = max(most, abs(dq[k]))
-            share = min(1.0, largest / max(most, largest))
-            for k in range(depth):
-                i = chain[t, k]
-                result[n, i] = clip(q[n, i] + dq[k] * share, lower[i], upper[i])
+            _damped_step(q[n], own, J, error, lower, upper, damping, largest, scratch, fixed, result[n])
     return result
+
+
+@compiled(
+    f"Tuple((f8[:, ::1], b1[::1], b1))({F2}, {F2}, {F3}, {MODEL}, {F1}, {F1}, {F1}, f8, f8, f8, f8, f8, i8, f8, f8, f8)"
+)
+def solved(
+    q: Array, q_next: Array, target: Array, chain: Ints, constants: Array, start: Array, lower: Array, upper: Array,
+    reach: Array, least: float, share: float, stands: float, far: float, good: float, steps: int, relative: float,
+    smallest: float, largest: float,
+) -> tuple[Array, Bools, bool]:  # fmt: skip
+    """A step from q to q_next (n, nq), followed by at most some damped least-squares steps of each tip towards target
+    (n, nt, 3), each only if it helps, until the tip is good. Lengths are in units of the reach (nt,) [m].
+
+    Returns the ends (n, nq), with the joints of q where q_next is not finite; the rows in which the first step brings every
+    tip closer, by more than a share of its error or the least length, and leaves none standing still, at more than that
+    share of its error, while far from its target; and whether these are all rows.
+    """
+    nt, depths = chain.shape
+    rotation, origin, axis = np.empty((nt, depths, 3, 3)), np.empty((nt, depths, 3)), np.empty((nt, depths, 3))
+    tip, local, J, there = np.empty((nt, 3)), np.empty((3, 3)), np.empty((3, depths)), np.empty(q.shape[1])
+    error, scratch, fixed = np.empty(3), np.empty((2, max(depths, 3))), np.empty(depths, dtype=np.bool_)
+    end, easy = q_next.copy(), np.ones(len(q), dtype=np.bool_)
+    for n in range(len(q)):
+        here = end[n]
+        for i in range(len(here)):
+            if not math.isfinite(here[i]):
+                here[i] = q[n, i]
+        for t in range(nt):
+            own = chain[t, : depth_of(chain[t])]
+            walk(q[n], t, chain, constants, start, local, rotation, origin, axis, tip)
+            before = _error(target[n, t], tip[t], reach[t], error)
+            walk(here, t, chain, constants, start, local, rotation, origin, axis, tip)
+            size = _error(target[n, t], tip[t], reach[t], error)
+            easy[n] &= before - size > min(least, share * before) and not (size > stands * before and size > far)
+            for _ in range(steps):
+                if not size > good:
+                    break
+                lever_arms(origin[t], axis[t], tip[t], J)
+                J /= reach[t]
+                damping = (relative * size) ** 2 + smallest * smallest
+                _damped_step(here, own, J, error, lower, upper, damping, largest, scratch, fixed, there)
+                walk(there, t, chain, constants, start, local, rotation, origin, axis, tip)
+                size_there = _error(target[n, t], tip[t], reach[t], error)
+                if not size_there < size:
+                    break
+                size = size_there
+                for i in own:
+                    here[i] = there[i]
+    return end, easy, bool(easy.all())
 
 
 @compiled(f"f8({F2}, {F1}, {F1}, f8, f8, f8[::1])")

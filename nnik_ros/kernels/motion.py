@@ -71,6 +71,6 @@ def moved(
         limited_tip[tip_of_joint[i]] |= flags[i]
     _, origin, axis, tip = frames(q_next, chain, constants, start)
     jacobian = np.empty((groups, 3, chain.shape[1]))
-    slopes(origin, axis, chain, tip, jacobian)
+    slopes(origin, axis, tip, jacobian)
     measured_tip = frames(measured, chain, constants, start)[3]
     return q_next, v_next, finite, limited_tip, tip, jacobian, measured_tip, after
