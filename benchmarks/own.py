@@ -16,7 +16,7 @@ from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import NnikError
 from nnik_ros.geometry import Array
-from nnik_ros.guard import GuardedPolicy
+from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.policy import Policy
 from nnik_ros.states import Measurement, Targets
 
@@ -31,7 +31,7 @@ def load_policies(scene: Scene, model: Path) -> tuple[dict[str, Policy], list[Ab
         network = onnx_policy.OnnxPolicy(model, scene.robot, calibrated)
     except NnikError as error:
         return {DAMPED: damped}, [Absent(name, str(error)) for name in (NETWORK, GUARDED)]
-    return {NETWORK: network, GUARDED: GuardedPolicy(network, damped), DAMPED: damped}, []
+    return {NETWORK: network, GUARDED: GuardedSolver(network, damped), DAMPED: damped}, []
 
 
 def load_own(scene: Scene, model: Path, version: str) -> tuple[list[Solver], list[Absent]]:
@@ -73,7 +73,7 @@ def _control(scene: Scene, network: Policy | None) -> Callable[[Array], Tick]:
 def _follow(policy: Policy) -> Callable[[Array], Tick]:
     def step(q: Array, target: Array) -> Array:
         """As in a control loop, where nothing starts anew from elsewhere."""
-        return policy.checked_step(q, target).q if isinstance(policy, GuardedPolicy) else policy.step(q, target)
+        return policy.guard.step(q, target) if isinstance(policy, GuardedSolver) else policy.step(q, target)
 
     def start(q: Array) -> Tick:
         state = [q]

@@ -9,12 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nnik_ros.geometry import Array
-from nnik_ros.guard import other_postures
+from nnik_ros.geometry import Array, distance
+from nnik_ros.kinematics import Kinematics
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
 
 _INCREMENTS = 12
+_SPREAD = 6  # postures to start from, beside home and the middle of the limits
 _GAIN = 0.5  # an escape must at least halve the error
 
 
@@ -45,10 +46,20 @@ class Escape:
 
     def found(self, q: Array, tolerance: float) -> tuple[Array, NDArray[np.bool_]]:
         """The best posture (nq,) [rad] of the search, and the tips (nt,) for which it is much better than q (nq,) [rad]."""
-        ends = np.vstack([q, self._q])
-        gap = self._policy.kinematics.tip_position(ends) - self._target
-        error = np.sqrt((gap * gap).sum(axis=-1))  # (starts + 1, nt)
-        best = error.argmin(axis=0)
-        tip_of_joint = self._policy.kinematics.tip_of_joint
-        posture = ends[best[tip_of_joint], np.arange(self._robot.nq)]
-        return posture, error.min(axis=0) < np.maximum(_GAIN * error[0], tolerance)
+        ends, kinematics = np.vstack([q, self._q]), self._policy.kinematics
+        posture, error = best_end(kinematics, ends, np.broadcast_to(self._target, (len(ends), *self._target.shape)))
+        return posture, error < np.maximum(_GAIN * distance(kinematics.tip_position(q), self._target), tolerance)
+
+
+def other_postures(robot: Robot) -> Array:
+    """Where a tip that got stuck may start anew: (8, nq) [rad], the same ones every time."""
+    spread = robot.random_joint_position(np.random.default_rng(0), _SPREAD)
+    return np.vstack([robot.home, 0.5 * (robot.lower + robot.upper), spread])
+
+
+def best_end(kinematics: Kinematics, ends: Array, target: Array) -> tuple[Array, Array]:
+    """Of ends (k, ..., nq) [rad] the best for each tip, target (k, ..., nt, 3): joints (..., nq) and errors (..., nt) [m]."""
+    error = distance(kinematics.tip_position(ends), target)
+    error = np.where(np.isnan(error), np.inf, error)
+    best = error.argmin(axis=0)[..., kinematics.tip_of_joint]
+    return np.take_along_axis(ends, best[None], axis=0)[0], error.min(axis=0)

@@ -17,8 +17,8 @@ import numpy as np
 
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.errors import ContractError, NnikError, Problems
-from nnik_ros.geometry import Array
-from nnik_ros.guard import GuardedPolicy
+from nnik_ros.geometry import Array, distance
+from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.policy import Policy
@@ -89,7 +89,7 @@ def evaluate(robot: Robot, network: Policy, n: int = 20_000) -> Evaluation:
     """Score `network`, alone and guarded, and damped least squares on n held-out targets (fewer from easy starts)."""
     rng = np.random.default_rng(SEED)
     damped = DampedLeastSquares(robot, network.kinematics)
-    solvers: dict[str, Policy] = {"network": network, "guarded": GuardedPolicy(network, damped), "damped": damped}
+    solvers: dict[str, Policy] = {"network": network, "guarded": GuardedSolver(network, damped), "damped": damped}
     scores: dict[str, dict[str, Score]] = {}
     for start, count in (("random", n), ("near", n // 5), ("home", n // 5)):
         goal = robot.random_joint_position(rng, count)
@@ -210,7 +210,7 @@ def _score(policy: Policy, q: Array, target: Array) -> Score:
             here = policy.step(here, goal)
             violation = max(violation, float((robot.lower - here).max()), float((here - robot.upper).max()))
             if k in errors:
-                errors[k].append(_distance(policy.kinematics.tip_position(here), goal))
+                errors[k].append(distance(policy.kinematics.tip_position(here), goal))
     return Score({k: np.concatenate(parts) for k, parts in errors.items()}, violation)
 
 
@@ -221,7 +221,7 @@ def _stay(network: Policy, rng: np.random.Generator) -> float:
     largest = 0.0
     for _ in range(_STAY_STEPS):
         q = network.step(q, target)
-        largest = max(largest, float(_distance(network.kinematics.tip_position(q), target).max()))
+        largest = max(largest, float(distance(network.kinematics.tip_position(q), target).max()))
     return largest
 
 
@@ -239,19 +239,14 @@ def _beyond(
     final = {name: _final_distance(policy, first, target) for name, policy in solvers.items()}
     best = np.min([best, *final.values()], axis=0)
     unreachable = best > 1e-3 * damped.kinematics.reach
-    return {name: (distance - best)[unreachable] for name, distance in final.items()}
+    return {name: (reached - best)[unreachable] for name, reached in final.items()}
 
 
 def _final_distance(policy: Policy, q: Array, target: Array) -> Array:
     target = np.broadcast_to(target, (*q.shape[:-1], *target.shape[-2:]))
     for _ in range(_BEYOND_STEPS):
         q = policy.step(q, target)
-    return _distance(policy.kinematics.tip_position(q), target)
-
-
-def _distance(position: Array, target: Array) -> Array:
-    distance: Array = np.linalg.norm(position - target, axis=-1)
-    return distance
+    return distance(policy.kinematics.tip_position(q), target)
 
 
 def provenance_fields(values: Mapping[str, float]) -> dict[str, Any]:

@@ -8,14 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnik_ros.baseline import LARGEST_STEP, RELATIVE_DAMPING, SMALLEST_DAMPING, DampedLeastSquares
+from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.geometry import Array, distance
 from nnik_ros.kernels import fingers
-from nnik_ros.kinematics import Tips
+from nnik_ros.kinematics import Kinematics, Tips
 from nnik_ros.policy import Policy
-from nnik_ros.robot import Robot
 
-_RESOLUTION = 1e-6  # of the reach; a tip closer to its target has arrived, as far as float32 can tell
+RESOLUTION = 1e-6  # of the reach; a tip closer to its target has arrived, as far as float32 can tell
 
 
 class Solver(IntEnum):
@@ -27,14 +26,7 @@ class Solver(IntEnum):
     HOLD = 3  # nothing helped
 
 
-_LEAST_GAIN = 1e-4  # of the error
-_STANDS, _FAR = 0.9, 100.0  # of the error before the step, and resolutions: such a tip stands still far from its target
-_ANEW, _MUCH_CLOSER = 8, 0.5  # steps from another posture, and the share of the error that they must undercut
-_POLISHING, _GOOD = (
-    2,
-    1e-4,
-)  # steps of damped least squares after one of the solver, and of the reach: a tip that needs none
-_SPREAD = 6  # postures to start anew from, beside home and the middle of the limits
+LEAST_GAIN = 1e-4  # of the error, that a network must gain
 _HOLD = int(Solver.HOLD)  # looking up a member of an enumeration costs a microsecond
 
 
@@ -60,50 +52,11 @@ class GuardedPolicy:
         self.kinematics = policy.kinematics
         self._stand_in = stand_in
         self.tip_of_joint = self.kinematics.tip_of_joint
-        self._resolution = _RESOLUTION * self.kinematics.reach
-        self._postures = other_postures(self.robot)
+        self._resolution = RESOLUTION * self.kinematics.reach
 
     def step(self, q: Array, target: Array) -> Array:
-        """See `Policy.step`. As a solver, not for a control loop: the policy's step is followed by two steps of damped least
-        squares, checked alike, which double the digits. Where it does not help every tip, the best of all that there is is
-        taken; and a tip that then all but stands still far from its target starts anew."""
-        rows, goals = self._rows(q, target)
-        first = np.ascontiguousarray(self._proposed(q, target)).reshape(rows.shape)
-        end, easy, all_easy = self._polished(rows, first, goals)
-        if not all_easy:
-            hard = ~easy
-            end[hard] = self._hard_step(rows[hard], goals[hard])
-        return end.reshape(q.shape)
-
-    def _hard_step(self, q: Array, target: Array) -> Array:
-        step = self.checked_step(q, target, look_ahead=True)
-        stands = (step.error > _STANDS * step.start_error) & (step.error > _FAR * self._resolution)
-        end = self._start_anew(step, target, stands) if np.count_nonzero(stands) else step.q
-        return self._polished(q, np.ascontiguousarray(end), target)[0]
-
-    def _polished(self, q: Array, q_next: Array, target: Array) -> tuple[Array, NDArray[np.bool_], bool]:
-        """See `fingers.solved`."""
-        solved: tuple[Array, NDArray[np.bool_], bool] = fingers.solved(
-            q, q_next, target, *self.kinematics.model, self.robot.lower, self.robot.upper, self.kinematics.reach, _RESOLUTION,
-            _LEAST_GAIN, _STANDS, _FAR * _RESOLUTION, _GOOD, _POLISHING, RELATIVE_DAMPING, SMALLEST_DAMPING, LARGEST_STEP,
-        )  # fmt: skip
-        return solved
-
-    def _start_anew(self, step: GuardedStep, target: Array, stands: NDArray[np.bool_]) -> Array:
-        rows = stands.any(axis=-1)
-        goal = np.broadcast_to(target, (*step.error.shape, 3))[rows]
-        q = np.repeat(self._postures[:, None], len(goal), axis=1)  # (postures, rows, nq)
-        goals = np.broadcast_to(goal, (len(q), *goal.shape))
-        for _ in range(_ANEW):
-            q = self.policy.step(q, goals)
-        error = distance(self.kinematics.tip_position(q), goals)
-        error = np.where(np.isnan(error), np.inf, error)  # (postures, rows, nt)
-        best = error.argmin(axis=0)
-        better = stands[rows] & (error.min(axis=0) < _MUCH_CLOSER * step.error[rows])
-        found = np.take_along_axis(q, best[..., self.tip_of_joint][None], axis=0)[0]
-        result = step.q.copy()
-        result[rows] = np.where(better[..., self.tip_of_joint], found, result[rows])
-        return result
+        """See `Policy.step`."""
+        return self.checked_step(q, target).q
 
     def checked_step(
         self, q: Array, target: Array, *, use_policy: bool = True, look_ahead: bool = False, tips: Tips | None = None
@@ -111,7 +64,7 @@ class GuardedPolicy:
         """One checked increment from q (..., nq) to target (..., nt, 3). use_policy=False: the stand-in alone; look_ahead: two
         of the policy's steps, too, where one does not help; tips: at q, where they are known already."""
         batch, nt, depth = q.shape[:-1], self.kinematics.nt, self.kinematics.depth
-        rows, goals = self._rows(q, target)
+        rows, goals = rows_of(self.kinematics, q, target)
         if tips is None:
             position = self.kinematics.tip_position(rows)
         else:
@@ -121,7 +74,7 @@ class GuardedPolicy:
         if all_arrived:
             step = GuardedStep(rows, start, start, np.full(start.shape, _HOLD))
         elif use_policy:
-            first = np.ascontiguousarray(self._proposed(q, target)).reshape(rows.shape)
+            first = proposed(self.policy, q, target)
             step = self._checked(rows, first, goals, start, arrived, tips, look_ahead)
         else:
             step = self._best_of([rows], [Solver.HOLD], tips or self.kinematics.tips(rows), goals)
@@ -135,27 +88,13 @@ class GuardedPolicy:
             step.solver.reshape(shape),
         )
 
-    def _rows(self, q: Array, target: Array) -> tuple[Array, Array]:
-        """q (n, nq) and target (n, nt, 3), as the kernels take them."""
-        nq, nt = self.kinematics.nq, self.kinematics.nt
-        if target.shape[:-2] != q.shape[:-1]:
-            target = np.broadcast_to(target, (*q.shape[:-1], nt, 3))
-        return np.ascontiguousarray(q).reshape(-1, nq), np.ascontiguousarray(target).reshape(-1, nt, 3)
-
-    def _proposed(self, q: Array, target: Array) -> Array:
-        """The policy's step. Raises ValueError: it has another shape than q."""
-        step = self.policy.step(q, target)
-        if step.shape != q.shape:
-            raise ValueError(f"{self.policy.name}: a step has shape {step.shape}, must have {q.shape}")
-        return step
-
     def _checked(
         self, q: Array, first: Array, target: Array, start: Array, arrived: NDArray[np.bool_], tips: Tips | None,
         look_ahead: bool,
     ) -> GuardedStep:  # fmt: skip
         """The policy's first step (n, nq) from q, where it helps; else the best of all that there is."""
         first, after, helps, all_help = fingers.gained(
-            q, first, *self.kinematics.model, target, start, self._resolution, _LEAST_GAIN
+            q, first, *self.kinematics.model, target, start, self._resolution, LEAST_GAIN
         )
         if all_help:  # the usual case: done after one check
             return GuardedStep(first, after, start, np.zeros(start.shape, dtype=np.int64))  # Solver.NETWORK
@@ -188,7 +127,7 @@ class GuardedPolicy:
 
     def _least_gain(self, start: Array) -> Array:
         """What a network must gain (..., nt) [m]: one that goes nowhere gains a little by the rounding of its answer."""
-        least: Array = np.minimum(self._resolution, _LEAST_GAIN * start)
+        least: Array = np.minimum(self._resolution, LEAST_GAIN * start)
         return least
 
     def _choose(self, candidates: Array, solvers: NDArray[np.int64], errors: Array) -> GuardedStep:
@@ -204,10 +143,25 @@ class GuardedPolicy:
         return GuardedStep(q, error, start, solvers[choice])
 
 
-def other_postures(robot: Robot) -> Array:
-    """Where a tip that got stuck may start anew: (8, nq) [rad], the same ones every time."""
-    spread = robot.random_joint_position(np.random.default_rng(0), _SPREAD)
-    return np.vstack([robot.home, 0.5 * (robot.lower + robot.upper), spread])
+def rows_of(kinematics: Kinematics, q: Array, target: Array) -> tuple[Array, Array]:
+    """q (..., nq) and target (..., nt, 3) as the kernels take them: (n, nq) and (n, nt, 3)."""
+    if target.shape[:-2] != q.shape[:-1]:
+        target = np.broadcast_to(target, (*q.shape[:-1], kinematics.nt, 3))
+    return np.ascontiguousarray(q).reshape(-1, kinematics.nq), np.ascontiguousarray(target).reshape(
+        -1, kinematics.nt, 3
+    )
+
+
+def proposed(policy: Policy, q: Array, target: Array) -> Array:
+    """The policy's step (n, nq) from q (..., nq).
+
+    Raises:
+        ValueError: it has another shape than q.
+    """
+    step = policy.step(q, target)
+    if step.shape != q.shape:
+        raise ValueError(f"{policy.name}: a step has shape {step.shape}, must have {q.shape}")
+    return np.ascontiguousarray(step).reshape(-1, q.shape[-1])
 
 
 def _finite(step: Array, q: Array) -> Array:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.escape import best_end
 from nnik_ros.geometry import Array
-from nnik_ros.guard import GuardedPolicy
+from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
@@ -32,12 +33,10 @@ def solved(policy: Policy, target: Array, near: Array, rng: np.random.Generator)
     robot, kinematics = policy.robot, policy.kinematics
     start = near + rng.uniform(-_NEAR, _NEAR, (_STARTS, *near.shape))
     q, goal = np.clip(start, robot.lower, robot.upper), np.broadcast_to(target, (_STARTS, *target.shape))
-    guarded = GuardedPolicy(policy, DampedLeastSquares(robot, kinematics))
+    solver = GuardedSolver(policy, DampedLeastSquares(robot, kinematics))
     for _ in range(_STEPS):
-        q = guarded.step(q, goal)
-    best = np.linalg.norm(kinematics.tip_position(q) - goal, axis=-1).argmin(0)  # (n, nt)
-    result: Array = np.take_along_axis(q, best[:, kinematics.tip_of_joint][None], axis=0)[0]
-    return result
+        q = solver.step(q, goal)
+    return best_end(kinematics, q, goal)[0]
 
 
 def reached_error(policy: Policy, true: Kinematics, n: int, rng: np.random.Generator) -> Array:

@@ -84,26 +84,6 @@ def test_a_way_that_begins_away_from_the_target_is_taken_in_one_with_its_next_st
     assert step.error[0] < 1e-9 < step.start_error[0]
 
 
-def test_a_tip_that_stands_still_far_from_its_target_starts_anew_but_not_in_a_checked_step(planar) -> None:
-    stretched, goal = np.array([0.2, 0.0]), np.array([0.5, 1.2])
-    middle = 0.5 * (planar.lower + planar.upper)
-    direction = planar.kinematics.tip_position(stretched)
-    target = (
-        direction * np.linalg.norm(planar.kinematics.tip_position(goal)) / np.linalg.norm(direction)
-    )  # no slope leads there
-    ends = goal + [0.2 - np.arctan2(*planar.kinematics.tip_position(goal)[0, 1::-1]), 0.0]
-
-    def network(q, _):
-        return np.where(np.all(np.isclose(q, stretched), axis=-1, keepdims=True), q, ends)
-
-    checked = guarded(planar, network).checked_step(stretched, target)
-    np.testing.assert_allclose(checked.q, stretched, atol=1e-9)
-    for start in (stretched, stretched[None], np.stack([stretched, middle])):
-        q = guarded(planar, network).step(start, np.broadcast_to(target, (*start.shape[:-1], 1, 3)))
-        assert q.shape == start.shape
-        assert np.linalg.norm(planar.kinematics.tip_position(q) - target, axis=-1).max() < 1e-9
-
-
 def test_one_bad_finger_does_not_cost_the_others_their_step(hand, rng) -> None:
     q, goal = hand.random_joint_position(rng, 2)
     proposal = goal.copy()

@@ -1,0 +1,69 @@
+"""The guarded network as a solver: step after step to the target, with nothing between the steps that a hand would feel."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnik_ros.baseline import LARGEST_STEP, RELATIVE_DAMPING, SMALLEST_DAMPING, DampedLeastSquares
+from nnik_ros.escape import best_end, other_postures
+from nnik_ros.geometry import Array
+from nnik_ros.guard import LEAST_GAIN, RESOLUTION, GuardedPolicy, GuardedStep, proposed, rows_of
+from nnik_ros.kernels import fingers
+from nnik_ros.policy import Policy
+
+_POLISHING, _GOOD = (
+    2,
+    1e-4,
+)  # steps of damped least squares after the network's, and of the reach: a tip that needs none
+_STANDS, _FAR = 0.9, 1e-4  # of the error before the step, and of the reach: such a tip stands still far from its target
+_ANEW, _MUCH_CLOSER = 8, 0.5  # steps from another posture, and the share of the error that they must undercut
+
+
+class GuardedSolver:
+    """The policy's step is followed by up to two steps of damped least squares, which double the digits; each is checked, and
+    the error of a tip never increases. Where the policy does not help every tip, the best of all that the guard knows is taken;
+    and a tip that then all but stands still far from its target starts anew from other postures. That may be far: not for a
+    control loop, which looks for a way out in its own time (`escape`)."""
+
+    name = "guarded"
+
+    def __init__(self, policy: Policy, stand_in: DampedLeastSquares) -> None:
+        self.guard = GuardedPolicy(policy, stand_in)
+        self.policy, self.robot, self.kinematics = policy, policy.robot, policy.kinematics
+        self._postures = other_postures(self.robot)
+
+    def step(self, q: Array, target: Array) -> Array:
+        """See `Policy.step`."""
+        rows, goals = rows_of(self.kinematics, q, target)
+        end, easy, all_easy = self._polished(rows, proposed(self.policy, q, target), goals)
+        if not all_easy:
+            hard = ~easy
+            end[hard] = self._hard_step(rows[hard], goals[hard])
+        return end.reshape(q.shape)
+
+    def _polished(self, q: Array, q_next: Array, target: Array) -> tuple[Array, NDArray[np.bool_], bool]:
+        """See `fingers.solved`."""
+        solved: tuple[Array, NDArray[np.bool_], bool] = fingers.solved(
+            q, q_next, target, *self.kinematics.model, self.robot.lower, self.robot.upper, self.kinematics.reach, RESOLUTION,
+            LEAST_GAIN, _STANDS, _FAR, _GOOD, _POLISHING, RELATIVE_DAMPING, SMALLEST_DAMPING, LARGEST_STEP,
+        )  # fmt: skip
+        return solved
+
+    def _hard_step(self, q: Array, target: Array) -> Array:
+        step = self.guard.checked_step(q, target, look_ahead=True)
+        stands = (step.error > _STANDS * step.start_error) & (step.error > _FAR * self.kinematics.reach)
+        end = self._started_anew(step, target, stands) if np.count_nonzero(stands) else step.q
+        return self._polished(q, np.ascontiguousarray(end), target)[0]
+
+    def _started_anew(self, step: GuardedStep, target: Array, stands: NDArray[np.bool_]) -> Array:
+        rows = stands.any(axis=-1)
+        q = np.repeat(self._postures[:, None], np.count_nonzero(rows), axis=1)  # (postures, rows, nq)
+        goals = np.broadcast_to(target[rows], (len(q), *target[rows].shape))
+        for _ in range(_ANEW):
+            q = self.policy.step(q, goals)
+        found, error = best_end(self.kinematics, q, goals)
+        better = stands[rows] & (error < _MUCH_CLOSER * step.error[rows])
+        result = step.q.copy()
+        result[rows] = np.where(better[:, self.kinematics.tip_of_joint], found, result[rows])
+        return result

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.guarded_solver import GuardedSolver
+from nnik_ros.robot import Robot
+
+
+class Proposal:
+    """A policy that returns what a test wants."""
+
+    name = "proposal"
+
+    def __init__(self, robot: Robot, proposal) -> None:
+        self.robot, self.kinematics, self._proposal = robot, robot.kinematics, proposal
+
+    def step(self, q, target):
+        return self._proposal(q, target)
+
+
+def errors(robot: Robot, q: np.ndarray, target: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(robot.kinematics.frames(q).tip_position - target, axis=-1)
+
+
+def test_from_a_millimetre_one_step_leads_to_a_hundredth_of_it(hand, rng) -> None:
+    goal = 0.8 * hand.random_joint_position(rng, 300) + 0.1 * (hand.lower + hand.upper)
+    target = hand.kinematics.frames(goal).tip_position
+    near = goal + rng.normal(0.0, 0.01, goal.shape)
+    q = GuardedSolver(Proposal(hand, lambda *_: near), DampedLeastSquares(hand)).step(
+        hand.random_joint_position(rng, 300), target
+    )
+    before, after = errors(hand, near, target), errors(hand, q, target)
+    assert 3e-4 < np.median(before) < 3e-3
+    assert np.mean(after <= 1e-4 * hand.kinematics.reach) > 0.97 and np.median(after) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "proposal",
+    [
+        lambda q, _: q + 0.5 * np.sin(50 * q),
+        lambda q, _: np.full(q.shape, np.nan),
+        lambda q, _: np.where(q > 0.3, np.inf, 0.9 * q),
+        lambda q, _: q,
+        lambda q, _: 1e6 * q,
+    ],
+)
+def test_whatever_the_network_says_no_error_increases_and_every_end_is_finite(hand, rng, proposal) -> None:
+    q, goal = (hand.random_joint_position(rng, 60) for _ in range(2))
+    target = hand.kinematics.tip_position(goal) + rng.normal(0.0, 0.02, (60, hand.nt, 3))  # many of them out of reach
+    solver = GuardedSolver(Proposal(hand, proposal), DampedLeastSquares(hand))
+    for _ in range(3):
+        end = solver.step(q, target)
+        assert np.isfinite(end).all()
+        assert (errors(hand, end, target) <= errors(hand, q, target) + 1e-12).all()
+        q = end
+
+
+def test_a_batch_gives_every_hand_the_step_that_it_has_alone(hand, rng) -> None:
+    q, goal = (hand.random_joint_position(rng, 40) for _ in range(2))
+    target = hand.kinematics.tip_position(goal)
+    solver = GuardedSolver(Proposal(hand, lambda q, _: np.where(q > 0.3, np.nan, 0.9 * q)), DampedLeastSquares(hand))
+    together = solver.step(q, target)
+    np.testing.assert_allclose(
+        np.stack([solver.step(a, b) for a, b in zip(q, target, strict=True)]), together, atol=1e-9
+    )
+    np.testing.assert_array_equal(
+        solver.step(q.reshape(8, 5, -1), target.reshape(8, 5, -1, 3)).reshape(q.shape), together
+    )
+
+
+def test_a_tip_that_stands_still_far_from_its_target_starts_anew_but_not_under_the_guard_alone(planar) -> None:
+    stretched, goal = np.array([0.2, 0.0]), np.array([0.5, 1.2])
+    middle = 0.5 * (planar.lower + planar.upper)
+    direction = planar.kinematics.tip_position(stretched)
+    target = (
+        direction * np.linalg.norm(planar.kinematics.tip_position(goal)) / np.linalg.norm(direction)
+    )  # no slope leads there
+    ends = goal + [0.2 - np.arctan2(*planar.kinematics.tip_position(goal)[0, 1::-1]), 0.0]
+
+    def network(q, _):
+        return np.where(np.all(np.isclose(q, stretched), axis=-1, keepdims=True), q, ends)
+
+    solver = GuardedSolver(Proposal(planar, network), DampedLeastSquares(planar))
+    np.testing.assert_allclose(solver.guard.step(stretched, target), stretched, atol=1e-9)
+    for start in (stretched, stretched[None], np.stack([stretched, middle])):
+        q = solver.step(start, np.broadcast_to(target, (*start.shape[:-1], 1, 3)))
+        assert q.shape == start.shape
+        assert np.linalg.norm(planar.kinematics.tip_position(q) - target, axis=-1).max() < 1e-9
