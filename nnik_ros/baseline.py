@@ -11,6 +11,7 @@ from nnik_ros.robot import Robot
 
 RELATIVE_DAMPING = 0.1  # of the error over the reach: fast near the target, careful far away
 SMALLEST_DAMPING = 1e-4  # keeps a stretched finger finite
+_ARRIVED = 1e-6  # of the reach
 LARGEST_STEP = 0.5  # rad; the linearisation is worthless beyond
 
 
@@ -51,3 +52,14 @@ class DampedLeastSquares:
             careful, RELATIVE_DAMPING, SMALLEST_DAMPING, LARGEST_STEP,
         )  # fmt: skip
         return step.reshape(*tips.position.shape[:-2], -1)
+
+    def descent(self, q: Array, target: Array, steps: int) -> Array:
+        """At most some steps from q (..., nq) to target (..., nt, 3), tip by tip, each only if it brings the tip closer."""
+        nq, nt = self.kinematics.nq, self.kinematics.nt
+        rows = np.ascontiguousarray(q).reshape(-1, nq)
+        end: Array = fingers.solved(
+            rows, rows, np.ascontiguousarray(target).reshape(-1, nt, 3), *self.kinematics.model, self.robot.lower,
+            self.robot.upper, self._reach, 0.0, 0.0, 0.0, 0.0, _ARRIVED, steps, RELATIVE_DAMPING, SMALLEST_DAMPING,
+            LARGEST_STEP,
+        )[0]  # fmt: skip
+        return end.reshape(q.shape)

@@ -155,7 +155,7 @@ class Controller:
         self._posture = Posture(self.robot, self._kinematics, self._period)
         stand_in = DampedLeastSquares(self.robot, self._kinematics)
         self._guard = GuardedPolicy(policy or stand_in, stand_in)
-        self._escape = Escape(self.robot, policy or self._guard)
+        self._escape = Escape(policy or self._guard, stand_in)
         self._has_network = policy is not None
         self._unhelpful, self._benched = 0, False
         self._forget_stuck()

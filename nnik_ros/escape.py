@@ -9,24 +9,26 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.geometry import Array, distance
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
 
-_INCREMENTS = 12
+_INCREMENTS, _CLASSICAL = 12, 3  # of the policy, and steps of damped least squares beside each
 _SPREAD = 6  # postures to start from, beside home and the middle of the limits
 _GAIN = 0.5  # an escape must at least halve the error
 
 
 class Escape:
-    """One search at a time, for all tips together."""
+    """One search at a time, for all tips together: with the policy and with damped least squares alone, for they get stuck in
+    different corners."""
 
-    def __init__(self, robot: Robot, policy: Policy) -> None:
-        self._robot, self._policy = robot, policy
-        self._starts = other_postures(robot)
-        self._q: Array = self._starts
-        self._target: Array = np.zeros((robot.nt, 3))
+    def __init__(self, policy: Policy, stand_in: DampedLeastSquares) -> None:
+        self._policy, self._stand_in = policy, stand_in
+        self._starts = other_postures(policy.robot)
+        self._q = self._classical = self._starts
+        self._target: Array = np.zeros((policy.robot.nt, 3))
         self._left = 0
 
     @property
@@ -35,20 +37,25 @@ class Escape:
 
     def begin(self, target: Array) -> None:
         """Search for target (nt, 3) [m]; tips that are not stuck may be given anything finite."""
-        self._q, self._target, self._left = self._starts, target, _INCREMENTS
+        self._q = self._classical = self._starts
+        self._target, self._left = target, _INCREMENTS
 
     def advance(self) -> None:
         """One increment from all starts."""
-        target = np.broadcast_to(self._target, (len(self._q), *self._target.shape))
+        target = self._targets(len(self._starts))
         q = self._policy.step(self._q, target)
         self._q = np.where(np.isfinite(q), q, self._starts)
+        self._classical = self._stand_in.descent(self._classical, target, _CLASSICAL)
         self._left -= 1
 
     def found(self, q: Array, tolerance: float) -> tuple[Array, NDArray[np.bool_]]:
         """The best posture (nq,) [rad] of the search, and the tips (nt,) for which it is much better than q (nq,) [rad]."""
-        ends, kinematics = np.vstack([q, self._q]), self._policy.kinematics
-        posture, error = best_end(kinematics, ends, np.broadcast_to(self._target, (len(ends), *self._target.shape)))
+        ends, kinematics = np.vstack([q, self._q, self._classical]), self._policy.kinematics
+        posture, error = best_end(kinematics, ends, self._targets(len(ends)))
         return posture, error < np.maximum(_GAIN * distance(kinematics.tip_position(q), self._target), tolerance)
+
+    def _targets(self, n: int) -> Array:
+        return np.broadcast_to(self._target, (n, *self._target.shape))
 
 
 def other_postures(robot: Robot) -> Array:

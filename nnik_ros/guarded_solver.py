@@ -17,19 +17,21 @@ _POLISHING, _GOOD = (
     1e-4,
 )  # steps of damped least squares after the network's, and of the reach: a tip that needs none
 _STANDS, _FAR = 0.9, 1e-4  # of the error before the step, and of the reach: such a tip stands still far from its target
-_ANEW, _MUCH_CLOSER = 8, 0.5  # steps from another posture, and the share of the error that they must undercut
+_ANEW, _CLASSICAL = 8, 30  # steps from another posture, of the network and of damped least squares alone
+_MUCH_CLOSER = 0.5  # of the error, which they must undercut
 
 
 class GuardedSolver:
     """The policy's step is followed by up to two steps of damped least squares, which double the digits; each is checked, and
     the error of a tip never increases. Where the policy does not help every tip, the best of all that the guard knows is taken;
-    and a tip that then all but stands still far from its target starts anew from other postures. That may be far: not for a
-    control loop, which looks for a way out in its own time (`escape`)."""
+    and a tip that then all but stands still far from its target starts anew from other postures, with the policy and without
+    it, for they get stuck in different corners. That may be far: not for a control loop, which looks for a way out in its own
+    time (`escape`)."""
 
     name = "guarded"
 
     def __init__(self, policy: Policy, stand_in: DampedLeastSquares) -> None:
-        self.guard = GuardedPolicy(policy, stand_in)
+        self.guard, self._stand_in = GuardedPolicy(policy, stand_in), stand_in
         self.policy, self.robot, self.kinematics = policy, policy.robot, policy.kinematics
         self._postures = other_postures(self.robot)
 
@@ -58,11 +60,13 @@ class GuardedSolver:
 
     def _started_anew(self, step: GuardedStep, target: Array, stands: NDArray[np.bool_]) -> Array:
         rows = stands.any(axis=-1)
-        q = np.repeat(self._postures[:, None], np.count_nonzero(rows), axis=1)  # (postures, rows, nq)
-        goals = np.broadcast_to(target[rows], (len(q), *target[rows].shape))
+        starts = np.repeat(self._postures[:, None], np.count_nonzero(rows), axis=1)  # (postures, rows, nq)
+        goals = np.broadcast_to(target[rows], (len(starts), *target[rows].shape))
+        q = starts
         for _ in range(_ANEW):
             q = self.policy.step(q, goals)
-        found, error = best_end(self.kinematics, q, goals)
+        classical = self._stand_in.descent(starts, goals, _CLASSICAL)
+        found, error = best_end(self.kinematics, np.concatenate([q, classical]), np.concatenate([goals, goals]))
         better = stands[rows] & (error < _MUCH_CLOSER * step.error[rows])
         result = step.q.copy()
         result[rows] = np.where(better[:, self.kinematics.tip_of_joint], found, result[rows])
