@@ -140,8 +140,8 @@ def solved(
     (n, nt, 3), each only if it helps, until the tip is good. Lengths are in units of the reach (nt,) [m].
 
     Returns the ends (n, nq), with the joints of q where q_next is not finite; the rows in which the first step brings every
-    tip closer, by more than a share of its error or the least length, and leaves none standing still, at more than that
-    share of its error, while far from its target; and whether these are all rows.
+    tip closer, by more than a share of its error or the least length, or else finds it good where it is, and leaves none
+    standing still, at more than that share of its error, while far from its target; and whether these are all rows.
     """
     nt, depths = chain.shape
     rotation, origin, axis = np.empty((nt, depths, 3, 3)), np.empty((nt, depths, 3)), np.empty((nt, depths, 3))
@@ -159,7 +159,13 @@ def solved(
             before = _error(target[n, t], tip[t], reach[t], error)
             walk(here, t, chain, constants, start, local, rotation, origin, axis, tip)
             size = _error(target[n, t], tip[t], reach[t], error)
-            easy[n] &= before - size > min(least, share * before) and not (size > stands * before and size > far)
+            gains = before - size > min(least, share * before)
+            if not gains and before <= good:
+                size = before
+                for i in own:
+                    here[i] = q[n, i]
+            else:
+                easy[n] &= gains and not (size > stands * before and size > far)
             for _ in range(steps):
                 if not size > good:
                     break
