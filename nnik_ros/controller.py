@@ -154,7 +154,7 @@ class Controller:
         self._farthest = _BEYOND_REACH * self._kinematics.reach  # (nt,) [m]
         self._posture = Posture(self.robot, self._kinematics, self._period)
         stand_in = DampedLeastSquares(self.robot, self._kinematics)
-        self._guard = GuardedPolicy(policy or stand_in, stand_in)
+        self._guard = GuardedPolicy(policy or stand_in, self.robot.velocity * self._period)
         self._escape = Escape(policy or self._guard, stand_in)
         self._has_network = policy is not None
         self._unhelpful, self._benched = 0, False
@@ -297,12 +297,14 @@ class Controller:
 
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
         use_network = self._has_network and not self._benched
-        step = self._guard.checked_step(self._motion.q, reference, use_policy=use_network, tips=self._motion.tips)
+        step = self._guard.checked_step(self._motion.q, reference, use_policy=use_network)
         if use_network and np.count_nonzero(step.solver != _NETWORK) == 0:
             self._unhelpful = max(0, self._unhelpful - 1)
         elif use_network:
             gained = step.start_error - step.error
-            failed = (step.solver == Solver.STAND_IN) & follows & (gained > _NOTICED * self.options.tolerance)
+            failed = (
+                ~step.helped & (step.solver == Solver.STAND_IN) & follows & (gained > _NOTICED * self.options.tolerance)
+            )
             self._unhelpful = self._unhelpful + 1 if np.count_nonzero(failed) else max(0, self._unhelpful - 1)
             self._benched = 0 < self.options.bench_after <= self._unhelpful
         return step

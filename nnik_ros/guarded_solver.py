@@ -31,7 +31,7 @@ class GuardedSolver:
     name = "guarded"
 
     def __init__(self, policy: Policy, stand_in: DampedLeastSquares) -> None:
-        self.guard, self._stand_in = GuardedPolicy(policy, stand_in), stand_in
+        self.guard, self._stand_in = GuardedPolicy(policy), stand_in
         self.policy, self.robot, self.kinematics = policy, policy.robot, policy.kinematics
         self._postures = other_postures(self.robot)
 

@@ -7,42 +7,13 @@ import math
 import numpy as np
 
 from nnik_ros.compiled import B1, F1, F2, F3, F4, I1, I2, Array, Bools, Ints, compiled
-from nnik_ros.kernels.chains import MODEL, depth_of, lever_arms, tip_positions, walk
-from nnik_ros.kernels.points import TINY, clip, distances, length
+from nnik_ros.kernels.chains import MODEL, depth_of, lever_arms, walk
+from nnik_ros.kernels.points import TINY, clip, length
 
 COORDINATES = 3  # of a tip; a chain with more joints has a free degree
+NETWORK, SHORTENED, STAND_IN, HOLD = 0, 1, 2, 3  # which step a tip took: guard.Solver
+_PARTS = (0.5, 0.25)  # of a step that does not help
 _FLAT = 1e-3  # of a joint's turn, that a tip turns at least with it in a Newton step
-
-
-@compiled(f"Tuple((f8[:, ::1], b1[:, ::1], b1))({F3}, {F3}, {F1})")
-def to_go(position: Array, target: Array, resolution: Array) -> tuple[Array, Bools, bool]:
-    """Errors (n, nt) [m] of tips (n, nt, 3), which of them are within the resolution (nt,), and whether all are."""
-    error, arrived = np.empty(position.shape[:2]), np.empty(position.shape[:2], dtype=np.bool_)
-    for n in range(len(position)):
-        error[n] = distances(position[n], target[n])
-        arrived[n] = error[n] <= resolution
-    return error, arrived, bool(arrived.all())
-
-
-@compiled(f"Tuple((f8[:, ::1], f8[:, ::1], b1[:, ::1], b1))({F2}, {F2}, {MODEL}, {F3}, {F2}, {F1}, f8)")
-def gained(
-    q: Array, q_next: Array, chain: Ints, constants: Array, start: Array, target: Array, error: Array, resolution: Array,
-    share: float,
-) -> tuple[Array, Array, Bools, bool]:  # fmt: skip
-    """What a network's step from q to q_next (n, nq) brings. Returns q_next with the joints of q where it is not finite; the
-    errors there (n, nt) [m]; which tips gain more than a share of their error or the resolution (nt,), where that is less:
-    one that goes nowhere gains a little by the rounding of its answer; and whether all do."""
-    usable = q_next.copy()
-    for n in range(len(q)):
-        for i in range(q.shape[1]):
-            if not math.isfinite(usable[n, i]):
-                usable[n, i] = q[n, i]
-    after, helps = np.empty(error.shape), np.empty(error.shape, dtype=np.bool_)
-    position = tip_positions(usable, chain, constants, start)
-    for n in range(len(q)):
-        after[n] = distances(position[n], target[n])
-        helps[n] = error[n] - after[n] > np.minimum(resolution, share * error[n])
-    return usable, after, helps, bool(helps.all())
 
 
 @compiled(f"void({F2}, {F1}, {B1}, f8, f8[::1])")
@@ -126,6 +97,87 @@ def damped_least_squares(
             damping = (size if careful else (relative * size) ** 2) + smallest * smallest
             _damped_step(q[n], own, J, error, lower, upper, damping, largest, scratch, fixed, result[n])
     return result
+
+
+@compiled(f"b1({F1}, {F1}, {I1}, {F1}, b1, f8[::1])")
+def _within(q: Array, wanted: Array, chain: Ints, largest: Array, whole: bool, q_next: Array) -> bool:
+    """Take the joints of one chain from q (nq,) towards `wanted` to q_next: the whole way, or as far as they can go at once,
+    largest (nq,) [rad]; returns whether that is less. A joint whose way is not finite stays."""
+    worst = 1.0
+    for i in chain:
+        q_next[i] = wanted[i] if math.isfinite(wanted[i]) else q[i]
+        worst = max(worst, abs(q_next[i] - q[i]) / largest[i])
+    if whole or worst <= 1.0:
+        return False
+    for i in chain:
+        q_next[i] = q[i] + (q_next[i] - q[i]) / worst
+    return True
+
+
+@compiled(
+    f"Tuple((f8[:, ::1], f8[:, ::1], f8[:, ::1], i8[:, ::1], b1[:, ::1]))"
+    f"({F2}, {F3}, {F3}, {MODEL}, {F1}, {F1}, {F1}, {F1}, f8, f8, f8, f8, f8, f8)"
+)
+def guarded(
+    q: Array, proposals: Array, target: Array, chain: Ints, constants: Array, start: Array, lower: Array, upper: Array,
+    reach: Array, largest: Array, least: float, share: float, near: float, relative: float, smallest: float,
+    largest_step: float,
+) -> tuple[Array, Array, Array, Ints, Bools]:  # fmt: skip
+    """See `guard.GuardedPolicy`. q (n, nq); proposals (m, n, nq): steps of the policy, if any, parts of the first of which
+    count, too; target (n, nt, 3). A proposal must gain the least length or a share of the error; lengths are in units of the
+    reach (nt,) [m]. For largest (nq,) [rad] and near see there.
+
+    Returns the ends (n, nq), the errors there and at q (n, nt) [m], the solver of each (n, nt), and whether the first proposal
+    helps (n, nt).
+    """
+    nt, depths = chain.shape
+    rotation, origin, axis = np.empty((nt, depths, 3, 3)), np.empty((nt, depths, 3)), np.empty((nt, depths, 3))
+    tip, local, J, there, wish = np.empty((nt, 3)), np.empty((3, 3)), np.empty((3, depths)), q[0].copy(), q[0].copy()
+    at_q, at_there = np.empty(3), np.empty(3)
+    scratch, fixed = np.empty((2, max(depths, 3))), np.empty(depths, dtype=np.bool_)
+    end, error, before = q.copy(), np.empty((len(q), nt)), np.empty((len(q), nt))
+    solver, helped = np.full((len(q), nt), HOLD), np.zeros((len(q), nt), dtype=np.bool_)
+    steps = len(proposals)
+    parts = len(_PARTS) if steps > 0 else 0
+    for n in range(len(q)):
+        for t in range(nt):
+            own = chain[t, : depth_of(chain[t])]
+            walk(q[n], t, chain, constants, start, local, rotation, origin, axis, tip)
+            size = best = _error(target[n, t], tip[t], reach[t], at_q)
+            before[n, t] = error[n, t] = size * reach[t]
+            if size <= least:
+                helped[n, t] = True
+                continue
+            lever_arms(origin[t], axis[t], tip[t], J)
+            J /= reach[t]
+            whole, shortened = size <= near, False
+            for attempt in range(steps + parts + 2):
+                gain = min(least, share * size)
+                if attempt < steps:
+                    kind = NETWORK
+                    short = _within(q[n], proposals[attempt, n], own, largest, whole, there)
+                    shortened |= short and attempt == 0
+                elif attempt < steps + parts:
+                    kind = SHORTENED
+                    _within(q[n], proposals[0, n], own, largest, whole, there)
+                    for i in own:
+                        there[i] = q[n, i] + _PARTS[attempt - steps] * (there[i] - q[n, i])
+                else:
+                    kind, gain = STAND_IN, 0.0
+                    damping = (size if attempt > steps + parts else (relative * size) ** 2) + smallest * smallest
+                    _damped_step(q[n], own, J, at_q, lower, upper, damping, largest_step, scratch, fixed, wish)
+                    _within(q[n], wish, own, largest, whole, there)
+                walk(there, t, chain, constants, start, local, rotation, origin, axis, tip)
+                size_there = _error(target[n, t], tip[t], reach[t], at_there)
+                helps = size - size_there > gain
+                helped[n, t] |= helps and attempt == 0 and steps > 0
+                if helps and size_there < best:
+                    best, error[n, t], solver[n, t] = size_there, size_there * reach[t], kind
+                    for i in own:
+                        end[n, i] = there[i]
+                if helps and not shortened:  # the first that helps; but where the first had to be cut, the best
+                    break
+    return end, error, before, solver, helped
 
 
 @compiled(

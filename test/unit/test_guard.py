@@ -21,7 +21,7 @@ class Proposal:
 
 
 def guarded(robot: Robot, proposal) -> GuardedPolicy:
-    return GuardedPolicy(Proposal(robot, proposal), DampedLeastSquares(robot))
+    return GuardedPolicy(Proposal(robot, proposal))
 
 
 def situation(robot: Robot, rng: np.random.Generator, n: int = 50):
@@ -116,7 +116,7 @@ def test_guarded_damped_least_squares_ends_at_the_closest_point_of_an_unreachabl
     solver, target = DampedLeastSquares(planar), np.array([[9.0, 12.0, 0.0]])
     q = np.array([0.5, 0.6])
     for _ in range(100):
-        q = GuardedPolicy(solver, solver).step(q, target)
+        q = GuardedPolicy(solver).step(q, target)
     np.testing.assert_allclose(planar.kinematics.tip_position(q)[0], [6.0, 8.0, 0.0], atol=1e-3)
 
 
