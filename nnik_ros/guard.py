@@ -48,8 +48,8 @@ class GuardedStep(NamedTuple):
 class GuardedPolicy:
     """Per tip the first of these that brings the tip closer: the policy's step, parts of it, the quick and the careful
     damped least-squares step; else its joints stay. The error of a tip therefore never increases. Where the tip is not near
-    its target, and the joints cannot make the policy's step at once, what they can make of it competes with the others: the
-    way to another posture may lead off the target, although its end is closer."""
+    its target, and the joints cannot make the policy's step at once, what they can make of it competes with the others, which
+    must gain twice as much: the way to another posture may lead off the target, although its end is closer."""
 
     name = "guarded"
 

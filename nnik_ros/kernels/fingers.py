@@ -13,6 +13,7 @@ from nnik_ros.kernels.points import TINY, clip, length
 COORDINATES = 3  # of a tip; a chain with more joints has a free degree
 NETWORK, SHORTENED, STAND_IN, HOLD = 0, 1, 2, 3  # which step a tip took: guard.Solver
 _PARTS = (0.5, 0.25)  # of a step that does not help
+_PREFERRED = 2.0  # another step must gain so many times as much as one that helps and comes first
 _FLAT = 1e-3  # of a joint's turn, that a tip turns at least with it in a Newton step
 
 
@@ -171,7 +172,7 @@ def guarded(
                 size_there = _error(target[n, t], tip[t], reach[t], at_there)
                 helps = size - size_there > gain
                 helped[n, t] |= helps and attempt == 0 and steps > 0
-                if helps and size_there < best:
+                if helps and size - size_there > _PREFERRED * (size - best):
                     best, error[n, t], solver[n, t] = size_there, size_there * reach[t], kind
                     for i in own:
                         end[n, i] = there[i]

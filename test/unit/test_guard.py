@@ -84,6 +84,24 @@ def test_a_way_that_begins_away_from_the_target_is_taken_in_one_with_its_next_st
     assert step.error[0] < 1e-9 < step.start_error[0]
 
 
+@pytest.mark.parametrize("detour, solver", [(0.0, Solver.NETWORK), (-0.3, Solver.NETWORK), (-0.5, Solver.STAND_IN)])
+def test_a_step_too_long_for_a_period_counts_as_far_as_the_joints_go_and_leads_unless_another_gains_twice_as_much(
+    planar, detour, solver
+) -> None:
+    q, goal = np.array([0.2, 0.8]), np.array([0.5, 0.9])
+    wanted = goal + [0.0, detour]
+    target, largest = planar.kinematics.tip_position(goal), np.array([0.01, 0.01])
+    policy = GuardedPolicy(Proposal(planar, lambda *_: wanted), largest)
+    step = policy.checked_step(q, target)
+    assert step.solver.tolist() == [solver]
+    assert np.all(np.abs(step.q - q) <= largest + 1e-12)
+    if solver is Solver.NETWORK:
+        way = wanted - q
+        np.testing.assert_allclose(step.q, q + way * 0.01 / np.abs(way).max())
+    reached = np.linalg.norm(planar.kinematics.tip_position(step.q) - target, axis=-1)
+    assert np.all(reached < step.start_error)
+
+
 def test_one_bad_finger_does_not_cost_the_others_their_step(hand, rng) -> None:
     q, goal = hand.random_joint_position(rng, 2)
     proposal = goal.copy()
