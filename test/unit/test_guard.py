@@ -84,7 +84,9 @@ def test_a_way_that_begins_away_from_the_target_is_taken_in_one_with_its_next_st
     assert step.error[0] < 1e-9 < step.start_error[0]
 
 
-@pytest.mark.parametrize("detour, solver", [(0.0, Solver.NETWORK), (-0.3, Solver.NETWORK), (-0.5, Solver.STAND_IN)])
+@pytest.mark.parametrize(
+    ("detour", "solver"), [(0.0, Solver.NETWORK), (-0.15, Solver.NETWORK), (-0.5, Solver.STAND_IN)]
+)
 def test_a_step_too_long_for_a_period_counts_as_far_as_the_joints_go_and_leads_unless_another_gains_twice_as_much(
     planar, detour, solver
 ) -> None:
