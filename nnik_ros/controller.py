@@ -24,6 +24,7 @@ from nnik_ros.goal_stream import GoalStream
 from nnik_ros.governor import Governor
 from nnik_ros.guard import GuardedPolicy, GuardedStep, Solver
 from nnik_ros.kernels import points, progress, references
+from nnik_ros.limits import Limit
 from nnik_ros.motion import JointMotion, Motion
 from nnik_ros.options import describe
 from nnik_ros.policy import Policy
@@ -72,17 +73,17 @@ class Controller:
         self, robot: Robot, policy: Policy | None, options: ControllerOptions, collision: CollisionModel | None = None
     ) -> None:
         """policy None: damped least squares alone. collision None: no self-collision check."""
-        self.robot, self.options = robot, options
+        self.robot = robot
         self._period = 1.0 / options.rate
         self._kinematics = policy.kinematics if policy else robot.kinematics
         self._motion = JointMotion(robot, self._kinematics, collision, self._period)
-        self._tip_speed, self._pointing = options.tip_speed(robot.nt), options.tip_pointing(robot.nt)
         self._anywhere: Array = np.full((robot.nt, 3), np.nan)
         self._no_tip: _Mask = np.zeros(robot.nt, dtype=bool)
         self._governor = Governor(robot.tip_velocity, robot.tip_acceleration, robot.tip_jerk, self._period)
         self._stream = GoalStream(robot.nt, self._period)
         self._enabled: _Mask = np.ones(robot.nt, dtype=bool)
         self._silent_ticks = int(options.rate)  # a second: nothing was ever published
+        self._take_options(options)
         self.set_policy(policy)
         self._mode = _Mode.PAUSED
         self._forget()
@@ -141,9 +142,12 @@ class Controller:
     def set_options(self, options: ControllerOptions) -> None:
         """Change what may change live; the rest keeps its value."""
         fixed = {info.name: getattr(self.options, info.name) for info in describe(ControllerOptions) if not info.live}
-        self.options = replace(options, **fixed)
-        self._tip_speed = self.options.tip_speed(self.robot.nt)
-        self._pointing = self.options.tip_pointing(self.robot.nt)
+        self._take_options(replace(options, **fixed))
+
+    def _take_options(self, options: ControllerOptions) -> None:
+        self._tip_speed, self._pointing = options.tip_speed(self.robot.nt), options.tip_pointing(self.robot.nt)
+        self.options = options
+        self._stands = np.where(self._tip_speed > 0.0, 0, int(Limit.SPEED))  # what keeps each tip where it is
 
     def set_policy(self, policy: Policy | None) -> None:
         """Change the solver; the command goes on from where it is."""
@@ -179,6 +183,8 @@ class Controller:
             return self._silent(TipState.WAITING_STATE, np.inf, targets, judged)
         if self._mode is _Mode.PAUSED and not self._motion.moving:
             return self._silent(TipState.PAUSED, state_age, targets, judged)
+        if self._nothing_to_follow(judged) and not self._motion.moving:
+            return self._silent(TipState.STALE_TARGET, state_age, targets, judged)
         if self._silence is not None and not stale_state and not self._seed(self._measured):
             return self._silent(self._silence, state_age, targets, judged)
         if stale_state and (not self._seeded or (self.options.on_stale_state == "stop" and not self._motion.moving)):
@@ -215,6 +221,7 @@ class Controller:
             self._stuck, self.options.closed_loop_gain > 0, self.options.tolerance, _STUCK_PROGRESS,
         )  # fmt: skip
         self._watch_progress(error_near, stuck, goal, escaping)
+        motion = motion._replace(limited=motion.limited | self._stands)
         state, worst = self._tip_states(reached, judged, homing, motion, stale_state)
         return TickResult(
             self._motion.sent.copy() if self._speaks(judged, stale_state) else None, worst, state, error, measured_error,
@@ -226,10 +233,15 @@ class Controller:
         """Whether the command is published."""
         if self._motion.moving:
             return True
-        silent = (stale_state and self.options.on_stale_state == "stop") or (
-            self.options.on_stale_target == "stop" and bool((judged.given & judged.stale).all())
-        )
-        return self.started and not silent
+        silent = stale_state and self.options.on_stale_state == "stop"
+        return self.started and not silent and not self._nothing_to_follow(judged)
+
+    def _nothing_to_follow(self, judged: _Judged) -> bool:
+        """Whether targets came, all of them are stale, and that silences the hand."""
+        if self.options.on_stale_target != "stop" or self._mode is not _Mode.RUNNING:
+            return False
+        given = judged.given & self._enabled
+        return bool(given.any() and judged.stale[given].all())
 
     def _checked(self, targets: Targets) -> Targets:
         """Copies as the kernels take them, which do not look at shapes themselves."""
@@ -393,14 +405,17 @@ class Controller:
         nt = self.robot.nt
         self._silence = state
         self._silent_ticks += 1
-        if state is TipState.PAUSED and self._seeded and self._measured is not None:
+        if state is not TipState.STALE_STATE and self._seeded and self._measured is not None:
             self._gap = np.minimum(self._gap, np.abs(self._motion.sent - self._measured))
         nowhere = np.full((nt, 3), np.nan)
         measured = self._kinematics.tip_position(self._measured) if self._measured is not None else nowhere
         own = self._motion.tips.position if self._seeded else measured
         goal = np.where(judged.given[:, None], targets.position, np.nan)
+        tip_state = np.full(nt, int(state))
+        if state is TipState.STALE_TARGET:
+            tip_state[~judged.given], tip_state[~self._enabled] = TipState.IDLE, TipState.DISABLED
         return TickResult(
-            None, state, np.full(nt, int(state)), distance(own, goal), distance(measured, goal),
+            None, state, tip_state, distance(own, goal), distance(measured, goal),
             np.full(nt, _HOLD), np.zeros(nt, dtype=np.int64), own, measured, own, state_age, judged.age,
             np.full(nt, np.nan),
         )  # fmt: skip

@@ -27,7 +27,9 @@ class ControllerOptions:
     )
     state_timeout: float = option(0.1, "Age from which the joint states are stale.", unit="s", low=0.005, high=10.0)
     on_stale_target: str = option(
-        "hold", "What a finger does when its target is stale.", choices=("hold", "home", "stop")
+        "hold",
+        "What a finger does when its target is stale; stop: nothing is published while the targets of all fingers are.",
+        choices=("hold", "home", "stop"),
     )
     on_stale_state: str = option(
         "stop", "What the hand does when joint states are stale: repeat its last command, or publish nothing.",

@@ -21,6 +21,7 @@ class Limit(IntFlag):
     POSITION = joints.POSITION
     LEAD = joints.LEAD
     COLLISION = joints.COLLISION
+    SPEED = joints.SPEED  # the tip's share of its speed is 0
 
 
 class LimitedStep(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 from nnik_ros.compiled import B1, F1, F2, I1, Array, Bools, Ints, compiled
 from nnik_ros.kernels.points import clip
 
-VELOCITY, ACCELERATION, POSITION, LEAD, COLLISION = 1, 2, 4, 8, 16  # what held a joint back: limits.Limit
+VELOCITY, ACCELERATION, POSITION, LEAD, COLLISION, SPEED = 1, 2, 4, 8, 16, 32  # what held a joint back: limits.Limit
 _SLOWEST = 1e-9  # rad/s
 _LATE = 2.0  # possible changes of velocity: a wish farther away is a place to stop at, a nearer one is followed
 _ROUNDING = 1e-9

@@ -164,6 +164,26 @@ def test_a_stale_target_can_send_the_finger_home(hand: Robot) -> None:
     np.testing.assert_allclose(rig.q, hand.home, atol=1e-6)
 
 
+@pytest.mark.parametrize("moved", [0.0, 0.4])
+def test_stale_targets_may_silence_the_hand_which_is_taken_up_where_it_is_found(hand: Robot, moved: float) -> None:
+    rig = Rig(hand, target_timeout=0.1, on_stale_target="stop")
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.targets.stamp[1:3] = -np.inf
+    rig.controller.set_enabled([True, True, True, False])
+    result = rig.run(200)
+    assert result.command is None
+    states = [TipState(state).name for state in (result.hand_state, *result.tip_state)]
+    assert states == ["STALE_TARGET", "STALE_TARGET", "IDLE", "IDLE", "DISABLED"]
+    begin = len(rig.sent)
+    found = rig.q = np.clip(rig.q - moved, hand.lower, hand.upper)
+    assert rig.run(200).command is None
+    rig.aim(reachable(hand))
+    rig.run(300)
+    first = next(command for command in rig.sent[begin:] if command is not None)
+    np.testing.assert_allclose(first, found, atol=hand.acceleration.max() * T * T * 1.01)
+
+
 def test_a_clock_that_jumps_makes_data_stale_and_moves_nothing(hand: Robot) -> None:
     for jump in (3600.0, -3600.0, np.nan):
         rig = Rig(hand, target_timeout=0.5, on_stale_state="hold")
@@ -192,6 +212,16 @@ def test_a_disabled_finger_holds_while_the_others_go_on(hand: Robot) -> None:
     result = rig.run(500)
     assert [TipState(s).name for s in result.tip_state] == ["REACHED", "DISABLED", "REACHED", "REACHED"]
     np.testing.assert_allclose(rig.q[4:8], hand.home[4:8], atol=1e-12)
+
+
+def test_a_finger_without_speed_says_what_keeps_it_where_it_is(hand: Robot) -> None:
+    policy = OnnxPolicy(share_dir() / "models" / "allegro_right.onnx", hand)
+    rig = Rig(hand, policy, target_timeout=0.0, tip_weight=(1.0, 1.0, 1.0, 0.0))
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    result = rig.run(500)
+    assert [TipState(s).name for s in result.tip_state] == ["REACHED", "REACHED", "REACHED", "LIMITED"]
+    assert result.messages()[3].endswith("mm to go, limited by speed")
 
 
 def test_any_subset_of_fingers_may_have_a_target(hand: Robot) -> None:
