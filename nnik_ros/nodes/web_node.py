@@ -35,6 +35,7 @@ from nnik_ros.paths import share_dir
 
 _PANEL_PERIOD, _PLOT_PERIOD = 0.1, 0.15  # s
 _MODEL_PERIOD = 1.0  # s
+_NOTE_TIME = 6.0  # s, that an answer is shown
 
 
 class WebNode(Node):  # type: ignore[misc]
@@ -175,7 +176,7 @@ class WebNode(Node):  # type: ignore[misc]
         client.call_async(request).add_done_callback(lambda future: self._tell(future.result().message))
 
     def _tell(self, note: str) -> None:
-        self._note, self._note_until = note, time.monotonic() + 3.0
+        self._note, self._note_until = note, time.monotonic() + _NOTE_TIME
 
     # what arrives
 
