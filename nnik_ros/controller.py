@@ -162,6 +162,7 @@ class Controller:
         self._escape = Escape(policy or self._guard, stand_in)
         self._has_network = policy is not None
         self._unhelpful, self._benched = 0, False
+        self._solver: NDArray[np.int64] = np.full(self.robot.nt, _HOLD)
         self._forget_stuck()
 
     # the tick
@@ -309,7 +310,8 @@ class Controller:
 
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
         use_network = self._has_network and not self._benched
-        step = self._guard.checked_step(self._motion.q, reference, use_policy=use_network)
+        step = self._guard.checked_step(self._motion.q, reference, self._solver, use_policy=use_network)
+        self._solver = step.solver
         if use_network and np.count_nonzero(step.solver != _NETWORK) == 0:
             self._unhelpful = max(0, self._unhelpful - 1)
         elif use_network:

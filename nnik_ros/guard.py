@@ -64,17 +64,21 @@ class GuardedPolicy:
         return self.checked_step(q, target).q
 
     def checked_step(
-        self, q: Array, target: Array, *, use_policy: bool = True, look_ahead: bool = False
-    ) -> GuardedStep:
-        """One checked increment from q (..., nq) to target (..., nt, 3). use_policy=False: the stand-in alone; look_ahead: two
-        of the policy's steps, too, where one does not help: a way around a joint limit may begin with a step away."""
+        self, q: Array, target: Array, last: NDArray[np.int64] | None = None, *, use_policy: bool = True,
+        look_ahead: bool = False,
+    ) -> GuardedStep:  # fmt: skip
+        """One checked increment from q (..., nq) to target (..., nt, 3). last (nt,): solvers of the step before, for one row of
+        q; who led a long step goes on to lead, or else two could take turns for ever. use_policy=False: the stand-in alone;
+        look_ahead: two of the policy's steps, too, where one does not help: a way around a joint limit may begin with a step
+        away."""
         rows, goals = rows_of(self.kinematics, q, target)
         proposals = proposed(self.policy, q, target)[None] if use_policy else np.empty((0, *rows.shape))
         if look_ahead:
             first = np.where(np.isfinite(proposals[0]), proposals[0], rows)
             proposals = np.stack([proposals[0], proposed(self.policy, first, goals)])
+        before = np.zeros((len(rows), self.kinematics.nt), dtype=np.int64) if last is None else last[None]
         end, error, start_error, solver, helped = fingers.guarded(
-            rows, proposals, goals, *self.kinematics.model,
+            rows, proposals, goals, before, *self.kinematics.model,
             self.robot.lower, self.robot.upper, self.kinematics.reach, self._largest, RESOLUTION, LEAST_GAIN, _NEAR,
             RELATIVE_DAMPING, SMALLEST_DAMPING, LARGEST_STEP,
         )  # fmt: skip

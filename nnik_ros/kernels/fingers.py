@@ -13,7 +13,7 @@ from nnik_ros.kernels.points import TINY, clip, length
 COORDINATES = 3  # of a tip; a chain with more joints has a free degree
 NETWORK, SHORTENED, STAND_IN, HOLD = 0, 1, 2, 3  # which step a tip took: guard.Solver
 _PARTS = (0.5, 0.25)  # of a step that does not help
-_PREFERRED = 2.0  # another step must gain so many times as much as one that helps and comes first
+_PREFERRED = 2.0  # so many times as much must be gained to take the lead over from the policy, and back
 _FLAT = 1e-3  # of a joint's turn, that a tip turns at least with it in a Newton step
 
 
@@ -117,16 +117,16 @@ def _within(q: Array, wanted: Array, chain: Ints, largest: Array, whole: bool, q
 
 @compiled(
     f"Tuple((f8[:, ::1], f8[:, ::1], f8[:, ::1], i8[:, ::1], b1[:, ::1]))"
-    f"({F2}, {F3}, {F3}, {MODEL}, {F1}, {F1}, {F1}, {F1}, f8, f8, f8, f8, f8, f8)"
+    f"({F2}, {F3}, {F3}, {I2}, {MODEL}, {F1}, {F1}, {F1}, {F1}, f8, f8, f8, f8, f8, f8)"
 )
 def guarded(
-    q: Array, proposals: Array, target: Array, chain: Ints, constants: Array, start: Array, lower: Array, upper: Array,
-    reach: Array, largest: Array, least: float, share: float, near: float, relative: float, smallest: float,
+    q: Array, proposals: Array, target: Array, last: Ints, chain: Ints, constants: Array, start: Array, lower: Array,
+    upper: Array, reach: Array, largest: Array, least: float, share: float, near: float, relative: float, smallest: float,
     largest_step: float,
 ) -> tuple[Array, Array, Array, Ints, Bools]:  # fmt: skip
     """See `guard.GuardedPolicy`. q (n, nq); proposals (m, n, nq): steps of the policy, if any, parts of the first of which
-    count, too; target (n, nt, 3). A proposal must gain the least length or a share of the error; lengths are in units of the
-    reach (nt,) [m]. For largest (nq,) [rad] and near see there.
+    count, too; target (n, nt, 3); last (n, nt): solvers of the step before. A proposal must gain the least length or a share of
+    the error; lengths are in units of the reach (nt,) [m]. For largest (nq,) [rad] and near see there.
 
     Returns the ends (n, nq), the errors there and at q (n, nt) [m], the solver of each (n, nt), and whether the first proposal
     helps (n, nt).
@@ -172,7 +172,10 @@ def guarded(
                 size_there = _error(target[n, t], tip[t], reach[t], at_there)
                 helps = size - size_there > gain
                 helped[n, t] |= helps and attempt == 0 and steps > 0
-                if helps and size - size_there > _PREFERRED * (size - best):
+                lead = 1.0
+                if kind == STAND_IN and solver[n, t] != STAND_IN:
+                    lead = 1.0 / _PREFERRED if last[n, t] == STAND_IN else _PREFERRED
+                if helps and size - size_there > lead * (size - best):
                     best, error[n, t], solver[n, t] = size_there, size_there * reach[t], kind
                     for i in own:
                         end[n, i] = there[i]

@@ -184,6 +184,24 @@ def test_stale_targets_may_silence_the_hand_which_is_taken_up_where_it_is_found(
     np.testing.assert_allclose(first, found, atol=hand.acceleration.max() * T * T * 1.01)
 
 
+@pytest.mark.parametrize("seed", [4, 22, 24, 40])
+def test_before_a_hand_that_stands_still_the_command_comes_to_rest(hand: Robot, seed: int) -> None:
+    """Two solvers that take turns would keep it moving."""
+    rng = np.random.default_rng(0)
+    for _ in range(seed + 1):
+        start = hand.lower + (hand.upper - hand.lower) * rng.uniform(0.2, 0.8, hand.nq)
+        goal = np.clip(start + rng.uniform(-1.0, 1.0, hand.nq), hand.lower, hand.upper)
+    rig = Rig(
+        hand, OnnxPolicy(share_dir() / "models" / "allegro_right.onnx", hand), CollisionModel(hand), target_timeout=0.0
+    )
+    rig.q = start
+    rig.controller.start()
+    rig.aim(goal)
+    rig.run(1333, moves=False)
+    windows = np.array(rig.sent[-330:]).reshape(10, 33, hand.nq)
+    assert np.ptp(windows, axis=1).max(axis=-1).min() < 5e-4
+
+
 def test_a_clock_that_jumps_makes_data_stale_and_moves_nothing(hand: Robot) -> None:
     for jump in (3600.0, -3600.0, np.nan):
         rig = Rig(hand, target_timeout=0.5, on_stale_state="hold")

@@ -104,6 +104,17 @@ def test_a_step_too_long_for_a_period_counts_as_far_as_the_joints_go_and_leads_u
     assert np.all(reached < step.start_error)
 
 
+def test_who_led_a_long_step_goes_on_to_lead_unless_the_other_gains_twice_as_much(planar) -> None:
+    q, goal = np.array([0.2, 0.8]), np.array([0.5, 0.9])
+    target, largest = planar.kinematics.tip_position(goal), np.array([0.01, 0.01])
+    policy = GuardedPolicy(Proposal(planar, lambda *_: goal), largest)
+    for last, leads in ((Solver.NETWORK, Solver.NETWORK), (Solver.STAND_IN, Solver.STAND_IN)):
+        assert policy.checked_step(q, target, np.array([last])).solver.tolist() == [leads]
+    weak = goal - [0.0, 0.5]  # gains less than half as much
+    policy = GuardedPolicy(Proposal(planar, lambda *_: weak), largest)
+    assert policy.checked_step(q, target, np.array([Solver.NETWORK])).solver.tolist() == [Solver.STAND_IN]
+
+
 def test_one_bad_finger_does_not_cost_the_others_their_step(hand, rng) -> None:
     q, goal = hand.random_joint_position(rng, 2)
     proposal = goal.copy()
