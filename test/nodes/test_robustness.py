@@ -41,7 +41,7 @@ def test_a_fault_leaves_the_hand_as_promised(runner: Runner, name: str) -> None:
 
 
 def test_twenty_thousand_fuzzed_messages_leave_a_lawful_living_controller(workshop: Workshop) -> None:
-    result = fuzz.run(20_000, 1, 2500.0, workshop)
+    result = fuzz.run(20_000, 1, 4000.0, workshop)
     assert result.held, result.words
     assert result.sent == 20_000
     assert result.refused > 1000

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import deque
 
 import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseArray, PoseStamped
 from sensor_msgs.msg import JointState
 
+from nnik_ros.geometry import Array
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import load_robot
 from test.robustness.fuzz_messages import Fuzz
@@ -23,13 +25,15 @@ def main() -> int:
     fuzz, rng = Fuzz(robot, seed), np.random.default_rng(seed + 1)
     rclpy.init(args=[])
     node = rclpy.create_node("fuzzer", namespace=namespace)
-    truth = [robot.home]
-    node.create_subscription(JointState, TRUE_STATES, lambda m: truth.__setitem__(0, np.array(m.position)), 1)
+    truth: deque[Array] = deque(maxlen=1)
+    node.create_subscription(JointState, TRUE_STATES, lambda m: truth.append(np.array(m.position)), 1)
     states = node.create_publisher(JointState, "joint_states", 3)
     arrays = node.create_publisher(PoseArray, "target_poses", 1)
     tips = [node.create_publisher(PoseStamped, f"{tip}/target_pose", 1) for tip in robot.tip_names]
     while any(publisher.get_subscription_count() == 0 for publisher in (states, arrays, *tips)):
         time.sleep(0.01)
+    while not truth:  # joint states of anywhere else would be a lie that nobody can tell from the truth
+        rclpy.spin_once(node, timeout_sec=0.1)
     begin, sent = time.monotonic(), 0
     while sent < messages:
         due = min(messages, int((time.monotonic() - begin) * rate) + 1)
