@@ -35,21 +35,25 @@ _NEAR = (
 
 
 class GuardedStep(NamedTuple):
-    """q (..., nq) [rad]; error (..., nt) [m] at q; start_error (..., nt) [m] where the step began; solver (..., nt); helped
-    (..., nt): whether the policy's own step brings the tip closer, even where another one was taken."""
+    """q (..., nq) [rad]; error (..., nt) [m] there, or as far as the joints get at once; start_error (..., nt) [m] where the
+    step began; solver (..., nt); helped (..., nt): whether the policy's own step brings the tip closer, even where another one
+    was taken; followed (..., nt): how much of the motion of q, from step to step, is that of the target: 1 close to it, 0.5
+    where q may be a part of the way, 0 where it is as far as the joints get at once."""
 
     q: Array
     error: Array
     start_error: Array
     solver: NDArray[np.int64]
     helped: NDArray[np.bool_]
+    followed: Array
 
 
 class GuardedPolicy:
     """Per tip the first of these that brings the tip closer: the policy's step, parts of it, the quick and the careful
     damped least-squares step; else its joints stay. The error of a tip therefore never increases. Where the tip is not near
     its target, and the joints cannot make the policy's step at once, what they can make of it competes with the others, which
-    must gain twice as much: the way to another posture may lead off the target, although its end is closer."""
+    must gain twice as much: the way to another posture may lead off the target, although its end is closer. The answer is where
+    the way leads, for who moves the joints has to know whether they are to stop after a period or to go on."""
 
     name = "guarded"
 
@@ -77,13 +81,13 @@ class GuardedPolicy:
             first = np.where(np.isfinite(proposals[0]), proposals[0], rows)
             proposals = np.stack([proposals[0], proposed(self.policy, first, goals)])
         before = np.zeros((len(rows), self.kinematics.nt), dtype=np.int64) if last is None else last[None]
-        end, error, start_error, solver, helped = fingers.guarded(
+        end, error, start_error, solver, helped, followed = fingers.guarded(
             rows, proposals, goals, before, *self.kinematics.model,
             self.robot.lower, self.robot.upper, self.kinematics.reach, self._largest, RESOLUTION, LEAST_GAIN, _NEAR,
             RELATIVE_DAMPING, SMALLEST_DAMPING, LARGEST_STEP,
         )  # fmt: skip
         if q.ndim == 1:
-            return GuardedStep(end[0], error[0], start_error[0], solver[0], helped[0])
+            return GuardedStep(end[0], error[0], start_error[0], solver[0], helped[0], followed[0])
         tips = (*q.shape[:-1], self.kinematics.nt)
         return GuardedStep(
             end.reshape(q.shape),
@@ -91,6 +95,7 @@ class GuardedPolicy:
             start_error.reshape(tips),
             solver.reshape(tips),
             helped.reshape(tips),
+            followed.reshape(tips),
         )
 
 

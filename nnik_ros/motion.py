@@ -71,6 +71,7 @@ class JointMotion:
         self.sent: Array = self.q
         self.sent_v: Array = self.v
         self._offset: Array = np.zeros(len(self.q))
+        self._last_wish: Array = np.full(len(self.q), np.nan)
         self._look_around()
 
     def set_kinematics(self, kinematics: Kinematics) -> None:
@@ -91,19 +92,21 @@ class JointMotion:
 
     def towards(self, goal: Array, speed: float | Array) -> Array:
         """A wish that leads every joint to goal (nq,) [rad] and stops there, with `speed` (0 to 1, or (nq,)) of the pace."""
-        wish: Array = joints.towards(self.q, goal, self._gentle, speed * self._pace, self._period)
+        wish: Array = joints.towards(self.q, self.v, goal, self._gentle, speed * self._pace, self._period)
         return wish
 
-    def step(self, wish: Array, measured: Array, options: ControllerOptions) -> Motion:
-        """One period towards wish (nq,) [rad]; measured (nq,) [rad]."""
+    def step(self, wish: Array, followed: Array, measured: Array, options: ControllerOptions) -> Motion:
+        """One period towards wish (nq,) [rad], of whose own motion each finger follows a share, followed (nt,); measured (nq,)
+        [rad]."""
         checks = self._collision is not None and options.collision_check
         place, ends, pairs, radii = self._pairs if checks else self._no_pairs
         known = self._clearance if checks else self._unknown
         q, v, finite, limited, tip, jacobian, measured_tip, clearance = motion.moved(
-            self.q, self.v, wish, measured, self._table, options.max_lead, self._tip_of_joint, *self._kinematics.model,
-            place, ends, pairs, radii, known, options.collision_margin, min(1.0, options.collision_gain * self._period),
-            self._period,
+            self.q, self.v, wish, self._last_wish, followed, measured, self._table, options.max_lead, self._tip_of_joint,
+            *self._kinematics.model, place, ends, pairs, radii, known, options.collision_margin,
+            min(1.0, options.collision_gain * self._period), self._period,
         )  # fmt: skip
+        self._last_wish = wish
         if finite:
             self.q, self.v, self.tips = q, v, Tips(tip, jacobian)
             self._clearance = clearance if checks else self._unknown

@@ -14,6 +14,10 @@ COORDINATES = 3  # of a tip; a chain with more joints has a free degree
 NETWORK, SHORTENED, STAND_IN, HOLD = 0, 1, 2, 3  # which step a tip took: guard.Solver
 _PARTS = (0.5, 0.25)  # of a step that does not help
 _PREFERRED = 2.0  # so many times as much must be gained to take the lead over from the policy, and back
+_PART_FOLLOWED = (
+    0.5  # of the motion of an end that may be only a part s of the way, so that it moves by 1 - s with the joints
+)
+# themselves: they stop from a distance d by sqrt(2 a d) sqrt(s) / (1 - (1 - s) / 2), never faster than for s = 1
 _FLAT = 1e-3  # of a joint's turn, that a tip turns at least with it in a Newton step
 
 
@@ -100,36 +104,36 @@ def damped_least_squares(
     return result
 
 
-@compiled(f"b1({F1}, {F1}, {I1}, {F1}, b1, f8[::1])")
+@compiled(f"b1({F1}, f8[::1], {I1}, {F1}, b1, f8[::1])")
 def _within(q: Array, wanted: Array, chain: Ints, largest: Array, whole: bool, q_next: Array) -> bool:
     """Take the joints of one chain from q (nq,) towards `wanted` to q_next: the whole way, or as far as they can go at once,
-    largest (nq,) [rad]; returns whether that is less. A joint whose way is not finite stays."""
+    largest (nq,) [rad]; returns whether that is less. A joint whose way is not finite stays, also in `wanted`."""
     worst = 1.0
     for i in chain:
-        q_next[i] = wanted[i] if math.isfinite(wanted[i]) else q[i]
-        worst = max(worst, abs(q_next[i] - q[i]) / largest[i])
-    if whole or worst <= 1.0:
-        return False
+        if not math.isfinite(wanted[i]):
+            wanted[i] = q[i]
+        worst = max(worst, abs(wanted[i] - q[i]) / largest[i])
+    cut = not whole and worst > 1.0
     for i in chain:
-        q_next[i] = q[i] + (q_next[i] - q[i]) / worst
-    return True
+        q_next[i] = q[i] + (wanted[i] - q[i]) / worst if cut else wanted[i]
+    return cut
 
 
 @compiled(
-    f"Tuple((f8[:, ::1], f8[:, ::1], f8[:, ::1], i8[:, ::1], b1[:, ::1]))"
+    f"Tuple((f8[:, ::1], f8[:, ::1], f8[:, ::1], i8[:, ::1], b1[:, ::1], f8[:, ::1]))"
     f"({F2}, {F3}, {F3}, {I2}, {MODEL}, {F1}, {F1}, {F1}, {F1}, f8, f8, f8, f8, f8, f8)"
 )
 def guarded(
     q: Array, proposals: Array, target: Array, last: Ints, chain: Ints, constants: Array, start: Array, lower: Array,
     upper: Array, reach: Array, largest: Array, least: float, share: float, near: float, relative: float, smallest: float,
     largest_step: float,
-) -> tuple[Array, Array, Array, Ints, Bools]:  # fmt: skip
+) -> tuple[Array, Array, Array, Ints, Bools, Array]:  # fmt: skip
     """See `guard.GuardedPolicy`. q (n, nq); proposals (m, n, nq): steps of the policy, if any, parts of the first of which
     count, too; target (n, nt, 3); last (n, nt): solvers of the step before. A proposal must gain the least length or a share of
     the error; lengths are in units of the reach (nt,) [m]. For largest (nq,) [rad] and near see there.
 
-    Returns the ends (n, nq), the errors there and at q (n, nt) [m], the solver of each (n, nt), and whether the first proposal
-    helps (n, nt).
+    Returns the ends (n, nq), the errors there, as far as the joints get, and at q (n, nt) [m], the solver of each (n, nt),
+    whether the first proposal helps (n, nt), and how much of the ends' motion is to be followed (n, nt).
     """
     nt, depths = chain.shape
     rotation, origin, axis = np.empty((nt, depths, 3, 3)), np.empty((nt, depths, 3)), np.empty((nt, depths, 3))
@@ -138,6 +142,7 @@ def guarded(
     scratch, fixed = np.empty((2, max(depths, 3))), np.empty(depths, dtype=np.bool_)
     end, error, before = q.copy(), np.empty((len(q), nt)), np.empty((len(q), nt))
     solver, helped = np.full((len(q), nt), HOLD), np.zeros((len(q), nt), dtype=np.bool_)
+    followed = np.zeros((len(q), nt))
     steps = len(proposals)
     parts = len(_PARTS) if steps > 0 else 0
     for n in range(len(q)):
@@ -147,7 +152,7 @@ def guarded(
             size = best = _error(target[n, t], tip[t], reach[t], at_q)
             before[n, t] = error[n, t] = size * reach[t]
             if size <= least:
-                helped[n, t] = True
+                helped[n, t], followed[n, t] = True, 1.0
                 continue
             lever_arms(origin[t], axis[t], tip[t], J)
             J /= reach[t]
@@ -156,18 +161,22 @@ def guarded(
                 gain = min(least, share * size)
                 if attempt < steps:
                     kind = NETWORK
-                    short = _within(q[n], proposals[attempt, n], own, largest, whole, there)
-                    shortened |= short and attempt == 0
+                    for i in own:
+                        wish[i] = proposals[attempt, n, i]
+                    cut = _within(q[n], wish, own, largest, whole, there)
+                    shortened |= cut and attempt == 0
                 elif attempt < steps + parts:
-                    kind = SHORTENED
-                    _within(q[n], proposals[0, n], own, largest, whole, there)
+                    kind, cut = SHORTENED, False
+                    for i in own:
+                        wish[i] = proposals[0, n, i]
+                    _within(q[n], wish, own, largest, whole, there)
                     for i in own:
                         there[i] = q[n, i] + _PARTS[attempt - steps] * (there[i] - q[n, i])
                 else:
                     kind, gain = STAND_IN, 0.0
                     damping = (size if attempt > steps + parts else (relative * size) ** 2) + smallest * smallest
                     _damped_step(q[n], own, J, at_q, lower, upper, damping, largest_step, scratch, fixed, wish)
-                    _within(q[n], wish, own, largest, whole, there)
+                    cut = _within(q[n], wish, own, largest, whole, there)
                 walk(there, t, chain, constants, start, local, rotation, origin, axis, tip)
                 size_there = _error(target[n, t], tip[t], reach[t], at_there)
                 helps = size - size_there > gain
@@ -177,11 +186,16 @@ def guarded(
                     lead = 1.0 / _PREFERRED if last[n, t] == STAND_IN else _PREFERRED
                 if helps and size - size_there > lead * (size - best):
                     best, error[n, t], solver[n, t] = size_there, size_there * reach[t], kind
+                    goes_on, followed[n, t] = False, 1.0 if whole else _PART_FOLLOWED
+                    if cut:  # where its end is closer still, the joints need not stop before it
+                        walk(wish, t, chain, constants, start, local, rotation, origin, axis, tip)
+                        goes_on = _error(target[n, t], tip[t], reach[t], at_there) < size_there
+                        followed[n, t] = _PART_FOLLOWED if goes_on else 0.0
                     for i in own:
-                        end[n, i] = there[i]
+                        end[n, i] = wish[i] if goes_on else there[i]
                 if helps and not shortened:  # the first that helps; but where the first had to be cut, the best
                     break
-    return end, error, before, solver, helped
+    return end, error, before, solver, helped, followed
 
 
 @compiled(

@@ -26,73 +26,96 @@ def stopping_speed(distance: float, acceleration: float, period: float) -> float
     return distance / (n * period) + 0.5 * (n - 1.0) * change
 
 
-@compiled(f"void(f8[::1], {F1}, {I1}, f8[::1], i8[::1], {B1})")
-def _scale(v: Array, largest: Array, group: Ints, worst: Array, limited: Ints, chosen: Bools) -> None:
+@compiled(f"void(f8[::1], {F1}, {I1}, f8[::1], {B1})")
+def _scale(v: Array, largest: Array, group: Ints, worst: Array, chosen: Bools) -> None:
     """Slow the joints of the chosen groups by the group's worst ratio, so that |v| <= largest; worst is for scratch."""
     worst[:] = 1.0
     for i in range(len(v)):
-        excess = abs(v[i]) / largest[i]
-        if excess > 1.0 + _ROUNDING:
-            limited[i] |= VELOCITY
-        worst[group[i]] = max(worst[group[i]], excess)
+        worst[group[i]] = max(worst[group[i]], abs(v[i]) / largest[i])
     for i in range(len(v)):
         if chosen[group[i]]:
             v[i] /= worst[group[i]]
 
 
-@compiled(f"Tuple((f8[::1], f8[::1], i8[::1]))({F1}, {F1}, {F1}, {F2}, {I1}, i8, f8)")
+@compiled(f"Tuple((f8[::1], f8[::1], i8[::1]))({F1}, {F1}, {F1}, {F1}, {F2}, {F2}, {I1}, i8, f8)")
 def limited_step(
-    q: Array, v: Array, wanted: Array, limits: Array, group: Ints, groups: int, period: float
+    q: Array, v: Array, wanted: Array, drift: Array, lead: Array, limits: Array, group: Ints, groups: int, period: float
 ) -> tuple[Array, Array, Ints]:
-    """See `limits.JointLimits`. limits (4, nq): lower, upper, velocity, acceleration."""
+    """See `limits.JointLimits`. drift (nq,) [rad/s]: how fast what is wanted moves; lead (2, nq) [rad/s]: the speeds down and
+    up from which the joints stop within the lead; limits (4, nq): lower, upper, velocity, acceleration."""
     n, lower, upper, velocity, acceleration = len(q), limits[0], limits[1], limits[2], limits[3]
-    limited, unused = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    slowest, fastest, v_next, stopping = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    limited = np.zeros(n, dtype=np.int64)
+    v_next, stopping = np.empty(n), np.empty(n)
     worst, all_groups, slowed = np.empty(groups), np.ones(groups, dtype=np.bool_), np.zeros(groups, dtype=np.bool_)
     for i in range(n):
-        slowest[i] = -stopping_speed(max(q[i] - lower[i], 0.0), acceleration[i], period)
-        fastest[i] = stopping_speed(max(upper[i] - q[i], 0.0), acceleration[i], period)
         v_next[i] = (wanted[i] - q[i]) / period
         if abs(v_next[i] - v[i]) > _LATE * acceleration[i] * period:
             slowed[group[i]] = True  # not to be there for a while: come with a speed from which one stops there
-        stopping[i] = max(stopping_speed(abs(wanted[i] - q[i]), acceleration[i], period), _SLOWEST)
-    _scale(v_next, velocity, group, worst, limited, all_groups)
-    for i in range(n):  # a joint near its limit slows down alone: its finger goes on with the joints that are free
-        if v_next[i] > fastest[i] + _ROUNDING or v_next[i] < slowest[i] - _ROUNDING:
-            limited[i] |= POSITION
-        v_next[i] = clip(v_next[i], slowest[i], fastest[i])
-    _scale(v_next, stopping, group, worst, unused, slowed)
-    q_next = np.empty(n)
     for i in range(n):
-        change = v_next[i] - v[i]
+        if slowed[group[i]]:
+            v_next[i] -= drift[i]
+        stopping[i] = max(stopping_speed(abs(v_next[i]) * period, acceleration[i], period), _SLOWEST)
+    _scale(v_next, stopping, group, worst, slowed)
+    for i in range(n):
+        if slowed[group[i]]:
+            v_next[i] += drift[i]
+        if abs(v_next[i]) > velocity[i] * (1.0 + _ROUNDING):
+            limited[i] |= VELOCITY
+    _scale(v_next, velocity, group, worst, all_groups)
+    q_next = np.empty(n)
+    for i in range(n):  # a joint near its limit slows down alone: its finger goes on with the joints that are free
+        bounded = clip(v_next[i], -lead[0, i], lead[1, i])
+        if abs(bounded - v_next[i]) > _ROUNDING:
+            limited[i] |= LEAD
+        slowest = -stopping_speed(max(q[i] - lower[i], 0.0), acceleration[i], period)
+        fastest = stopping_speed(max(upper[i] - q[i], 0.0), acceleration[i], period)
+        if bounded > fastest + _ROUNDING or bounded < slowest - _ROUNDING:
+            limited[i] |= POSITION
+        change = clip(bounded, slowest, fastest) - v[i]
         most = acceleration[i] * period
         if abs(change) > most * (1.0 + _ROUNDING):
             limited[i] |= ACCELERATION
         moving = v[i] + clip(change, -most, most)
-        moving = clip(moving, max(slowest[i], -velocity[i]), min(fastest[i], velocity[i]))
+        moving = clip(moving, max(slowest, -velocity[i]), min(fastest, velocity[i]))
         q_next[i] = clip(q[i] + moving * period, lower[i], upper[i])
         v_next[i] = (q_next[i] - q[i]) / period
     return q_next, v_next, limited
 
 
-@compiled(f"f8[::1]({F1}, {F1}, {F1}, f8, {F1}, f8)")
-def led(q: Array, wish: Array, measured: Array, lead: float, acceleration: Array, period: float) -> Array:
-    """The wish, kept within `lead` of the measured joints, and slow enough to brake before that bound, which moves."""
-    result = np.empty(len(q))
-    for i in range(len(q)):
-        low, high = measured[i] - lead, measured[i] + lead
-        back = stopping_speed(max(q[i] - low, 0.0), acceleration[i], period) * period
-        ahead = stopping_speed(max(high - q[i], 0.0), acceleration[i], period) * period
-        result[i] = clip(clip(wish[i], low, high), q[i] - back, q[i] + ahead)
+@compiled(f"f8[::1]({F1}, {F1}, {F1}, {I1}, {F1}, f8)")
+def drift(wish: Array, last: Array, velocity: Array, group: Ints, followed: Array, period: float) -> Array:
+    """A share, followed (groups,), of the velocity (nq,) [rad/s] at which a wish moves; 0 for a group of which a joint jumps
+    faster than it can move."""
+    result, share = np.empty(len(wish)), followed.copy()
+    for i in range(len(wish)):
+        result[i] = (wish[i] - last[i]) / period
+        if not abs(result[i]) <= velocity[i]:
+            share[group[i]] = 0.0
+    for i in range(len(wish)):
+        result[i] = share[group[i]] * result[i] if share[group[i]] > 0.0 else 0.0
     return result
 
 
-@compiled(f"f8[::1]({F1}, {F1}, {F1}, {F1}, f8)")
-def towards(q: Array, goal: Array, acceleration: Array, velocity: Array, period: float) -> Array:
+@compiled(f"Tuple((f8[::1], f8[:, ::1]))({F1}, {F1}, {F1}, f8, {F1}, f8)")
+def led(q: Array, wish: Array, measured: Array, lead: float, acceleration: Array, period: float) -> tuple[Array, Array]:
+    """The wish, kept within `lead` of the measured joints, and the speeds down and up (2, nq) from which one can brake before
+    that bound, which moves."""
+    place, speeds = np.empty(len(q)), np.empty((2, len(q)))
+    for i in range(len(q)):
+        low, high = measured[i] - lead, measured[i] + lead
+        speeds[0, i] = stopping_speed(max(q[i] - low, 0.0), acceleration[i], period)
+        speeds[1, i] = stopping_speed(max(high - q[i], 0.0), acceleration[i], period)
+        place[i] = clip(wish[i], low, high)
+    return place, speeds
+
+
+@compiled(f"f8[::1]({F1}, {F1}, {F1}, {F1}, {F1}, f8)")
+def towards(q: Array, v: Array, goal: Array, acceleration: Array, velocity: Array, period: float) -> Array:
     """The next step of a motion that stops at the goal."""
     result = np.empty(len(q))
     for i in range(len(q)):
-        way = goal[i] - q[i]
+        way, change = goal[i] - q[i], acceleration[i] * period
         pace = min(stopping_speed(abs(way), acceleration[i], period), velocity[i])
-        result[i] = q[i] + (pace if way > 0.0 else -pace if way < 0.0 else 0.0) * period
+        wanted = pace if way > 0.0 else -pace if way < 0.0 else 0.0
+        result[i] = q[i] + clip(wanted, v[i] - change, v[i] + change) * period
     return result

@@ -9,7 +9,7 @@ import numpy as np
 from nnik_ros.compiled import F1, F2, F3, I1, I2, Array, Ints, compiled
 from nnik_ros.kernels.capsules import clearance_gradients, clearances, slid, slowed, too_fast
 from nnik_ros.kernels.chains import MODEL, capsule_ends, frames, slopes
-from nnik_ros.kernels.joints import COLLISION, LEAD, led, limited_step
+from nnik_ros.kernels.joints import COLLISION, LEAD, drift, led, limited_step
 
 _SWEEPS = 4  # over the pairs in contact; each satisfies one pair exactly, a few satisfy all
 
@@ -24,12 +24,12 @@ def _apart(
 
 @compiled(
     f"Tuple((f8[::1], f8[::1], b1, i8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[::1]))"
-    f"({F1}, {F1}, {F1}, {F1}, {F2}, f8, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, f8, f8, f8)"
+    f"({F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F2}, f8, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, f8, f8, f8)"
 )
 def moved(
-    q: Array, v: Array, wish: Array, measured: Array, limits: Array, lead: float, tip_of_joint: Ints,
-    chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints, radii: Array, clearance: Array,
-    margin: float, share: float, period: float,
+    q: Array, v: Array, wish: Array, last_wish: Array, followed: Array, measured: Array, limits: Array, lead: float,
+    tip_of_joint: Ints, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints, radii: Array,
+    clearance: Array, margin: float, share: float, period: float,
 ) -> tuple[Array, Array, bool, Ints, Array, Array, Array, Array]:  # fmt: skip
     """See `motion.JointMotion`. limits (5, nq): lower, upper, velocity, acceleration, and what the lead bound brakes with;
     place, local, pairs, radii: see `capsules`, no pairs for no check; clearance (pairs,) [m] at q, empty where not known.
@@ -38,10 +38,11 @@ def moved(
     q, the measured tips (nt, 3), and the clearance (pairs,) at q.
     """
     groups = len(chain)
-    bound = led(q, wish, measured, lead, limits[4], period)
-    q_next, v_next, flags = limited_step(q, v, bound, limits, tip_of_joint, groups, period)
+    bound, speeds = led(q, wish, measured, lead, limits[4], period)
+    moves = drift(wish, last_wish, limits[2], tip_of_joint, followed, period)
+    q_next, v_next, flags = limited_step(q, v, bound, moves, speeds, limits, tip_of_joint, groups, period)
     for i in range(len(q)):
-        if bound[i] != wish[i]:
+        if bound[i] != wish[i] and speeds[1 if wish[i] > bound[i] else 0, i] < limits[2, i]:
             flags[i] |= LEAD
     after = clearance.copy()
     if len(pairs) > 0:
@@ -59,7 +60,7 @@ def moved(
                 kept = slid(step, gradients, allowed, _SWEEPS)
             else:
                 kept = slowed(step, tip_of_joint, place, pairs, tight, allowed, closing)
-            q_next, v_next, limited = limited_step(q, v, q + kept, limits, tip_of_joint, groups, period)
+            q_next, v_next, limited = limited_step(q, v, q + kept, moves, speeds, limits, tip_of_joint, groups, period)
             for i in range(len(q)):
                 flags[i] |= limited[i]
                 if kept[i] != step[i]:

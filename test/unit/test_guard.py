@@ -96,12 +96,22 @@ def test_a_step_too_long_for_a_period_counts_as_far_as_the_joints_go_and_leads_u
     policy = GuardedPolicy(Proposal(planar, lambda *_: wanted), largest)
     step = policy.checked_step(q, target)
     assert step.solver.tolist() == [solver]
-    assert np.all(np.abs(step.q - q) <= largest + 1e-12)
-    if solver is Solver.NETWORK:
-        way = wanted - q
-        np.testing.assert_allclose(step.q, q + way * 0.01 / np.abs(way).max())
-    reached = np.linalg.norm(planar.kinematics.tip_position(step.q) - target, axis=-1)
+    way = step.q - q
+    at_once = q + way * min(1.0, 0.01 / np.abs(way).max())
+    reached = np.linalg.norm(planar.kinematics.tip_position(at_once) - target, axis=-1)
+    np.testing.assert_allclose(step.error, reached)
     assert np.all(reached < step.start_error)
+    if solver is Solver.NETWORK:
+        np.testing.assert_allclose(step.q, wanted)
+
+
+def test_a_long_way_ends_where_a_period_ends_if_its_own_end_is_farther_from_the_target(planar) -> None:
+    q, goal = np.array([0.2, 0.8]), np.array([0.5, 0.9])
+    target, largest = planar.kinematics.tip_position(goal), np.array([0.01, 0.01])
+    beyond = q + 3.0 * (goal - q)
+    step = GuardedPolicy(Proposal(planar, lambda *_: beyond), largest).checked_step(q, target)
+    assert step.solver.tolist() == [Solver.NETWORK]
+    np.testing.assert_allclose(step.q, q + (beyond - q) * 0.01 / np.abs(beyond - q).max())
 
 
 def test_who_led_a_long_step_goes_on_to_lead_unless_the_other_gains_twice_as_much(planar) -> None:

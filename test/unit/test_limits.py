@@ -45,8 +45,8 @@ def test_a_wish_far_beyond_a_limit_ends_exactly_on_it_and_can_leave_again() -> N
 
 def test_a_finger_is_slowed_as_a_whole_so_its_direction_is_kept() -> None:
     q, v = np.zeros(3) + 0.1, np.zeros(3)
-    v = np.array([1.8, 0.9, 0.0])
-    step = limits().step(q, v, q + [0.02, 0.01, 0.0])
+    v = np.array([3.0, 1.5, 0.0])
+    step = limits().step(q, v, q + [0.3, 0.15, 0.0])
     change = step.q - q
     assert np.isclose(change[0] / change[1], 2.0, atol=1e-6)
     assert change[2] == 0.0
