@@ -172,13 +172,13 @@ class Kinematics:
         """Joints of the longest chain."""
         return self.topology.chain.shape[1]
 
-    @property
+    @cached_property
     def tip_of_joint(self) -> NDArray[np.int64]:
         """The tip that each joint moves: (nq,)."""
         tips = np.empty(self.nq, dtype=np.int64)
         for tip, joints in enumerate(self.topology.chain):
             tips[joints[joints >= 0]] = tip
-        return tips
+        return frozen(tips, np.int64)
 
     @property
     def first_joint_position(self) -> Array:
@@ -186,13 +186,12 @@ class Kinematics:
         position: Array = self.chains.start
         return position
 
-    @property
+    @cached_property
     def reach(self) -> Array:
         """Length of each stretched chain, first joint to tip: (nt,) [m]."""
         lengths = np.linalg.norm(self.parameters.joint_origin_position, axis=-1)
         after_first = np.where(self.topology.chain[:, 1:] >= 0, lengths[self.topology.chain[:, 1:]], 0.0).sum(-1)
-        reach: Array = after_first + np.linalg.norm(self.parameters.tip_offset, axis=-1)
-        return reach
+        return frozen(after_first + np.linalg.norm(self.parameters.tip_offset, axis=-1))
 
     def calibrated(self, parameters: KinematicParameters) -> Kinematics:
         """The same robot with other geometry.
