@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from benchmarks.own import CONTROLLER, GUARDED
+from benchmarks.own import CONTROLLER, FREE, GUARDED
 
 SOLVES = 0.999  # share of hands from which on a peer counts as one that solves
 
@@ -20,7 +20,14 @@ class Verdict(NamedTuple):
 
 def judge(results: Mapping[str, Any]) -> list[Verdict]:
     """All criteria in order."""
-    return [*_static(results), *_tick(results), *_beyond(results), *judge_node(results), *_batch(results)]
+    return [
+        *_static(results),
+        *_tick(results),
+        *_beyond(results),
+        *judge_node(results),
+        *_batch(results),
+        *_several(results),
+    ]
 
 
 def fastest_peer(results: Mapping[str, Any]) -> tuple[str, float] | None:
@@ -64,14 +71,20 @@ def _tick(results: Mapping[str, Any]) -> Iterator[Verdict]:
 
 
 def _beyond(results: Mapping[str, Any]) -> Iterator[Verdict]:
-    score = results["tracking"]["beyond"].get(CONTROLLER, {})
+    scores = results["tracking"]["beyond"]
     limit = results["velocity_limit"]
-    for criterion, key, allowed, unit in (
-        ("out of reach: p99 beyond the closest reachable point at most 0.5 mm", "excess_p99_mm", 0.5, "mm"),
-        ("out of reach: joint speed within its limit", "speed_max", limit * (1 + 1e-9), "rad/s"),
-        ("out of reach: the tick costs at most 1.25 times the tick within reach", "cost_growth", 1.25, "times"),
+    for name, criterion, key, allowed, unit in (  # the closest point of a finger alone: others may stand in its way
+        (FREE, "out of reach: p99 beyond the closest reachable point at most 0.5 mm", "excess_p99_mm", 0.5, "mm"),
+        (CONTROLLER, "out of reach: joint speed within its limit", "speed_max", limit * (1 + 1e-9), "rad/s"),
+        (
+            CONTROLLER,
+            "out of reach: the tick costs at most 1.25 times the tick within reach",
+            "cost_growth",
+            1.25,
+            "times",
+        ),
     ):
-        value = score.get(key)
+        value = scores.get(name, {}).get(key)
         yield Verdict(criterion, "not in this run" if value is None else f"{value:.3f} {unit}",
                       None if value is None else value <= allowed)  # fmt: skip
 
@@ -100,3 +113,10 @@ def _batch(results: Mapping[str, Any]) -> Iterator[Verdict]:
         f"{value:.1f} us" if value is not None else "no network",
         value <= 10.0 if value is not None else None,
     )
+
+
+def _several(results: Mapping[str, Any]) -> Iterator[Verdict]:
+    for tolerance, times in results["several"].items():
+        criterion = f"guarded steps to {tolerance} mm in one call cost less than separate calls"
+        measured = f"{times['one_call_us']:.1f} us, {times['separate_us']:.1f} us"
+        yield Verdict(criterion, measured, times["one_call_us"] < times["separate_us"])

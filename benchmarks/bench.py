@@ -22,6 +22,7 @@ from benchmarks.measure import FULL, QUICK, Effort
 from benchmarks.plain_urdf import plain_urdf
 from benchmarks.solver import Absent, Scene, Solver
 from nnik_ros.geometry import Array
+from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import load_robot
 
@@ -30,6 +31,7 @@ RESULTS = ROOT / "runs" / "bench"
 SIZES = (1, 4, 16, 64, 256)
 SEED = 20_270_101
 _STEPS = 10
+_TOLERANCES = (1e-4, 1e-6)  # m
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,6 +74,7 @@ def run(robot_name: str, model: Path, effort: Effort, folder: Path, only: Sequen
     results["velocity_limit"] = float(robot.velocity.max())
     results["static"] = _static(scene, solvers, effort, rng)
     results["steps"], results["batch"] = _batched(scene, model, effort, rng)
+    results["several"] = _several(scene, model, effort)
     results["tracking"] = _tracking(scene, solvers, effort, rng)
     other = _scene(robot, built, folder / "calibrated.urdf")
     results["calibrated"] = _calibrated(other, _load(other, model, only)[0], model, effort, rng)
@@ -113,6 +116,15 @@ def _batched(scene: Scene, model: Path, effort: Effort, rng: np.random.Generator
         for name, cost in costs.items()
     }
     return steps, batch
+
+
+def _several(scene: Scene, model: Path, effort: Effort) -> dict[str, Any]:
+    solver = own.load_policies(scene, model)[0].get(own.GUARDED)
+    if not isinstance(solver, GuardedSolver):
+        return {}
+    rng = np.random.default_rng(SEED)
+    problems = workloads.static_problems(scene.robot, scene.kinematics, rng, effort.hands)["random"]
+    return {f"{1e3 * size:g}": measure.several(solver, problems, size, effort.repeats) for size in _TOLERANCES}
 
 
 def _tracking(scene: Scene, solvers: Sequence[Solver], effort: Effort, rng: np.random.Generator) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.solver import Scene, Solver
 from benchmarks.workloads import Path, Static
 from nnik_ros.geometry import Array
+from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
@@ -26,6 +27,7 @@ _WHOLE_CALLS = 5
 _INSIDE = 1e-6  # rad; a joint further outside its limits is a failure
 _CHUNK = 1000  # hands in one call
 _BATCH_STEPS = 5
+_MOST_STEPS = 10
 
 
 class Effort(NamedTuple):
@@ -117,6 +119,32 @@ def batch(policies: Mapping[str, Policy], problems: Static, sizes: Sequence[int]
                     q = policy.step(q, target)
                 seconds[name][row, repeat] = (time.process_time() - begin) / (_BATCH_STEPS * size)
     return seconds
+
+
+def several(solver: GuardedSolver, problems: Static, tolerance: float, repeats: int) -> dict[str, float]:
+    """Until all tips are within the tolerance [m]: steps in separate calls with a look at the tips after each, and one call."""
+    seconds, steps = np.empty((2, repeats, len(problems.start))), np.empty(len(problems.start))
+    for repeat in range(repeats):
+        for i, (q, target) in enumerate(zip(problems.start, problems.target, strict=True)):
+            for way in (0, 1) if (i + repeat) % 2 else (1, 0):
+                begin = time.process_time()
+                if way:
+                    steps[i] = solver.solve(q, target, tolerance=tolerance).steps
+                else:
+                    _solve_separately(solver, q, target, tolerance)
+                seconds[way, repeat, i] = time.process_time() - begin
+    separate, one_call = np.median(seconds, axis=1)
+    return {
+        "separate_us": float(1e6 * np.median(separate)), "one_call_us": float(1e6 * np.median(one_call)),
+        "ratio": float(np.median(one_call / separate)), "steps": float(steps.mean()),
+    }  # fmt: skip
+
+
+def _solve_separately(solver: GuardedSolver, q: Array, target: Array, tolerance: float) -> None:
+    for _ in range(_MOST_STEPS):
+        q = solver.step(q, target)
+        if worst_error(solver.kinematics, q, target) <= tolerance:
+            break
 
 
 def worst_error(kinematics: Kinematics, q: Array, target: Array) -> Array:

@@ -21,6 +21,7 @@ from nnik_ros.policy import Policy
 from nnik_ros.states import Measurement, Targets
 
 NETWORK, GUARDED, DAMPED, CONTROLLER = "network alone", "guarded network", "damped least squares", "controller tick"
+FREE = "controller, fingers may cross"
 
 
 def load_policies(scene: Scene, model: Path) -> tuple[dict[str, Policy], list[Absent]]:
@@ -42,16 +43,19 @@ def load_own(scene: Scene, model: Path, version: str) -> tuple[list[Solver], lis
         for name, policy in policies.items()
     ]
     network = policies.get(NETWORK)
-    settings = "as shipped: governor, guard, limits, collision check"
-    solvers.append(Solver(CONTROLLER, version, settings, None, _control(scene, network), ours=True))
+    for name, checks, settings in (
+        (CONTROLLER, True, "as shipped: governor, guard, limits, collision check"),
+        (FREE, False, "as shipped, but collision_check: false"),
+    ):
+        solvers.append(Solver(name, version, settings, None, _control(scene, network, checks), ours=True))
     return solvers, absent
 
 
 class ControlledHand:
     """The controller with a hand that stands where it was told to one tick ago."""
 
-    def __init__(self, scene: Scene, network: Policy | None, q: Array) -> None:
-        options = ControllerOptions(rate=RATE, target_timeout=0.0)
+    def __init__(self, scene: Scene, network: Policy | None, collision_check: bool, q: Array) -> None:
+        options = ControllerOptions(rate=RATE, target_timeout=0.0, collision_check=collision_check)
         self._controller = Controller(scene.robot, network, options, CollisionModel(scene.robot))
         self._controller.start()
         self._q, self._now = q, 0.0
@@ -66,8 +70,8 @@ class ControlledHand:
         return self._q, result.reference
 
 
-def _control(scene: Scene, network: Policy | None) -> Callable[[Array], Tick]:
-    return lambda q: ControlledHand(scene, network, q).tick
+def _control(scene: Scene, network: Policy | None, collision_check: bool) -> Callable[[Array], Tick]:
+    return lambda q: ControlledHand(scene, network, collision_check, q).tick
 
 
 def _follow(policy: Policy) -> Callable[[Array], Tick]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,14 @@ _ANEW, _CLASSICAL = 8, 30  # steps from another posture, of the network and of d
 _MUCH_CLOSER = 0.5  # of the error, which they must undercut
 
 
+class Solution(NamedTuple):
+    """q (..., nq) [rad], inside the joint limits; error (..., nt) [m] of each tip there; steps (...): how many were taken."""
+
+    q: Array
+    error: Array
+    steps: NDArray[np.int64]
+
+
 class GuardedSolver:
     """The policy's step is followed by up to two steps of damped least squares, which double the digits; each is checked, and
     the error of a tip never increases. Where the policy does not help every tip, the best of all that the guard knows is taken;
@@ -38,25 +48,45 @@ class GuardedSolver:
     def step(self, q: Array, target: Array) -> Array:
         """See `Policy.step`."""
         rows, goals = rows_of(self.kinematics, q, target)
-        end, easy, all_easy = self._polished(rows, proposed(self.policy, q, target), goals)
+        return self._step(rows, goals)[0].reshape(q.shape)
+
+    def solve(self, q: Array, target: Array, *, tolerance: float = 1e-4, steps: int = 10) -> Solution:
+        """Steps from q (..., nq) [rad] towards target (..., nt, 3) [m] in the base frame: one, more until all tips of a
+        hand are within the tolerance [m], at most so many. A target out of reach ends at about its closest point, with the
+        error there."""
+        rows, goals = rows_of(self.kinematics, q, target)
+        end, error = self._step(rows, goals)
+        taken = np.ones(len(end), dtype=np.int64)
+        for _ in range(1, steps):
+            if error.max() <= tolerance:
+                break
+            left = np.flatnonzero(~(error.max(axis=-1) <= tolerance))
+            end[left], error[left] = self._step(end[left], goals[left])
+            taken[left] += 1
+        before = q.shape[:-1]
+        return Solution(end.reshape(q.shape), error.reshape(*before, -1), taken.reshape(before))
+
+    def _step(self, q: Array, target: Array) -> tuple[Array, Array]:
+        """Rows of q (n, nq) a step on, and the errors there (n, nt) [m]."""
+        end, error, easy, all_easy = self._polished(q, proposed(self.policy, q, target), target)
         if not all_easy:
             hard = ~easy
-            end[hard] = self._hard_step(rows[hard], goals[hard])
-        return end.reshape(q.shape)
+            end[hard], error[hard] = self._hard_step(q[hard], target[hard])
+        return end, error
 
-    def _polished(self, q: Array, q_next: Array, target: Array) -> tuple[Array, NDArray[np.bool_], bool]:
+    def _polished(self, q: Array, q_next: Array, target: Array) -> tuple[Array, Array, NDArray[np.bool_], bool]:
         """See `fingers.solved`."""
-        solved: tuple[Array, NDArray[np.bool_], bool] = fingers.solved(
+        solved: tuple[Array, Array, NDArray[np.bool_], bool] = fingers.solved(
             q, q_next, target, *self.kinematics.model, self.robot.lower, self.robot.upper, self.kinematics.reach, RESOLUTION,
             LEAST_GAIN, _STANDS, _FAR, _GOOD, _POLISHING, RELATIVE_DAMPING, SMALLEST_DAMPING, LARGEST_STEP,
         )  # fmt: skip
         return solved
 
-    def _hard_step(self, q: Array, target: Array) -> Array:
+    def _hard_step(self, q: Array, target: Array) -> tuple[Array, Array]:
         step = self.guard.checked_step(q, target, look_ahead=True)
         stands = (step.error > _STANDS * step.start_error) & (step.error > _FAR * self.kinematics.reach)
         end = self._started_anew(step, target, stands) if np.count_nonzero(stands) else step.q
-        return self._polished(q, np.ascontiguousarray(end), target)[0]
+        return self._polished(q, np.ascontiguousarray(end), target)[:2]
 
     def _started_anew(self, step: GuardedStep, target: Array, stands: NDArray[np.bool_]) -> Array:
         rows = stands.any(axis=-1)

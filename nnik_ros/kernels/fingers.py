@@ -199,25 +199,27 @@ def guarded(
 
 
 @compiled(
-    f"Tuple((f8[:, ::1], b1[::1], b1))({F2}, {F2}, {F3}, {MODEL}, {F1}, {F1}, {F1}, f8, f8, f8, f8, f8, i8, f8, f8, f8)"
+    f"Tuple((f8[:, ::1], f8[:, ::1], b1[::1], b1))"
+    f"({F2}, {F2}, {F3}, {MODEL}, {F1}, {F1}, {F1}, f8, f8, f8, f8, f8, i8, f8, f8, f8)"
 )
 def solved(
     q: Array, q_next: Array, target: Array, chain: Ints, constants: Array, start: Array, lower: Array, upper: Array,
     reach: Array, least: float, share: float, stands: float, far: float, good: float, steps: int, relative: float,
     smallest: float, largest: float,
-) -> tuple[Array, Bools, bool]:  # fmt: skip
+) -> tuple[Array, Array, Bools, bool]:  # fmt: skip
     """A step from q to q_next (n, nq), followed by at most some damped least-squares steps of each tip towards target
     (n, nt, 3), each only if it helps, until the tip is good. Lengths are in units of the reach (nt,) [m].
 
-    Returns the ends (n, nq), with the joints of q where q_next is not finite; the rows in which the first step brings every
-    tip closer, by more than a share of its error or the least length, or else finds it good where it is, and leaves none
-    standing still, at more than that share of its error, while far from its target; and whether these are all rows.
+    Returns the ends (n, nq), with the joints of q where q_next is not finite; the errors there (n, nt) [m]; the rows in
+    which the first step brings every tip closer, by more than a share of its error or the least length, or else finds it good
+    where it is, and leaves none standing still, at more than that share of its error, while far from its target; and whether
+    these are all rows.
     """
     nt, depths = chain.shape
     rotation, origin, axis = np.empty((nt, depths, 3, 3)), np.empty((nt, depths, 3)), np.empty((nt, depths, 3))
     tip, local, J, there = np.empty((nt, 3)), np.empty((3, 3)), np.empty((3, depths)), np.empty(q.shape[1])
     error, scratch, fixed = np.empty(3), np.empty((2, max(depths, 3))), np.empty(depths, dtype=np.bool_)
-    end, easy = q_next.copy(), np.ones(len(q), dtype=np.bool_)
+    end, left, easy = q_next.copy(), np.empty((len(q), nt)), np.ones(len(q), dtype=np.bool_)
     for n in range(len(q)):
         here = end[n]
         for i in range(len(here)):
@@ -250,7 +252,8 @@ def solved(
                 size = size_there
                 for i in own:
                     here[i] = there[i]
-    return end, easy, bool(easy.all())
+            left[n, t] = size * reach[t]
+    return end, left, easy, bool(easy.all())
 
 
 @compiled(f"f8({F2}, {F1}, {F1}, f8, f8, f8[::1])")

@@ -144,7 +144,7 @@ def test_a_slower_median_than_a_solving_peer_fails_and_a_peer_that_does_not_solv
         "solvers": [{"name": GUARDED, "ours": True}, {"name": "a", "ours": False}, {"name": "b", "ours": False}],
         "static": {"random": {GUARDED: static, "a": {**static, "fine_p50_us": 100.0},
                               "b": {"share_fine": 0.9, "fine_p50_us": 1.0}}},
-        "steps": {}, "batch": {}, "tracking": {"smooth": {}, "beyond": {}}, "velocity_limit": 6.28, "node": None,
+        "steps": {}, "batch": {}, "several": {}, "tracking": {"smooth": {}, "beyond": {}}, "velocity_limit": 6.28, "node": None,
     }  # fmt: skip
     assert _median_verdict(results) is True
     results["static"]["random"]["b"]["share_fine"] = 1.0  # type: ignore[index]

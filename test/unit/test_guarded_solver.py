@@ -88,3 +88,26 @@ def test_a_tip_that_stands_still_far_from_its_target_starts_anew_but_not_under_t
         q = solver.step(start, np.broadcast_to(target, (*start.shape[:-1], 1, 3)))
         assert q.shape == start.shape
         assert np.linalg.norm(planar.kinematics.tip_position(q) - target, axis=-1).max() < 1e-9
+
+
+def test_solving_takes_the_steps_that_separate_calls_take_and_no_more_than_each_hand_needs(hand, rng) -> None:
+    q, goal = (hand.random_joint_position(rng, 40) for _ in range(2))
+    target = hand.kinematics.tip_position(goal)
+    solver = GuardedSolver(DampedLeastSquares(hand), DampedLeastSquares(hand))
+    solution = solver.solve(q, target, tolerance=1e-5, steps=7)
+    assert len(set(solution.steps.tolist())) > 1
+    for k, (end, wanted) in enumerate(zip(q, target, strict=True)):
+        for _ in range(solution.steps[k]):
+            assert errors(hand, end, wanted).max() > 1e-5
+            end = solver.step(end, wanted)
+        np.testing.assert_allclose(end, solution.q[k], atol=1e-9)
+    np.testing.assert_allclose(solution.error, errors(hand, solution.q, target), atol=1e-12)
+    assert np.all((solution.error.max(axis=-1) <= 1e-5) | (solution.steps == 7))
+
+
+def test_solving_out_of_reach_says_how_far_the_closest_point_is(planar) -> None:
+    target = np.array([[3.0 * planar.kinematics.reach[0], 0.0, 0.0]])
+    solver = GuardedSolver(DampedLeastSquares(planar), DampedLeastSquares(planar))
+    solution = solver.solve(np.array([0.4, 0.5]), target, steps=60)
+    assert solution.q.shape == (2,) and solution.steps == 60
+    np.testing.assert_allclose(solution.error, 2.0 * planar.kinematics.reach, rtol=1e-4)
