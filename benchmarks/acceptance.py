@@ -74,18 +74,12 @@ def _beyond(results: Mapping[str, Any]) -> Iterator[Verdict]:
     scores = results["tracking"]["beyond"]
     limit = results["velocity_limit"]
     for name, criterion, key, allowed, unit in (  # the closest point of a finger alone: others may stand in its way
-        (FREE, "out of reach: p99 beyond the closest reachable point at most 0.5 mm", "excess_p99_mm", 0.5, "mm"),
-        (CONTROLLER, "out of reach: joint speed within its limit", "speed_max", limit * (1 + 1e-9), "rad/s"),
-        (
-            CONTROLLER,
-            "out of reach: the tick costs at most 1.25 times the tick within reach",
-            "cost_growth",
-            1.25,
-            "times",
-        ),
+        (FREE, "fingers may cross: p99 beyond the closest reachable point at most 0.5 mm", "excess_p99_mm", 0.5, "mm"),
+        (CONTROLLER, "joint speed within its limit", "speed_max", limit * (1 + 1e-9), "rad/s"),
+        (CONTROLLER, "the tick costs at most 1.25 times the tick within reach", "cost_growth", 1.25, "times"),
     ):
         value = scores.get(name, {}).get(key)
-        yield Verdict(criterion, "not in this run" if value is None else f"{value:.3f} {unit}",
+        yield Verdict(f"out of reach: {criterion}", "not in this run" if value is None else f"{value:.3f} {unit}",
                       None if value is None else value <= allowed)  # fmt: skip
 
 

@@ -129,7 +129,7 @@ def several(solver: GuardedSolver, problems: Static, tolerance: float, repeats: 
             for way in (0, 1) if (i + repeat) % 2 else (1, 0):
                 begin = time.process_time()
                 if way:
-                    steps[i] = solver.solve(q, target, tolerance=tolerance).steps
+                    steps[i] = solver.solve(q, target, tolerance=tolerance, steps=_MOST_STEPS).steps
                 else:
                     _solve_separately(solver, q, target, tolerance)
                 seconds[way, repeat, i] = time.process_time() - begin

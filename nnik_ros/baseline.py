@@ -51,7 +51,7 @@ class DampedLeastSquares:
             rows, position, jacobian, goal, self.kinematics.topology.chain, self.robot.lower, self.robot.upper, self._reach,
             careful, RELATIVE_DAMPING, SMALLEST_DAMPING, LARGEST_STEP,
         )  # fmt: skip
-        return step.reshape(*tips.position.shape[:-2], -1)
+        return step.reshape(*tips.position.shape[:-2], self.kinematics.nq)
 
     def descent(self, q: Array, target: Array, steps: int) -> Array:
         """At most some steps from q (..., nq) to target (..., nt, 3), tip by tip, each only if it brings the tip closer."""

@@ -38,7 +38,7 @@ class GuardedStep(NamedTuple):
     """q (..., nq) [rad]; error (..., nt) [m] there, or as far as the joints get at once; start_error (..., nt) [m] where the
     step began; solver (..., nt); helped (..., nt): whether the policy's own step brings the tip closer, even where another one
     was taken; followed (..., nt): how much of the motion of q, from step to step, is that of the target: 1 close to it, 0.5
-    where q may be a part of the way, 0 where it is as far as the joints get at once."""
+    where q may be a part of the way, 0 where it is as far as the joints get at once, or where nothing helped."""
 
     q: Array
     error: Array

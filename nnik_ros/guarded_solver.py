@@ -52,19 +52,19 @@ class GuardedSolver:
 
     def solve(self, q: Array, target: Array, *, tolerance: float = 1e-4, steps: int = 10) -> Solution:
         """Steps from q (..., nq) [rad] towards target (..., nt, 3) [m] in the base frame: one, more until all tips of a
-        hand are within the tolerance [m], at most so many. A target out of reach ends at about its closest point, with the
+        hand are within the tolerance [m], at most `steps`. A target out of reach ends at about its closest point, with the
         error there."""
-        rows, goals = rows_of(self.kinematics, q, target)
+        rows, goals = rows_of(self.kinematics, np.clip(q, self.robot.lower, self.robot.upper), target)
         end, error = self._step(rows, goals)
         taken = np.ones(len(end), dtype=np.int64)
         for _ in range(1, steps):
-            if error.max() <= tolerance:
+            if np.all(error <= tolerance):
                 break
             left = np.flatnonzero(~(error.max(axis=-1) <= tolerance))
             end[left], error[left] = self._step(end[left], goals[left])
             taken[left] += 1
         before = q.shape[:-1]
-        return Solution(end.reshape(q.shape), error.reshape(*before, -1), taken.reshape(before))
+        return Solution(end.reshape(q.shape), error.reshape(*before, self.kinematics.nt), taken.reshape(before))
 
     def _step(self, q: Array, target: Array) -> tuple[Array, Array]:
         """Rows of q (n, nq) a step on, and the errors there (n, nt) [m]."""

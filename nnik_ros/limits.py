@@ -47,12 +47,12 @@ class JointLimits:
         period [s]."""
         self.table = frozen([lower, upper, velocity, acceleration])
         self._group, self._groups, self._period = group, int(group.max()) + 1, period
-        self._at_rest, self._unled = frozen(np.zeros(len(lower))), frozen(np.full((2, len(lower)), np.inf))
+        self._no_drift, self._unled = frozen(np.zeros(len(lower))), frozen(np.full((2, len(lower)), np.inf))
 
     def step(self, q: Array, v: Array, wanted: Array) -> LimitedStep:
         """q (nq,) last command [rad], v (nq,) its velocity [rad/s], wanted (nq,) next position [rad]."""
         return LimitedStep(
             *joints.limited_step(
-                q, v, wanted, self._at_rest, self._unled, self.table, self._group, self._groups, self._period
+                q, v, wanted, self._no_drift, self._unled, self.table, self._group, self._groups, self._period
             )
         )

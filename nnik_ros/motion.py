@@ -15,7 +15,7 @@ from nnik_ros.kinematics import Kinematics, Tips
 from nnik_ros.limits import JointLimits
 from nnik_ros.robot import Robot
 
-_LEAD_BRAKE = 0.9  # of the acceleration, before the lead bound; the rest is for a bound that comes nearer
+_LEAD_BRAKE = 0.6  # of the acceleration, before the lead bound; the rest is for a bound that comes nearer
 _LARGEST_OFFSET = 0.3  # rad, that the closed loop may add
 _RESTS = 0.05  # rad/s, below which a joint counts as at rest
 _FADE, _FORGOTTEN = 0.99, 1e-5  # of the offset per tick, and rad, when the closed loop is switched off

@@ -14,10 +14,9 @@ COORDINATES = 3  # of a tip; a chain with more joints has a free degree
 NETWORK, SHORTENED, STAND_IN, HOLD = 0, 1, 2, 3  # which step a tip took: guard.Solver
 _PARTS = (0.5, 0.25)  # of a step that does not help
 _PREFERRED = 2.0  # so many times as much must be gained to take the lead over from the policy, and back
-_PART_FOLLOWED = (
-    0.5  # of the motion of an end that may be only a part s of the way, so that it moves by 1 - s with the joints
-)
-# themselves: they stop from a distance d by sqrt(2 a d) sqrt(s) / (1 - (1 - s) / 2), never faster than for s = 1
+# Of the motion of an end that may be only a part s of the way, so that it moves by 1 - s with the joints themselves: they come
+# from a distance d by sqrt(2 a d) sqrt(s) / (1 - (1 - s) / 2), never faster than for s = 1.
+_PART_FOLLOWED = 0.5
 _FLAT = 1e-3  # of a joint's turn, that a tip turns at least with it in a Newton step
 
 
@@ -159,24 +158,19 @@ def guarded(
             whole, shortened = size <= near, False
             for attempt in range(steps + parts + 2):
                 gain = min(least, share * size)
-                if attempt < steps:
-                    kind = NETWORK
+                if attempt < steps + parts:
+                    kind = NETWORK if attempt < steps else SHORTENED
                     for i in own:
-                        wish[i] = proposals[attempt, n, i]
-                    cut = _within(q[n], wish, own, largest, whole, there)
-                    shortened |= cut and attempt == 0
-                elif attempt < steps + parts:
-                    kind, cut = SHORTENED, False
-                    for i in own:
-                        wish[i] = proposals[0, n, i]
-                    _within(q[n], wish, own, largest, whole, there)
-                    for i in own:
-                        there[i] = q[n, i] + _PARTS[attempt - steps] * (there[i] - q[n, i])
+                        wish[i] = proposals[attempt if attempt < steps else 0, n, i]
                 else:
                     kind, gain = STAND_IN, 0.0
                     damping = (size if attempt > steps + parts else (relative * size) ** 2) + smallest * smallest
                     _damped_step(q[n], own, J, at_q, lower, upper, damping, largest_step, scratch, fixed, wish)
-                    cut = _within(q[n], wish, own, largest, whole, there)
+                cut = _within(q[n], wish, own, largest, whole, there)
+                shortened |= cut and attempt == 0
+                if kind == SHORTENED:
+                    for i in own:
+                        there[i] = q[n, i] + _PARTS[attempt - steps] * (there[i] - q[n, i])
                 walk(there, t, chain, constants, start, local, rotation, origin, axis, tip)
                 size_there = _error(target[n, t], tip[t], reach[t], at_there)
                 helps = size - size_there > gain
@@ -186,13 +180,15 @@ def guarded(
                     lead = 1.0 / _PREFERRED if last[n, t] == STAND_IN else _PREFERRED
                 if helps and size - size_there > lead * (size - best):
                     best, error[n, t], solver[n, t] = size_there, size_there * reach[t], kind
-                    goes_on, followed[n, t] = False, 1.0 if whole else _PART_FOLLOWED
-                    if cut:  # where its end is closer still, the joints need not stop before it
+                    goes_on = False
+                    if cut and kind != SHORTENED:  # where its end is closer still, the joints need not stop before it
                         walk(wish, t, chain, constants, start, local, rotation, origin, axis, tip)
                         goes_on = _error(target[n, t], tip[t], reach[t], at_there) < size_there
-                        followed[n, t] = _PART_FOLLOWED if goes_on else 0.0
                     for i in own:
                         end[n, i] = wish[i] if goes_on else there[i]
+                    followed[n, t] = 0.0 if cut and not goes_on else _PART_FOLLOWED
+                    if whole and kind != SHORTENED:
+                        followed[n, t] = 1.0
                 if helps and not shortened:  # the first that helps; but where the first had to be cut, the best
                     break
     return end, error, before, solver, helped, followed

@@ -39,10 +39,11 @@ def _scale(v: Array, largest: Array, group: Ints, worst: Array, chosen: Bools) -
 
 @compiled(f"Tuple((f8[::1], f8[::1], i8[::1]))({F1}, {F1}, {F1}, {F1}, {F2}, {F2}, {I1}, i8, f8)")
 def limited_step(
-    q: Array, v: Array, wanted: Array, drift: Array, lead: Array, limits: Array, group: Ints, groups: int, period: float
+    q: Array, v: Array, wanted: Array, moves: Array, lead: Array, limits: Array, group: Ints, groups: int, period: float
 ) -> tuple[Array, Array, Ints]:
-    """See `limits.JointLimits`. drift (nq,) [rad/s]: how fast what is wanted moves; lead (2, nq) [rad/s]: the speeds down and
-    up from which the joints stop within the lead; limits (4, nq): lower, upper, velocity, acceleration."""
+    """See `limits.JointLimits`. moves (nq,) [rad/s]: how fast what is wanted moves, for fingers far away from it; lead (2, nq)
+    [rad/s]: the speeds down and up from which the joints stop within the lead; limits (4, nq): lower, upper, velocity,
+    acceleration."""
     n, lower, upper, velocity, acceleration = len(q), limits[0], limits[1], limits[2], limits[3]
     limited = np.zeros(n, dtype=np.int64)
     v_next, stopping = np.empty(n), np.empty(n)
@@ -53,12 +54,12 @@ def limited_step(
             slowed[group[i]] = True  # not to be there for a while: come with a speed from which one stops there
     for i in range(n):
         if slowed[group[i]]:
-            v_next[i] -= drift[i]
+            v_next[i] -= moves[i]
         stopping[i] = max(stopping_speed(abs(v_next[i]) * period, acceleration[i], period), _SLOWEST)
     _scale(v_next, stopping, group, worst, slowed)
     for i in range(n):
         if slowed[group[i]]:
-            v_next[i] += drift[i]
+            v_next[i] += moves[i]
         if abs(v_next[i]) > velocity[i] * (1.0 + _ROUNDING):
             limited[i] |= VELOCITY
     _scale(v_next, velocity, group, worst, all_groups)

@@ -39,8 +39,11 @@ def moved(
     """
     groups = len(chain)
     bound, speeds = led(q, wish, measured, lead, limits[4], period)
-    stands = np.zeros(len(q))
+    no_drift = np.zeros(len(q))
     moves = drift(wish, last_wish, limits[2], tip_of_joint, followed, period)
+    for i in range(len(q)):
+        if bound[i] != wish[i]:
+            moves[i] = 0.0
     q_next, v_next, flags = limited_step(q, v, bound, moves, speeds, limits, tip_of_joint, groups, period)
     for i in range(len(q)):
         if bound[i] != wish[i] and speeds[1 if wish[i] > bound[i] else 0, i] < limits[2, i]:
@@ -61,7 +64,9 @@ def moved(
                 kept = slid(step, gradients, allowed, _SWEEPS)
             else:
                 kept = slowed(step, tip_of_joint, place, pairs, tight, allowed, closing)
-            q_next, v_next, limited = limited_step(q, v, q + kept, stands, speeds, limits, tip_of_joint, groups, period)
+            q_next, v_next, limited = limited_step(
+                q, v, q + kept, no_drift, speeds, limits, tip_of_joint, groups, period
+            )
             for i in range(len(q)):
                 flags[i] |= limited[i]
                 if kept[i] != step[i]:

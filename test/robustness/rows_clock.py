@@ -32,6 +32,7 @@ def _under_clock(workshop: Workshop, clock: Callable[[float], float] | None) -> 
     stand.moves(1.0)
     stand.sender.path = None
     stale = stand.until("STALE_TARGET", limit=5.0)
+    stand.come_to_rest()
     _status_goes_on(stand)
     again = stand.follows()
     if timer is not None:
@@ -40,12 +41,12 @@ def _under_clock(workshop: Workshop, clock: Callable[[float], float] | None) -> 
 
 
 def _status_goes_on(stand: Stand) -> None:
-    stand.come_to_rest()
-    before = stand.status.count
-    time.sleep(1.0)
-    came = stand.status.count - before
-    if came < 20:
-        raise PromiseError(f"{came} statuses in 1 s, 50 were asked for")
+    """Faster than by a clock at a tenth of the real time, and at 50 Hz if the machine has the time."""
+    before, finish = stand.status.count, time.monotonic() + 3.0
+    while stand.status.count - before < 20:
+        if time.monotonic() > finish:
+            raise PromiseError(f"{stand.status.count - before} statuses in 3 s, 50 a second were asked for")
+        time.sleep(0.05)
 
 
 @row("clock", "use_sim_time without /clock", _FOLLOWS)
@@ -81,16 +82,9 @@ def sim_time_switched(stand: Stand) -> str:
         if not good:
             raise PromiseError(reason)
         time.sleep(0.3)
-    _counted(stand)
+    _status_goes_on(stand)
     stand.set_parameters(use_sim_time=False)
     return "3 switches"
-
-
-def _counted(stand: Stand) -> None:
-    before = stand.status.count
-    time.sleep(1.0)
-    if stand.status.count - before < 20:
-        raise PromiseError(f"{stand.status.count - before} statuses in 1 s, 50 were asked for")
 
 
 def _stamped(stand: Stand, seconds: int) -> str:

@@ -14,7 +14,9 @@ from benchmarks.own import GUARDED
 from benchmarks.plain_urdf import plain_urdf, rpy_from_rotation
 from benchmarks.report import number, table
 from benchmarks.solver import Solver
+from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.geometry import Array, rotation_from_rpy
+from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.urdf import load_urdf
@@ -149,6 +151,20 @@ def test_a_slower_median_than_a_solving_peer_fails_and_a_peer_that_does_not_solv
     assert _median_verdict(results) is True
     results["static"]["random"]["b"]["share_fine"] = 1.0  # type: ignore[index]
     assert _median_verdict(results) is False
+
+
+def test_several_steps_in_one_call_are_judged_against_separate_calls_of_the_same_run(robot: Robot) -> None:
+    solver = GuardedSolver(DampedLeastSquares(robot), DampedLeastSquares(robot))
+    problems = workloads.static_problems(robot, robot.kinematics, np.random.default_rng(3), 5)["near"]
+    times = measure.several(solver, problems, 1e-4, 1)
+    assert times["separate_us"] > 0.0 and times["one_call_us"] > 0.0 and times["steps"] >= 1.0
+    for factor, passed in ((0.9, True), (1.1, False)):
+        times["one_call_us"] = factor * times["separate_us"]
+        results = {
+            "solvers": [], "static": {"random": {}}, "steps": {}, "batch": {}, "several": {"0.1": times},
+            "tracking": {"smooth": {}, "beyond": {}}, "velocity_limit": 6.28, "node": None,
+        }  # fmt: skip
+        assert [verdict.passed for verdict in judge(results) if "separate calls" in verdict.criterion] == [passed]
 
 
 def test_numbers_and_tables_are_short() -> None:

@@ -103,6 +103,7 @@ def test_a_step_too_long_for_a_period_counts_as_far_as_the_joints_go_and_leads_u
     assert np.all(reached < step.start_error)
     if solver is Solver.NETWORK:
         np.testing.assert_allclose(step.q, wanted)
+    assert step.followed.tolist() == [0.5]
 
 
 def test_a_long_way_ends_where_a_period_ends_if_its_own_end_is_farther_from_the_target(planar) -> None:
@@ -112,6 +113,7 @@ def test_a_long_way_ends_where_a_period_ends_if_its_own_end_is_farther_from_the_
     step = GuardedPolicy(Proposal(planar, lambda *_: beyond), largest).checked_step(q, target)
     assert step.solver.tolist() == [Solver.NETWORK]
     np.testing.assert_allclose(step.q, q + (beyond - q) * 0.01 / np.abs(beyond - q).max())
+    assert step.followed.tolist() == [0.0]
 
 
 def test_who_led_a_long_step_goes_on_to_lead_unless_the_other_gains_twice_as_much(planar) -> None:

@@ -111,3 +111,12 @@ def test_solving_out_of_reach_says_how_far_the_closest_point_is(planar) -> None:
     solution = solver.solve(np.array([0.4, 0.5]), target, steps=60)
     assert solution.q.shape == (2,) and solution.steps == 60
     np.testing.assert_allclose(solution.error, 2.0 * planar.kinematics.reach, rtol=1e-4)
+
+
+def test_solving_begins_inside_the_limits_and_takes_no_hand_at_all(hand, rng) -> None:
+    solver = GuardedSolver(DampedLeastSquares(hand), DampedLeastSquares(hand))
+    outside = hand.upper + 5.0
+    solution = solver.solve(outside, hand.kinematics.tip_position(outside))
+    assert np.all(solution.q <= hand.upper) and np.all(solution.q >= hand.lower)
+    nobody = solver.solve(np.empty((0, hand.nq)), np.empty((0, hand.nt, 3)))
+    assert nobody.q.shape == (0, hand.nq) and nobody.error.shape == (0, hand.nt) and nobody.steps.shape == (0,)

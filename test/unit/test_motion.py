@@ -5,6 +5,7 @@ import pytest
 
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.kernels.joints import drift
 from nnik_ros.limits import Limit
 from nnik_ros.motion import JointMotion
 from nnik_ros.robot import Robot
@@ -84,8 +85,8 @@ def test_a_hand_goes_home_at_half_the_velocity_of_its_joints(hand: Robot) -> Non
     np.testing.assert_allclose(q, hand.home, atol=1e-6)
 
 
-def test_a_finger_far_from_its_closest_point_goes_there_faster_than_one_period_would_let_it_stop(hand: Robot) -> None:
-    """Beyond the reach the way is always long; a way cut to a period and stopped at its end took three times as long."""
+def test_beyond_the_reach_the_hand_is_at_rest_no_later_than_its_joints_need(hand: Robot) -> None:
+    """A way cut to a period and stopped at its end took until tick 353."""
     q = hand.lower + 0.3 * (hand.upper - hand.lower)
     base = hand.kinematics.first_joint_position
     away = hand.kinematics.tip_position(hand.lower + 0.7 * (hand.upper - hand.lower)) - base
@@ -99,6 +100,30 @@ def test_a_finger_far_from_its_closest_point_goes_there_faster_than_one_period_w
         q = result.command
         commands.append(q)
         states.append(result.hand_state)
-    speed = np.abs(np.diff(commands, axis=0)) / T
-    assert speed.max() > 0.5 * hand.velocity.max()
+    moves = np.abs(np.diff(commands, axis=0)).max(axis=-1) / T > 0.02
+    assert np.flatnonzero(moves).max() < 280
     assert states[-1] is TipState.UNREACHABLE
+
+
+def test_a_wish_beyond_the_lead_bound_of_a_joint_that_stands_does_not_draw_it_back_when_it_moves(planar: Robot) -> None:
+    motion = JointMotion(planar, planar.kinematics, None, T)
+    stands = np.array([-0.5, -1.0])
+    motion.seed(stands)
+    lowest = np.inf
+    for tick in range(600):
+        beyond = 1.5 - max(0, tick - 300) * 1.9 * T  # after a second it comes back, and is still far beyond the bound
+        measured = np.array([stands[0], motion.q[1]])
+        motion.step(
+            np.array([beyond, 2.0 if tick > 290 else -1.0]), np.ones(1), measured, ControllerOptions(max_lead=0.1)
+        )
+        if tick > 290:
+            lowest = min(lowest, motion.q[0])
+    assert beyond > stands[0] + 0.2
+    assert lowest == pytest.approx(stands[0] + 0.1, abs=1e-6)
+
+
+def test_a_wish_that_jumps_is_not_taken_for_one_that_moves() -> None:
+    velocity, group, share, at_rest = np.full(3, 2.0), np.array([0, 0, 1]), np.ones(2), np.zeros(3)
+    moves = drift(np.array([0.001, 0.9, 0.002]), at_rest, velocity, group, share, T)
+    np.testing.assert_allclose(moves, [0.0, 0.0, 0.002 / T])
+    assert not drift(np.full(3, 0.001), np.full(3, np.nan), velocity, group, share, T).any()
