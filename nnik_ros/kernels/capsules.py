@@ -117,11 +117,14 @@ def too_fast(now: Array, after: Array, margin: float, share: float) -> tuple[Int
     return pairs[:n].copy(), allowed[:n].copy(), closing[:n].copy()
 
 
-@compiled(f"f8[::1]({F1}, {F2}, {F1}, i8)")
-def slid(step: Array, gradients: Array, most: Array, sweeps: int) -> Array:
-    """The joint step (nq,) without what closes each pair, gradients (pairs, nq) [m/rad], by more than most (pairs,) [m]."""
+@compiled(f"f8[::1]({F1}, {F1}, {F1}, {F2}, {F1}, i8)")
+def slid(step: Array, slowest: Array, fastest: Array, gradients: Array, most: Array, sweeps: int) -> Array:
+    """The joint step (nq,) without what closes each pair, gradients (pairs, nq) [m/rad], by more than most (pairs,) [m], and
+    between the steps that the joints can make (nq,) [rad]: projected in turns, so as near as the sweeps get."""
     result = step.copy()
     for _ in range(sweeps):
+        for i in range(len(step)):
+            result[i] = clip(result[i], slowest[i], fastest[i])
         for p in range(len(gradients)):
             closing, steepness = -most[p], TINY
             for i in range(len(step)):

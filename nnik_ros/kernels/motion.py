@@ -11,7 +11,9 @@ from nnik_ros.kernels.capsules import clearance_gradients, clearances, slid, slo
 from nnik_ros.kernels.chains import MODEL, capsule_ends, frames, slopes
 from nnik_ros.kernels.joints import COLLISION, LEAD, drift, led, limited_step
 
-_SWEEPS = 4  # over the pairs in contact; each satisfies one pair exactly, a few satisfy all
+_SWEEPS = (
+    12  # over the pairs in contact; each satisfies one pair exactly, a few satisfy all, within the acceleration limits
+)
 
 
 @compiled(f"f8[::1]({F1}, {MODEL}, {I2}, {F3}, {I2}, {F1})")
@@ -61,7 +63,8 @@ def moved(
             step = q_next - q
             if remedy == 0:
                 gradients = clearance_gradients(q, chain, constants, start, place, local, pairs[tight])
-                kept = slid(step, gradients, allowed, _SWEEPS)
+                change = limits[3] * period
+                kept = slid(step, (v - change) * period, (v + change) * period, gradients, allowed, _SWEEPS)
             else:
                 kept = slowed(step, tip_of_joint, place, pairs, tight, allowed, closing)
             q_next, v_next, limited = limited_step(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nnik_ros.collision import CollisionModel
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.kernels.joints import drift
@@ -14,11 +15,13 @@ from nnik_ros.states import Measurement, Targets, TipState
 T = 1 / 333.0
 
 
-def moved(motion: JointMotion, wishes, followed: float = 0.5, **options) -> tuple[np.ndarray, np.ndarray, int]:
+def moved(
+    motion: JointMotion, wishes, followed: float | np.ndarray = 0.5, **options
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Positions, velocities and all that limited them, of a hand that is where it is told to be."""
     q, v, limited = [], [], 0
     for wish in wishes:
-        wanted, share = np.asarray(wish, dtype=float), np.array([followed])
+        wanted, share = np.asarray(wish, dtype=float), np.atleast_1d(followed)
         limited |= int(motion.step(wanted, share, motion.q, ControllerOptions(**options)).limited.max())
         q.append(motion.q)
         v.append(motion.v)
@@ -127,3 +130,23 @@ def test_a_wish_that_jumps_is_not_taken_for_one_that_moves() -> None:
     moves = drift(np.array([0.001, 0.9, 0.002]), at_rest, velocity, group, share, T)
     np.testing.assert_allclose(moves, [0.0, 0.0, 0.002 / T])
     assert not drift(np.full(3, 0.001), np.full(3, np.nan), velocity, group, share, T).any()
+
+
+def test_fingers_in_contact_slide_past_each_other_from_rest_for_the_slide_is_one_that_the_joints_can_make(
+    hand: Robot,
+) -> None:
+    """Where the acceleration limits cut the slide itself, it closed again, and the two fingers held each other for ever."""
+    collision = CollisionModel(hand)
+    start = hand.home.copy()
+    start[:4], start[12:] = [-0.07514, 1.5113, 0.6182, 0.1422], [1.25981, 0.07839, 0.5247, -0.08464]
+    wish = start.copy()
+    wish[:4], wish[12:] = [0.237, 1.329, -0.174, -0.048], [1.313, 0.082, 0.799, 0.038]
+    assert collision.distances(start).min() == pytest.approx(0.002, abs=1e-6)
+    motion = JointMotion(hand, hand.kinematics, collision, T)
+    motion.seed(start)
+    least = np.inf
+    for _ in range(200):
+        moved(motion, [wish], followed=np.zeros(hand.nt))
+        least = min(least, collision.distances(motion.q).min())
+    assert least > 0.002 - 1e-6
+    np.testing.assert_allclose(motion.q, wish, atol=1e-6)
