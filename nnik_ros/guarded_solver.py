@@ -54,15 +54,20 @@ class GuardedSolver:
         """Steps from q (..., nq) [rad] towards target (..., nt, 3) [m] in the base frame: one, more until all tips of a
         hand are within the tolerance [m], at most `steps`. A target out of reach ends at about its closest point, with the
         error there."""
-        rows, goals = rows_of(self.kinematics, np.clip(q, self.robot.lower, self.robot.upper), target)
+        inside = np.minimum(np.maximum(q, self.robot.lower), self.robot.upper)
+        rows, goals = rows_of(self.kinematics, inside, target)
         end, error = self._step(rows, goals)
         taken = np.ones(len(end), dtype=np.int64)
         for _ in range(1, steps):
-            if np.all(error <= tolerance):
+            good = error <= tolerance
+            if good.all():
                 break
-            left = np.flatnonzero(~(error.max(axis=-1) <= tolerance))
-            end[left], error[left] = self._step(end[left], goals[left])
-            taken[left] += 1
+            unsolved = ~good.all(axis=-1)
+            if unsolved.all():
+                end, error = self._step(end, goals)
+            else:
+                end[unsolved], error[unsolved] = self._step(end[unsolved], goals[unsolved])
+            taken += unsolved
         before = q.shape[:-1]
         return Solution(end.reshape(q.shape), error.reshape(*before, self.kinematics.nt), taken.reshape(before))
 
