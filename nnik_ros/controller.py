@@ -214,7 +214,7 @@ class Controller:
         if np.count_nonzero(by_joints):
             towards = self._motion.towards(self._posture_goal, self._tip_speed[self._guard.tip_of_joint])
             wish = np.where(by_joints[self._guard.tip_of_joint], towards, wish)
-        motion = self._motion.step(wish, step.followed, measured, self.options)
+        motion = self._motion.step(wish, step.followed, self._tip_speed, measured, self.options)
         if not stale_state:
             self._gap = np.abs(self._motion.sent - measured)
         error, measured_error, error_near, reached, stuck = progress.seen(

@@ -53,6 +53,15 @@ class JointLimits:
         """q (nq,) last command [rad], v (nq,) its velocity [rad/s], wanted (nq,) next position [rad]."""
         return LimitedStep(
             *joints.limited_step(
-                q, v, wanted, self._no_drift, self._unled, self.table, self._group, self._groups, self._period
+                q,
+                v,
+                wanted,
+                self._no_drift,
+                self.table[2],
+                self._unled,
+                self.table,
+                self._group,
+                self._groups,
+                self._period,
             )
         )

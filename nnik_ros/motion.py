@@ -95,15 +95,15 @@ class JointMotion:
         wish: Array = joints.towards(self.q, self.v, goal, self._gentle, speed * self._pace, self._period)
         return wish
 
-    def step(self, wish: Array, followed: Array, measured: Array, options: ControllerOptions) -> Motion:
-        """One period towards wish (nq,) [rad], of whose own motion each finger follows a share, followed (nt,); measured (nq,)
-        [rad]."""
+    def step(self, wish: Array, followed: Array, speed: Array, measured: Array, options: ControllerOptions) -> Motion:
+        """One period towards wish (nq,) [rad], of whose own motion each finger follows a share, followed (nt,), with
+        a share of its joints' velocity, speed (nt,); measured (nq,) [rad]."""
         checks = self._collision is not None and options.collision_check
         place, ends, pairs, radii = self._pairs if checks else self._no_pairs
         known = self._clearance if checks else self._unknown
         q, v, finite, limited, tip, jacobian, measured_tip, clearance = motion.moved(
-            self.q, self.v, wish, self._last_wish, followed, measured, self._table, options.max_lead, self._tip_of_joint,
-            *self._kinematics.model, place, ends, pairs, radii, known, options.collision_margin,
+            self.q, self.v, wish, self._last_wish, followed, speed, measured, self._table, options.max_lead,
+            self._tip_of_joint, *self._kinematics.model, place, ends, pairs, radii, known, options.collision_margin,
             min(1.0, options.collision_gain * self._period), self._period,
         )  # fmt: skip
         self._last_wish = wish

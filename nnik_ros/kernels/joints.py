@@ -37,13 +37,22 @@ def _scale(v: Array, largest: Array, group: Ints, worst: Array, chosen: Bools) -
             v[i] /= worst[group[i]]
 
 
-@compiled(f"Tuple((f8[::1], f8[::1], i8[::1]))({F1}, {F1}, {F1}, {F1}, {F2}, {F2}, {I1}, i8, f8)")
+@compiled(f"Tuple((f8[::1], f8[::1], i8[::1]))({F1}, {F1}, {F1}, {F1}, {F1}, {F2}, {F2}, {I1}, i8, f8)")
 def limited_step(
-    q: Array, v: Array, wanted: Array, moves: Array, lead: Array, limits: Array, group: Ints, groups: int, period: float
+    q: Array,
+    v: Array,
+    wanted: Array,
+    moves: Array,
+    pace: Array,
+    lead: Array,
+    limits: Array,
+    group: Ints,
+    groups: int,
+    period: float,
 ) -> tuple[Array, Array, Ints]:
-    """See `limits.JointLimits`. moves (nq,) [rad/s]: how fast what is wanted moves, for fingers far away from it; lead (2, nq)
-    [rad/s]: the speeds down and up from which the joints stop within the lead; limits (4, nq): lower, upper, velocity,
-    acceleration."""
+    """See `limits.JointLimits`. moves (nq,) [rad/s]: how fast what is wanted moves, for fingers far away from it; pace (nq,)
+    [rad/s]: the fastest to be asked for; lead (2, nq) [rad/s]: the speeds down and up from which the joints stop within the
+    lead; limits (4, nq): lower, upper, velocity, acceleration."""
     n, lower, upper, velocity, acceleration = len(q), limits[0], limits[1], limits[2], limits[3]
     limited = np.zeros(n, dtype=np.int64)
     v_next, stopping = np.empty(n), np.empty(n)
@@ -60,9 +69,9 @@ def limited_step(
     for i in range(n):
         if slowed[group[i]]:
             v_next[i] += moves[i]
-        if abs(v_next[i]) > velocity[i] * (1.0 + _ROUNDING):
+        if abs(v_next[i]) > pace[i] * (1.0 + _ROUNDING):
             limited[i] |= VELOCITY
-    _scale(v_next, velocity, group, worst, all_groups)
+    _scale(v_next, pace, group, worst, all_groups)
     q_next = np.empty(n)
     for i in range(n):  # a joint near its limit slows down alone: its finger goes on with the joints that are free
         bounded = clip(v_next[i], -lead[0, i], lead[1, i])

@@ -9,8 +9,9 @@ import numpy as np
 from nnik_ros.compiled import F1, F2, F3, I1, I2, Array, Ints, compiled
 from nnik_ros.kernels.capsules import clearance_gradients, clearances, slid, slowed, too_fast
 from nnik_ros.kernels.chains import MODEL, capsule_ends, frames, slopes
-from nnik_ros.kernels.joints import COLLISION, LEAD, drift, led, limited_step
+from nnik_ros.kernels.joints import COLLISION, LEAD, VELOCITY, drift, led, limited_step
 
+_SLOWEST = 1e-9  # rad/s; a finger that shall not move
 _SWEEPS = (
     12  # over the pairs in contact; each satisfies one pair exactly, a few satisfy all, within the acceleration limits
 )
@@ -26,12 +27,12 @@ def _apart(
 
 @compiled(
     f"Tuple((f8[::1], f8[::1], b1, i8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[::1]))"
-    f"({F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F2}, f8, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, f8, f8, f8)"
+    f"({F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F2}, f8, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, f8, f8, f8)"
 )
 def moved(
-    q: Array, v: Array, wish: Array, last_wish: Array, followed: Array, measured: Array, limits: Array, lead: float,
-    tip_of_joint: Ints, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints, radii: Array,
-    clearance: Array, margin: float, share: float, period: float,
+    q: Array, v: Array, wish: Array, last_wish: Array, followed: Array, speed: Array, measured: Array, limits: Array,
+    lead: float, tip_of_joint: Ints, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints,
+    radii: Array, clearance: Array, margin: float, share: float, period: float,
 ) -> tuple[Array, Array, bool, Ints, Array, Array, Array, Array]:  # fmt: skip
     """See `motion.JointMotion`. limits (5, nq): lower, upper, velocity, acceleration, and what the lead bound brakes with;
     place, local, pairs, radii: see `capsules`, no pairs for no check; clearance (pairs,) [m] at q, empty where not known.
@@ -41,12 +42,13 @@ def moved(
     """
     groups = len(chain)
     bound, speeds = led(q, wish, measured, lead, limits[4], period)
-    no_drift = np.zeros(len(q))
+    no_drift, pace = np.zeros(len(q)), np.empty(len(q))
     moves = drift(wish, last_wish, limits[2], tip_of_joint, followed, period)
     for i in range(len(q)):
+        pace[i] = max(speed[tip_of_joint[i]] * limits[2, i], _SLOWEST)
         if bound[i] != wish[i]:
             moves[i] = 0.0
-    q_next, v_next, flags = limited_step(q, v, bound, moves, speeds, limits, tip_of_joint, groups, period)
+    q_next, v_next, flags = limited_step(q, v, bound, moves, pace, speeds, limits, tip_of_joint, groups, period)
     for i in range(len(q)):
         if bound[i] != wish[i] and speeds[1 if wish[i] > bound[i] else 0, i] < limits[2, i]:
             flags[i] |= LEAD
@@ -68,7 +70,7 @@ def moved(
             else:
                 kept = slowed(step, tip_of_joint, place, pairs, tight, allowed, closing)
             q_next, v_next, limited = limited_step(
-                q, v, q + kept, no_drift, speeds, limits, tip_of_joint, groups, period
+                q, v, q + kept, no_drift, pace, speeds, limits, tip_of_joint, groups, period
             )
             for i in range(len(q)):
                 flags[i] |= limited[i]
@@ -78,6 +80,8 @@ def moved(
     finite, limited_tip = True, np.zeros(groups, dtype=np.int64)
     for i in range(len(q)):
         finite &= math.isfinite(q_next[i])
+        if speed[tip_of_joint[i]] == 0.0:
+            flags[i] &= ~VELOCITY  # its joints are not too slow, they shall not move
         limited_tip[tip_of_joint[i]] |= flags[i]
     _, origin, axis, tip = frames(q_next, chain, constants, start)
     jacobian = np.empty((groups, 3, chain.shape[1]))

@@ -16,13 +16,15 @@ T = 1 / 333.0
 
 
 def moved(
-    motion: JointMotion, wishes, followed: float | np.ndarray = 0.5, **options
+    motion: JointMotion, wishes, followed: float | np.ndarray = 0.5, speed: float = 1.0, **options
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Positions, velocities and all that limited them, of a hand that is where it is told to be."""
     q, v, limited = [], [], 0
     for wish in wishes:
         wanted, share = np.asarray(wish, dtype=float), np.atleast_1d(followed)
-        limited |= int(motion.step(wanted, share, motion.q, ControllerOptions(**options)).limited.max())
+        limited |= int(
+            motion.step(wanted, share, np.full(len(share), speed), motion.q, ControllerOptions(**options)).limited.max()
+        )
         q.append(motion.q)
         v.append(motion.v)
     return np.array(q), np.array(v), limited
@@ -35,6 +37,21 @@ def test_a_far_wish_is_approached_at_the_full_velocity_for_no_bound_is_near(plan
     assert v.max() == pytest.approx(planar.velocity.max())
     assert not limited & Limit.LEAD
     np.testing.assert_allclose(motion.q, [1.0, 1.0], atol=1e-6)
+
+
+def test_a_far_wish_is_approached_no_faster_than_the_share_of_the_velocity_and_a_lower_share_is_braked_to(
+    planar: Robot,
+) -> None:
+    motion = JointMotion(planar, planar.kinematics, None, T)
+    motion.seed(np.array([-1.0, -1.0]))
+    _, before, _ = moved(motion, [[1.0, 1.0]] * 60)
+    _, v, limited = moved(motion, [[1.0, 1.0]] * 200, speed=0.1)
+    assert before.max() > 0.5 * planar.velocity.max()
+    assert np.abs(np.diff(np.concatenate([before[-1:], v]), axis=0)).max() <= planar.acceleration.max() * T * (1 + 1e-6)
+    assert v[-1].max() == pytest.approx(0.1 * planar.velocity.max())
+    assert limited & Limit.VELOCITY
+    _, v, _ = moved(motion, [[1.0, 1.0]] * 200, speed=0.0)
+    assert np.abs(v[-1]).max() < 1e-6
 
 
 def test_a_lead_bound_that_is_near_slows_and_says_so(planar: Robot) -> None:
@@ -88,24 +105,34 @@ def test_a_hand_goes_home_at_half_the_velocity_of_its_joints(hand: Robot) -> Non
     np.testing.assert_allclose(q, hand.home, atol=1e-6)
 
 
-def test_beyond_the_reach_the_hand_is_at_rest_no_later_than_its_joints_need(hand: Robot) -> None:
-    """A way cut to a period and stopped at its end took until tick 353."""
+def beyond_the_reach(hand: Robot, speed: float) -> tuple[np.ndarray, TipState]:
+    """Joint velocities (399, nq) [rad/s] towards targets 5 % beyond the reach, and the last state."""
     q = hand.lower + 0.3 * (hand.upper - hand.lower)
     base = hand.kinematics.first_joint_position
     away = hand.kinematics.tip_position(hand.lower + 0.7 * (hand.upper - hand.lower)) - base
     target = base + away * (hand.kinematics.reach / np.linalg.norm(away, axis=-1))[:, None] * 1.05
-    controller = Controller(hand, None, ControllerOptions(target_timeout=0.0), None)
+    controller = Controller(hand, None, ControllerOptions(target_timeout=0.0, speed=speed), None)
     controller.start()
-    commands, states = [], []
+    commands = []
     for tick in range(400):
         now = 1.0 + tick * T
         result = controller.tick(now, Measurement(q, now), Targets(target, np.zeros(hand.nt)))
         q = result.command
         commands.append(q)
-        states.append(result.hand_state)
-    moves = np.abs(np.diff(commands, axis=0)).max(axis=-1) / T > 0.02
-    assert np.flatnonzero(moves).max() < 280
-    assert states[-1] is TipState.UNREACHABLE
+    return np.diff(commands, axis=0) / T, result.hand_state
+
+
+def test_beyond_the_reach_the_hand_is_at_rest_no_later_than_its_joints_need(hand: Robot) -> None:
+    """A way cut to a period and stopped at its end took until tick 353."""
+    v, state = beyond_the_reach(hand, 1.0)
+    assert np.flatnonzero(np.abs(v).max(axis=-1) > 0.02).max() < 280
+    assert state is TipState.UNREACHABLE
+
+
+def test_at_a_tenth_of_the_speed_no_joint_is_faster_than_a_tenth_of_its_velocity(hand: Robot) -> None:
+    """Not even on the way to another posture, which the tips' own speed does not bound."""
+    v, _ = beyond_the_reach(hand, 0.1)
+    assert np.abs(v).max() == pytest.approx(0.1 * hand.velocity.max())
 
 
 def test_a_wish_beyond_the_lead_bound_of_a_joint_that_stands_does_not_draw_it_back_when_it_moves(planar: Robot) -> None:
@@ -117,7 +144,11 @@ def test_a_wish_beyond_the_lead_bound_of_a_joint_that_stands_does_not_draw_it_ba
         beyond = 1.5 - max(0, tick - 300) * 1.9 * T  # after a second it comes back, and is still far beyond the bound
         measured = np.array([stands[0], motion.q[1]])
         motion.step(
-            np.array([beyond, 2.0 if tick > 290 else -1.0]), np.ones(1), measured, ControllerOptions(max_lead=0.1)
+            np.array([beyond, 2.0 if tick > 290 else -1.0]),
+            np.ones(1),
+            np.ones(1),
+            measured,
+            ControllerOptions(max_lead=0.1),
         )
         if tick > 290:
             lowest = min(lowest, motion.q[0])
