@@ -51,17 +51,6 @@ class JointLimits:
 
     def step(self, q: Array, v: Array, wanted: Array) -> LimitedStep:
         """q (nq,) last command [rad], v (nq,) its velocity [rad/s], wanted (nq,) next position [rad]."""
-        return LimitedStep(
-            *joints.limited_step(
-                q,
-                v,
-                wanted,
-                self._no_drift,
-                self.table[2],
-                self._unled,
-                self.table,
-                self._group,
-                self._groups,
-                self._period,
-            )
-        )
+        return LimitedStep(*joints.limited_step(
+            q, v, wanted, self._no_drift, self.table[2], self._unled, self.table, self._group, self._groups, self._period
+        ))  # fmt: skip

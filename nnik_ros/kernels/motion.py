@@ -12,9 +12,7 @@ from nnik_ros.kernels.chains import MODEL, capsule_ends, frames, slopes
 from nnik_ros.kernels.joints import COLLISION, LEAD, VELOCITY, drift, led, limited_step
 
 _SLOWEST = 1e-9  # rad/s; a finger that shall not move
-_SWEEPS = (
-    12  # over the pairs in contact; each satisfies one pair exactly, a few satisfy all, within the acceleration limits
-)
+_SWEEPS = 12  # over the pairs in contact: each satisfies one pair exactly, a few satisfy all, as the joints can
 
 
 @compiled(f"f8[::1]({F1}, {MODEL}, {I2}, {F3}, {I2}, {F1})")
