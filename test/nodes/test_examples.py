@@ -20,6 +20,7 @@ from node_bench import Bench, Lab, Station, pose_array, wait_for
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
+from sourced import where_sourced
 
 from nnik_ros.paths import share_dir
 from test.robustness.processes import PATIENCE
@@ -216,7 +217,7 @@ def test_the_pose_of_the_shell_example_is_reached(hand: Bench) -> None:
     hand.until("REACHED", "index.state", lambda: hand.station.publish("index/target_pose", target))
 
 
-@pytest.mark.skipif(not shutil.which("ros2"), reason="the command ros2 is not on PyPI: runs where a ROS 2 is sourced")
+@where_sourced("the command ros2", bool(shutil.which("ros2")))
 def test_the_shell_example_brings_the_index_to_its_target(hand: Bench, start: Start) -> None:
     hand.until("IDLE")
     example = start("publish_one_pose.sh", f"{hand.station.namespace}/index/target_pose")

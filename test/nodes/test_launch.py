@@ -21,15 +21,14 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 from node_bench import Station, pose_stamped, wait_for
 from sensor_msgs.msg import JointState
+from sourced import where_sourced
 
 from nnik_ros.paths import share_dir, shipped
 from nnik_ros.robot import load_robot
 
 ROOT = share_dir()
 INSTALLED = importlib.util.find_spec("launch_ros") is not None
-pytestmark = pytest.mark.skipif(
-    not INSTALLED, reason="launch_ros is part of ROS 2 and not on PyPI: runs where a ROS 2 is sourced"
-)
+pytestmark = where_sourced("launch_ros", INSTALLED)
 NODES = ("controller_node", "sim_hand_node", "web_node", "marker_node")
 START = """
 import sys

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
 from node_bench import Bench, Lab, Station, pose_array, pose_stamped, wait_for
+from sourced import where_sourced
 from visualization_msgs.msg import InteractiveMarker, InteractiveMarkerUpdate
 from visualization_msgs.msg import InteractiveMarkerFeedback as Feedback
 from visualization_msgs.srv import GetInteractiveMarkers
@@ -19,9 +20,7 @@ from test.robustness.processes import Process
 
 HERE, THERE = np.array([0.1, 0.2, 0.3]), np.array([0.3, 0.2, 0.1])
 INSTALLED = importlib.util.find_spec("interactive_markers") is not None
-with_the_package = pytest.mark.skipif(
-    not INSTALLED, reason="interactive_markers is part of ROS 2 and not on PyPI: runs where a ROS 2 is sourced"
-)
+with_the_package = where_sourced("interactive_markers", INSTALLED)
 
 
 def enable_title(marker: InteractiveMarker) -> str:

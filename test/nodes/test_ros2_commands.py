@@ -11,6 +11,7 @@ import subprocess
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from node_bench import Lab, wait_for
+from sourced import where_sourced
 
 from nnik_ros.paths import share_dir
 
@@ -20,9 +21,7 @@ TEXT = "\n".join(page.read_text() for page in PAGES if page.name != "LOG.md").re
 CALLS = sorted(set(re.findall(r"^ros2 service call .*", TEXT, re.MULTILINE)))
 PUBLISHED = sorted(set(re.findall(r"^ros2 topic pub .*", TEXT, re.MULTILINE)))
 LOOKS = sorted(set(re.findall(r"`(ros2 topic (?:echo [^`]*|list))`", TEXT)))
-with_ros2 = pytest.mark.skipif(
-    not shutil.which("ros2"), reason="the command ros2 is not on PyPI: runs where a ROS 2 is sourced"
-)
+with_ros2 = where_sourced("the command ros2", bool(shutil.which("ros2")))
 
 
 def test_the_pages_have_such_commands() -> None:
