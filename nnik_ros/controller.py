@@ -31,14 +31,13 @@ from nnik_ros.policy import Policy
 from nnik_ros.posture import Posture
 from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets, TickResult, TipState
+from nnik_ros.way_out import STUCK_TICKS, WayOut
 
-_STUCK_TICKS = 30  # without progress, at a resting reference, until another posture is looked for
 _MOVED = 0.05  # rad farther from the command than when it was last seen: the hand was moved, or is another one
 _AT_REST, _STIRRED = 0.25, 0.01  # s and rad: a hand that moved less for that long is on its way nowhere
 _NOTICED = 0.1  # of the tolerance: what the stand-in must gain in a step to show that the network did not help
 _BEYOND_REACH = 1.1  # times the reach: as far as a reference goes
 _STUCK_PROGRESS = 1e-5  # of the error, per tick
-_ARRIVED = 1e-3  # rad, from a posture
 _HOLD, _NETWORK = int(Solver.HOLD), int(Solver.NETWORK)
 # of a tip, the first that applies; passing by a goal is not reaching it, and the stand-in tells that before all else
 _STATES = np.array([
@@ -129,7 +128,7 @@ class Controller:
         self._measured_stamp = self._rest_stamp = -np.inf
         self._rest: Array = np.zeros(self.robot.nq)  # where the hand has stood since _rest_stamp [s]
         self._posture_goal = self.robot.home.copy()
-        self._forget_stuck()
+        self._way_out.forget()
 
     def set_enabled(self, enabled: Sequence[bool]) -> None:
         """Per tip: a disabled one comes to rest and holds.
@@ -159,11 +158,10 @@ class Controller:
         self._posture = Posture(self.robot, self._kinematics, self._period)
         stand_in = DampedLeastSquares(self.robot, self._kinematics)
         self._guard = GuardedPolicy(policy or stand_in, self.robot.velocity * self._period)
-        self._escape = Escape(policy or self._guard, stand_in)
+        self._way_out = WayOut(Escape(policy or self._guard, stand_in), self._guard.tip_of_joint)
         self._has_network = policy is not None
         self._unhelpful, self._benched = 0, False
         self._solver: NDArray[np.int64] = np.full(self.robot.nt, _HOLD)
-        self._forget_stuck()
 
     # the tick
 
@@ -198,8 +196,8 @@ class Controller:
     ) -> TickResult:
         self._silence, self._silent_ticks = None, 0
         follows, goal = judged.follows, judged.goal
-        homing = self._homing(judged, stale_state)
-        escaping = self._escaping & follows
+        homing, way_out = self._homing(judged, stale_state), self._way_out
+        escaping = way_out.escaping & follows
         if np.count_nonzero(homing):
             self._posture_goal = np.where(homing[self._guard.tip_of_joint], self.robot.home, self._posture_goal)
         stopping = self._resetting or self._mode is _Mode.PAUSED
@@ -218,10 +216,12 @@ class Controller:
         if not stale_state:
             self._gap = np.abs(self._motion.sent - measured)
         error, measured_error, error_near, reached, stuck = progress.seen(
-            motion.tip_position, motion.measured_tip_position, goal, near, reference, self._last_error, follows, escaping,
-            self._stuck, self.options.closed_loop_gain > 0, self.options.tolerance, _STUCK_PROGRESS,
+            motion.tip_position, motion.measured_tip_position, goal, near, reference, way_out.last_error, follows, escaping,
+            way_out.ticks, self.options.closed_loop_gain > 0, self.options.tolerance, _STUCK_PROGRESS,
         )  # fmt: skip
-        self._watch_progress(error_near, stuck, goal, escaping)
+        self._posture_goal = way_out.watch(
+            error_near, stuck, goal, self._motion, self._posture_goal, self.options.tolerance
+        )
         motion = motion._replace(limited=motion.limited | self._stands)
         state, worst = self._tip_states(reached, judged, homing, motion, stale_state)
         return TickResult(
@@ -281,7 +281,7 @@ class Controller:
             return False
         self._seeded = True
         self._motion.seed(measured)
-        self._forget_stuck()
+        self._way_out.forget()
         self._governor.reset(self._motion.tips.position)
         return True
 
@@ -341,45 +341,6 @@ class Controller:
             takes_part = follows & (self._pointing > 0.0)
         return posture.step(motion.q, motion.tips, step.q, reference, takes_part, pull), off
 
-    # stuck tips
-
-    def _forget_stuck(self) -> None:
-        nt = self.robot.nt
-        self._stuck: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)
-        self._last_error: Array = np.full(nt, np.nan)
-        self._searched_for: Array = np.full((nt, 3), np.nan)  # goals for which a search was made
-        self._escaping: _Mask = np.zeros(nt, dtype=bool)
-
-    def _watch_progress(self, error: Array, stuck: NDArray[np.int64], goal: Array, escaping: _Mask) -> None:
-        """After enough ticks without progress look for another posture, once for each goal, and move there if it is much
-        better."""
-        self._last_error, self._stuck = error, stuck
-        tolerance = self.options.tolerance
-        if np.count_nonzero(escaping):
-            tip_of_joint = self._guard.tip_of_joint
-            away = np.zeros(self.robot.nt, dtype=bool)
-            np.logical_or.at(away, tip_of_joint, np.abs(self._posture_goal - self._motion.q) > _ARRIVED)
-            moved = ~(distance(goal, self._searched_for) < tolerance)
-            self._escaping &= away & ~moved & self._motion.moving
-        if self._escape.searching:
-            self._escape.advance()
-            if not self._escape.searching:
-                self._take_escape(goal)
-            return
-        fresh = self._stuck >= _STUCK_TICKS
-        if np.count_nonzero(fresh):
-            fresh &= ~(distance(goal, self._searched_for) < tolerance)
-        if np.count_nonzero(fresh):
-            self._searched_for = np.where(fresh[:, None], goal, self._searched_for)
-            self._escape.begin(np.where(np.isnan(goal), self._motion.tips.position, goal))
-
-    def _take_escape(self, goal: Array) -> None:
-        posture, better = self._escape.found(self._motion.q, self.options.tolerance)
-        same_goal = distance(goal, self._searched_for) < self.options.tolerance
-        found = better & same_goal & (self._stuck >= _STUCK_TICKS)
-        self._escaping |= found
-        self._posture_goal = np.where(found[self._guard.tip_of_joint], posture, self._posture_goal)
-
     # what it tells
 
     def _tip_states(
@@ -397,8 +358,8 @@ class Controller:
             return np.full(self.robot.nt, int(everywhere)), everywhere
         classical = self._benched or not self._has_network
         state, worst = progress.first_state(
-            homing, self._enabled, judged.given, judged.stale, reached, motion.limited, self._stuck, self._escaping,
-            2 * _STUCK_TICKS, _CLASSICAL if classical else _STATES,
+            homing, self._enabled, judged.given, judged.stale, reached, motion.limited, self._way_out.ticks,
+            self._way_out.escaping, 2 * STUCK_TICKS, _CLASSICAL if classical else _STATES,
         )  # fmt: skip
         return state, TipState(worst)
 

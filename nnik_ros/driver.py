@@ -185,16 +185,18 @@ def joint_map(driver: Driver, robot: Robot) -> JointMap:
     """
     robot_joints = driver.robot_joints or robot.joint_names
     problems = Problems(f"driver '{driver.name}' with robot '{robot.name}'", FileError)
-    for joint in robot.joint_names:
-        if joint not in robot_joints:
-            problems.add(f"robot joint '{joint}' has no driver joint; the driver knows {', '.join(robot_joints)}")
-    for joint in robot_joints:
-        if joint not in robot.joint_names:
-            problems.add(f"the driver stands for '{joint}', the robot has {', '.join(robot.joint_names)}")
+    if lacking := [joint for joint in robot.joint_names if joint not in robot_joints]:
+        problems.add(f"the driver has no joint for the robot's {_quoted(lacking)}")
+    if strange := [joint for joint in robot_joints if joint not in robot.joint_names]:
+        problems.add(f"the robot has no joint for the driver's {_quoted(strange)}")
     problems.raise_if_any()
     index = np.array([robot.joint_names.index(joint) for joint in robot_joints], dtype=np.int64)
     index.setflags(write=False)
     return JointMap(driver.name, driver.driver_joints or robot.joint_names, index, driver.other_joints)
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def _channel(section: Section) -> Channel:

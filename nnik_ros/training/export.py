@@ -107,23 +107,39 @@ def _tip_rows(graph: Graph, rows: Rows, parameters: KinematicParameters, q: Valu
         return value
 
     def as_described() -> Value:
-        value: Value = tip_rows(graph, constants, q + parameters.joint_zero)
+        zero = graph.reshape(parameters.joint_zero, (1, -1))  # what follows from it is computed once, while loading
+        value: Value = tip_rows(graph, constants, q, graph.addmm(constants.phase, zero, constants.frequency))
         return value
 
     return graph.choose(graph.differ(given, described), calibrated, as_described)
 
 
-def _perceptrons(graph: Graph, rows: Rows, layers: Layers, x: Value) -> Value:
+def _perceptrons(graph: Graph, rows: Rows, layers: Layers, x: Value) -> list[Value]:
     """One perceptron for all rows, or for each tip its own."""
-    shared = len(layers.weights[0]) == 1
-    x = x if shared else graph.reshape(x, (-1, rows.nt, 1, rows.given))
-    for i, (weight, bias) in enumerate(zip(layers.weights, layers.biases, strict=True)):
-        if shared:
-            x = graph.addmm(graph.named(f"{_BIAS}{i}", bias[0, 0]), x, graph.named(f"{_WEIGHT}{i}", weight[0]))
-        else:
-            x = x @ graph.named(f"{_WEIGHT}{i}", weight) + graph.named(f"{_BIAS}{i}", bias)
-        x = x if i == len(layers.weights) - 1 else graph.relu(x)
-    return x if shared else graph.reshape(x, (-1, sum(rows.output_sizes)))
+    last = len(layers.weights) - 1
+    named = [
+        (graph.named(f"{_WEIGHT}{i}", weight), graph.named(f"{_BIAS}{i}", bias))
+        for i, (weight, bias) in enumerate(_single(layers))
+    ]
+    if len(layers.weights[0]) == 1:
+        for weight, bias in named[:last]:
+            x = graph.relu(graph.addmm(bias, x, weight))
+        # a product for each piece is cheaper than one and a split, and takes the sigmoid that follows with it
+        ends = np.cumsum(rows.output_sizes)
+        pieces = [slice(end - size, end) for end, size in zip(ends, rows.output_sizes, strict=True)]
+        weight, bias = named[last]
+        return [graph.addmm(bias[piece], x, weight[:, piece]) for piece in pieces]
+    x = graph.reshape(x, (-1, rows.nt, 1, rows.given))
+    for i, (weight, bias) in enumerate(named):
+        x = x @ weight + bias
+        x = x if i == last else graph.relu(x)
+    return graph.split(graph.reshape(x, (-1, sum(rows.output_sizes))), rows.output_sizes, -1)
+
+
+def _single(layers: Layers) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Weights and biases of each layer; of a single perceptron without the axis of the tips."""
+    pairs = zip(layers.weights, layers.biases, strict=True)
+    return [(weight[0], bias[0, 0]) if len(weight) == 1 else (weight, bias) for weight, bias in pairs]
 
 
 def _probe_inputs(robot: Robot) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -118,14 +118,15 @@ class StepNetwork(torch.nn.Module):  # type: ignore[misc]
         pairs[0] = self.given @ weight, bias - (self.center @ weight)[:, None]
         return pairs
 
-    def _perceptrons(self, features: torch.Tensor) -> torch.Tensor:
+    def _perceptrons(self, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
         shared = len(self.weights[0]) == 1
         x = features[None] if shared else features.reshape(-1, self.rows.nt, features.shape[-1]).transpose(0, 1)
         layers = self.folded()
         for i, (weight, bias) in enumerate(layers):
             x = torch.baddbmm(bias, x, weight)
             x = x if i == len(layers) - 1 else torch.relu(x)
-        return x[0] if shared else x.transpose(0, 1).reshape(len(features), -1)
+        x = x[0] if shared else x.transpose(0, 1).reshape(len(features), -1)
+        return torch.split(x, self.rows.output_sizes, -1)
 
     def _like(self, other: torch.Tensor) -> StepNetwork:
         self.to(other)

@@ -28,9 +28,10 @@ from nnik_ros.training.solve import solved
 _STEEPNESS = 2.5e5  # of the change from free to stuck, 2e-6 of half the range before a limit: what float32 rounds off
 
 
-def tip_rows(xp: Any, constants: Constants, q: Any) -> Any:
-    """Everything about the tips at q (batch, nq) [rad] but their targets: (batch, nt * k)."""
-    angles = xp.addmm(constants.phase, q, constants.frequency)
+def tip_rows(xp: Any, constants: Constants, q: Any, phase: Any = None) -> Any:
+    """Everything about the tips at q (batch, nq) [rad] but their targets: (batch, nt * k). phase: another one than that of the
+    constants."""
+    angles = xp.addmm(constants.phase if phase is None else phase, q, constants.frequency)
     return xp.sin(angles) @ constants.weight
 
 
@@ -41,9 +42,9 @@ def tip_position(xp: Any, rows: Rows, constants: Constants, known: Any) -> Any:
 
 def step(xp: Any, rows: Rows, constants: Constants, layers: Any, q: Any, target: Any, known: Any) -> Any:
     """One increment. q (batch, nq) [rad], target (batch, nt, 3) [m], known: `tip_rows` at q; returns the next q (batch, nq).
-    layers: a function of the features (rows, ...) to the outputs (rows, ...), see `Rows`."""
+    layers: a function of the features (rows, ...) to the pieces of the outputs (rows, ...), see `Rows.output_sizes`."""
     sight = _sight(xp, rows, constants, q, target, known)
-    jump, w, damping = _proposal(xp, rows, layers, sight)
+    jump, w, damping = _proposal(xp, layers, sight)
     J, J_w = sight.J, sight.J * (sight.free * xp.sigmoid(w))
     solve = constants.solve
     damped = xp.addmm(solve.smallest, sight.square * xp.sigmoid(damping), solve.damping)
@@ -95,9 +96,9 @@ def _sight(xp: Any, rows: Rows, constants: Constants, q: Any, target: Any, known
     return _Sight(error, J, square, size, slope, free, bearings, features)
 
 
-def _proposal(xp: Any, rows: Rows, layers: Any, sight: _Sight) -> tuple[Any, Any, Any]:
+def _proposal(xp: Any, layers: Any, sight: _Sight) -> tuple[Any, Any, Any]:
     """The jump, a third of it in each copy, and the logits of metric and damping."""
-    jump, w, damping, *shares = xp.split(layers(sight.features), rows.output_sizes, -1)
+    jump, w, damping, *shares = layers(sight.features)
     jump = jump * (sight.size * xp.softsign(xp.sum_of_squares(sight.slope)))
     for share, angle in zip(shares, sight.bearings, strict=True):
         jump = jump + share * angle

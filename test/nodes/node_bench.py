@@ -264,19 +264,28 @@ class Lab:
         self._open.append(process)
         return process
 
-    def bench(self, driver: str = "simulated", *, names: list[str] | None = None, **parameters: Any) -> Bench:
-        """A controller that follows with damped least squares, and a perfect hand that stands at home."""
-        station = self.station()
-        hand = PerfectHand(station, self.robot, load_driver(driver_file(driver)), self.robot.home, names)
+    def bench(
+        self,
+        driver: str = "simulated",
+        *,
+        robot: Robot | None = None,
+        names: list[str] | None = None,
+        **parameters: Any,
+    ) -> Bench:
+        """A controller that follows with damped least squares, and a perfect hand that stands at home; robot: a shipped one,
+        this lab's by default."""
+        robot, station = robot or self.robot, self.station()
+        hand = PerfectHand(station, robot, load_driver(driver_file(driver)), robot.home, names)
         settings = {
             "model": "none",
+            "robot": robot.name,
             "driver": driver,
             "start_paused": False,
             "status_rate": 50,
             "rate": 100,
             **parameters,
         }
-        return Bench(station, self.robot, hand, self.start("controller_node", station.namespace, **settings))
+        return Bench(station, robot, hand, self.start("controller_node", station.namespace, **settings))
 
     def close(self) -> None:
         for part in reversed(self._open):

@@ -26,7 +26,7 @@ from nnik_ros.robot import Robot
 from nnik_ros.states import Targets
 
 DRIVER_OF = {
-    "joint_state": "allegro_v5",
+    "joint_state": "allegro_v4",
     "float64_multi_array": "wonik_ros2_control",
     "joint_trajectory": "joint_trajectory_controller",
 }

@@ -11,7 +11,8 @@ from sensor_msgs.msg import JointState
 
 from nnik_ros.driver import load_driver
 from nnik_ros.nodes.conversions import fill_poses
-from nnik_ros.paths import driver_file
+from nnik_ros.paths import driver_file, robot_file
+from nnik_ros.robot import load_robot
 
 
 def goal_of(robot, seed: int = 0, size: float = 0.15):
@@ -60,7 +61,8 @@ def test_joint_states_are_read_by_name_in_any_order(lab, robot, order):
 
 @pytest.mark.parametrize("name", ["allegro_v5", "wonik_ros2_control", "joint_trajectory_controller"])
 def test_each_dialect_of_a_driver_moves_the_hand(lab, robot, name):
-    bench = lab.bench(driver=name)
+    robot = load_robot(robot_file("allegro_v5_a_left")) if name == "allegro_v5" else robot
+    bench = lab.bench(driver=name, robot=robot)
     bench.reach(goal_of(robot, 2))
     driver, message = load_driver(driver_file(name)), bench.hand.messages[-1]
     if driver.command_type == "joint_state":

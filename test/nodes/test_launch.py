@@ -170,7 +170,7 @@ def test_the_demo_starts_a_hand_that_waits_for_targets_and_rviz_with_the_robots_
 def test_a_controller_without_a_robot_says_that_it_waits_for_one(launch_file, lab) -> None:
     station: Station = lab.station()
     statuses = station.listen(DiagnosticStatus, "status")
-    given = (f"namespace:={station.namespace}", "driver:=allegro_v5", "robot:=allegro_right", "model:=none")
+    given = (f"namespace:={station.namespace}", "driver:=allegro_v5", "robot:=allegro_v5_a_right", "model:=none")
     launched = launch_file("launch/controller.launch.py", *given)
     wait_for(lambda: state_of(statuses) == "WAITING_STATE", "the controller to wait", launched, limit=40.0)
     assert "allegroHand_0/joint_states" in statuses[-1].message

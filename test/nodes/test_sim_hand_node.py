@@ -9,17 +9,18 @@ from sensor_msgs.msg import JointState
 
 from nnik_ros.driver import joint_map, load_driver
 from nnik_ros.nodes.commands import CommandMessage
-from nnik_ros.paths import driver_file
-from nnik_ros.robot import Robot
+from nnik_ros.paths import driver_file, robot_file
+from nnik_ros.robot import Robot, load_robot
 
 
 @pytest.mark.parametrize("name", ["allegro_v4", "allegro_v5", "wonik_ros2_control_left", "joint_trajectory_controller"])
 def test_it_speaks_the_dialect_of_its_driver(lab: Lab, robot: Robot, name: str) -> None:
+    robot = load_robot(robot_file("allegro_v5_b_left")) if name == "allegro_v5" else robot
     driver = load_driver(driver_file(name))
     joints = joint_map(driver, robot)
     station = lab.station()
     states = station.listen(JointState, driver.topic(driver.state))
-    process = lab.start("sim_hand_node", station.namespace, driver=name, physics="stiff")
+    process = lab.start("sim_hand_node", station.namespace, robot=robot.name, driver=name, physics="stiff")
     wait_for(lambda: states, "joint states", process)
     assert states[-1].name == list(joints.names)
     assert np.allclose(joints.joint_position(states[-1].name, states[-1].position), robot.home, atol=1e-6)

@@ -86,7 +86,7 @@ def test_a_broken_robot_file_is_refused_with_every_problem(lab: Lab, tmp_path: P
 
 
 def test_a_driver_that_lacks_a_joint_of_the_robot_is_refused(lab: Lab, tmp_path: Path) -> None:
-    document = yaml.safe_load(driver_file("allegro_v5").read_text())
+    document = yaml.safe_load(driver_file("allegro_v4").read_text())
     document["joints"][15]["robot"] = "joint_16.0"
     path = tmp_path / "short.yaml"
     path.write_text(yaml.safe_dump(document))

@@ -228,12 +228,12 @@ def nobody_listens(workshop: Workshop) -> str:
         lambda: stand.status.diagnostics.get("loop", {}).get("command_receivers") == "0", "diagnostics that show 0 receivers",
         meanwhile=lambda: publisher.publish(message),
     )  # fmt: skip
-    stand.observer = workshop.observer(stand.namespace, "simulated", "hand/joint_states", 333.0)
+    stand.observer = workshop.observer(stand.namespace, stand.robot.name, "simulated", "hand/joint_states", 333.0)
     return "0 receivers shown"
 
 
-def _speaks(workshop: Workshop, driver: str) -> str:
-    stand = workshop.stand(driver, line=False)
+def _speaks(workshop: Workshop, driver: str, robot: str) -> str:
+    stand = workshop.stand(driver, robot=robot, line=False)
     took = stand.follows()
     again = stand.follows()
     time.sleep(0.5)
@@ -244,17 +244,17 @@ def _speaks(workshop: Workshop, driver: str) -> str:
     return f"followed in {took:.2f} and {again:.2f} s, hand within {off:.3f} rad of the command"
 
 
-def _profile(driver: str, words: str) -> None:
+def _profile(driver: str, words: str, robot: str = "allegro_right") -> None:
     def check(workshop: Workshop) -> str:
-        return _speaks(workshop, driver)
+        return _speaks(workshop, driver, robot)
 
     check.__name__ = f"speaks_{driver}"
     row("driver", f"profile {driver}: {words}", "followed within all limits, fingers in their places")(check)
 
 
 _profile("allegro_v4", "JointState, joint_0.0")
-_profile("allegro_v5", "JointState, joint_0_0")
-_profile("allegro_v5_2024", "the same, the command topic elsewhere")
+_profile("allegro_v5", "JointState, joint_0_0", "allegro_v5_b_right")
+_profile("allegro_v5_2024", "the same, the command topic elsewhere", "allegro_v5_a_left")
 _profile("wonik_ros2_control", "Float64MultiArray, thumb first, 100 Hz")
 _profile("wonik_ros2_control_right", "the same, right of two hands")
 _profile("wonik_ros2_control_left", "the same, left of two hands")

@@ -62,11 +62,11 @@ class Workshop:
         self._open.append(process)
         return process
 
-    def observer(self, namespace: str, driver: str, states: str, rate: float) -> Observer:
+    def observer(self, namespace: str, robot: str, driver: str, states: str, rate: float) -> Observer:
         profile = load_driver(driver_file(driver))
         period = math.ceil(rate / profile.rate - 0.1) / rate
         arguments = {
-            "robot": "allegro_right", "driver": driver, "namespace": namespace, "states": states,
+            "robot": robot, "driver": driver, "namespace": namespace, "states": states,
             "commands": profile.topic(profile.command), "period": str(period),
         }  # fmt: skip
         words = [word for key, value in arguments.items() for word in (f"--{key}", value)]
@@ -74,8 +74,11 @@ class Workshop:
         self._open.append(observer)
         return observer
 
-    def stand(self, driver: str = "simulated", *, hand: bool = True, line: bool = True, **parameters: Any) -> Stand:
-        stand = Stand(self, driver, hand=hand, line=line, parameters=parameters)
+    def stand(
+        self, driver: str = "simulated", *, robot: str = "", hand: bool = True, line: bool = True, **parameters: Any
+    ) -> Stand:
+        """robot: a shipped one, this workshop's by default."""
+        stand = Stand(self, robot or self.robot.name, driver, hand=hand, line=line, parameters=parameters)
         self._open.append(stand)
         return stand
 
@@ -96,14 +99,14 @@ class Stand:
     """Follows by default with the shipped network. With a line, the states pass through this process on their way."""
 
     def __init__(
-        self, workshop: Workshop, driver: str, *, hand: bool, line: bool, parameters: Mapping[str, Any]
+        self, workshop: Workshop, robot: str, driver: str, *, hand: bool, line: bool, parameters: Mapping[str, Any]
     ) -> None:
-        self.workshop, self.robot = workshop, workshop.robot
+        self.workshop, self.robot = workshop, load_robot(robot_file(robot))
         self.namespace = f"/stand_{os.getpid()}_{next(_numbers)}"
         self.parameters = {
-            "driver": driver, "start_paused": False, "status_rate": 50, "target_timeout": 0.5, **parameters
+            "robot": robot, "driver": driver, "start_paused": False, "status_rate": 50, "target_timeout": 0.5, **parameters
         }  # fmt: skip
-        self._driver = driver
+        self._given = {"robot": robot, "driver": driver}
         self.node = workshop.executor.node("bench", self.namespace)
         self.status = StatusLog(self.node)
         self.sender = Sender(self.node, "target_poses", self.robot.base_frame)
@@ -111,7 +114,8 @@ class Stand:
         self._remaps = {"joint_states": TRUE_STATES} if line else {}
         self.line = StateLine(self.node, TRUE_STATES, profile.topic(profile.state)) if line else None
         states = TRUE_STATES if line else profile.topic(profile.state)
-        self.observer = workshop.observer(self.namespace, driver, states, float(self.parameters.get("rate", 333.0)))
+        rate = float(self.parameters.get("rate", 333.0))
+        self.observer = workshop.observer(self.namespace, robot, driver, states, rate)
         self.sim = self.start_sim() if hand else None
         self.controller = self.start_controller()
         self.may_end = False  # whether the end of the controller is what a row asks for
@@ -122,7 +126,7 @@ class Stand:
     # processes
 
     def start_sim(self) -> Process:
-        return self.workshop.start(SIM_HAND, self.namespace, {"driver": self._driver}, self._remaps)
+        return self.workshop.start(SIM_HAND, self.namespace, self._given, self._remaps)
 
     def start_controller(self, **changed: Any) -> Process:
         return self.workshop.start(CONTROLLER, self.namespace, {**self.parameters, **changed})

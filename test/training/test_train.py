@@ -171,7 +171,7 @@ def test_the_page_explains_every_key_of_a_recipe_and_its_defaults(tiny_recipe: W
     assert set(rows) == keys | {"schema", "name", "robot", "model", "seed", "network.hidden", "network.shared"}
     options = load_recipe(tiny_recipe()).training
     numbers = {key: float(text) for key, text in rows.items() if re.fullmatch(r"[0-9.]+", text)}
-    assert len(numbers) == 6 and all(getattr(options, key.split(".")[1]) == value for key, value in numbers.items())
+    assert len(numbers) == 7 and all(getattr(options, key.split(".")[1]) == value for key, value in numbers.items())
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -20,27 +20,43 @@ def bound(name: str, robot: Robot) -> JointMap:
     return joint_map(load_driver(driver_file(name)), robot)
 
 
-@pytest.fixture(scope="module", params=["allegro_right", "allegro_left"])
-def either_hand(request: pytest.FixtureRequest) -> Robot:
-    return load_robot(robot_file(request.param))
+def hands_of(driver: str) -> list[Robot]:
+    """The shipped hands that a driver is for."""
+    kinds = ["allegro_v5_a", "allegro_v5_b"] if driver.startswith("allegro_v5") else ["allegro"]
+    return [load_robot(robot_file(f"{kind}_{side}")) for kind in kinds for side in ("right", "left")]
 
 
 @pytest.mark.parametrize("name", DRIVERS)
-def test_every_shipped_profile_is_named_as_its_file_and_fits_both_hands(name: str, either_hand: Robot) -> None:
+def test_every_shipped_profile_is_named_as_its_file_and_fits_all_its_hands(name: str) -> None:
     driver = load_driver(driver_file(name))
     assert driver.name == name
     assert driver.command_type in COMMAND_TYPES
-    assert sorted(joint_map(driver, either_hand).robot_index) == list(range(16))
+    for hand in hands_of(name):
+        assert sorted(joint_map(driver, hand).robot_index) == list(range(16))
+
+
+@pytest.mark.parametrize("name", ["allegro_v5", "allegro_v5_2024"])
+def test_the_driver_of_the_v5_does_not_move_a_hand_with_the_geometry_of_the_v4(name: str, hand: Robot) -> None:
+    with pytest.raises(FileError, match=f"(?s)'{name}' with robot 'allegro_right'.*'joint_0.0'.*'joint_0_0'"):
+        bound(name, hand)
+
+
+@pytest.mark.parametrize("name", ["allegro_v4", "wonik_ros2_control"])
+def test_a_driver_of_the_v4_does_not_move_a_hand_with_the_geometry_of_the_v5(name: str) -> None:
+    with pytest.raises(FileError, match=f"(?s)'{name}' with robot 'allegro_v5_b_right'.*'joint_0_0'.*'joint_0.0'"):
+        bound(name, load_robot(robot_file("allegro_v5_b_right")))
 
 
 @pytest.mark.parametrize("name", DRIVERS)
-def test_an_array_read_back_is_the_position_that_was_written(name: str, hand: Robot, rng: np.random.Generator) -> None:
+def test_an_array_read_back_is_the_position_that_was_written(name: str, rng: np.random.Generator) -> None:
+    hand = hands_of(name)[0]
     joints, q = bound(name, hand), hand.random_joint_position(rng, 1)[0]
     assert np.array_equal(joints.from_array(joints.to_array(q)), q)
 
 
 @pytest.mark.parametrize("name", DRIVERS)
-def test_states_are_read_by_name_in_any_order(name: str, hand: Robot, rng: np.random.Generator) -> None:
+def test_states_are_read_by_name_in_any_order(name: str, rng: np.random.Generator) -> None:
+    hand = hands_of(name)[0]
     joints, q = bound(name, hand), hand.random_joint_position(rng, 1)[0]
     order = rng.permutation(16)
     names = [joints.names[i] for i in order]
@@ -65,8 +81,8 @@ def test_the_two_hands_of_ros2_control_have_prefixes_and_topics_of_their_own() -
 
 
 @pytest.mark.parametrize(("name", "third"), [("allegro_v4", "joint_2.0"), ("allegro_v5", "joint_2_0")])
-def test_the_joint_state_drivers_keep_the_order_of_the_hand(name: str, third: str, hand: Robot) -> None:
-    joints = bound(name, hand)
+def test_the_joint_state_drivers_keep_the_order_of_the_hand(name: str, third: str) -> None:
+    joints = bound(name, hands_of(name)[0])
     assert joints.names[2] == third
     assert joints.to_array(np.arange(16.0)).tolist() == list(range(16))
 
