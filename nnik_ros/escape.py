@@ -16,7 +16,8 @@ from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
 
 _INCREMENTS, _CLASSICAL = 12, 3  # of the policy, and steps of damped least squares beside each
-_SPREAD = 6  # postures to start from, beside home and the middle of the limits
+_SPREAD = 6  # random postures to start from
+_INSIDE = 0.01  # of the joints' ranges; how far from all lower and from all upper limits two others are
 _GAIN = 0.5  # an escape must at least halve the error
 
 
@@ -59,9 +60,13 @@ class Escape:
 
 
 def other_postures(robot: Robot) -> Array:
-    """Where a tip that got stuck may start anew: (8, nq) [rad], the same ones every time."""
+    """Where a tip that got stuck may start anew: (10, nq) [rad], the same ones every time. Some places can be reached only from
+    a corner of the limits, as with a finger that bends backwards a little."""
     spread = robot.random_joint_position(np.random.default_rng(0), _SPREAD)
-    return np.vstack([robot.home, 0.5 * (robot.lower + robot.upper), spread])
+    inside = _INSIDE * (robot.upper - robot.lower)
+    return np.vstack(
+        [robot.home, 0.5 * (robot.lower + robot.upper), robot.lower + inside, robot.upper - inside, spread]
+    )
 
 
 def best_end(kinematics: Kinematics, ends: Array, target: Array) -> tuple[Array, Array]:

@@ -151,8 +151,8 @@ def sample(
 
 
 def _near_limits(robot: Robot, goal: Array, share: float, rng: np.random.Generator) -> Array:
-    """Goals (batch, nq), of a share of which about half of the joints are drawn again near one of their limits: a small corner of
-    the joints' ranges may be the only way to a part of the workspace."""
+    """Goals (batch, nq), of a share of which about half of the joints are drawn again near one of their limits: a small corner
+    of the joints' ranges may be the only way to a part of the workspace."""
     chosen = (rng.random((len(goal), 1)) < share) & (rng.random(goal.shape) < 0.5)
     way = rng.uniform(0.0, _EDGE, goal.shape) * (robot.upper - robot.lower)
     edge = np.where(rng.random(goal.shape) < 0.5, robot.lower + way, robot.upper - way)

@@ -5,7 +5,8 @@ import pytest
 
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.guarded_solver import GuardedSolver
-from nnik_ros.robot import Robot
+from nnik_ros.paths import robot_file
+from nnik_ros.robot import Robot, load_robot
 
 
 class Proposal:
@@ -120,3 +121,13 @@ def test_solving_begins_inside_the_limits_and_takes_no_hand_at_all(hand, rng) ->
     assert np.all(solution.q <= hand.upper) and np.all(solution.q >= hand.lower)
     nobody = solver.solve(np.empty((0, hand.nq)), np.empty((0, hand.nt, 3)))
     assert nobody.q.shape == (0, hand.nq) and nobody.error.shape == (0, hand.nt) and nobody.steps.shape == (0,)
+
+
+def test_places_that_only_joints_bent_backwards_reach_are_found_from_the_corners_of_the_limits() -> None:
+    """From the middle of the limits and random postures an eighth of them."""
+    robot, rng = load_robot(robot_file("allegro_v5_b_right")), np.random.default_rng(3)
+    start, goal = (robot.random_joint_position(rng, 40) for _ in range(2))
+    goal[:, 14:] = robot.lower[14:] + 0.01  # the last two joints of the thumb
+    solver = GuardedSolver(DampedLeastSquares(robot), DampedLeastSquares(robot))
+    error = solver.solve(start, robot.kinematics.tip_position(goal)).error
+    assert np.mean(error[:, 3] <= 1e-4) > 0.85

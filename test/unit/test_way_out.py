@@ -1,0 +1,78 @@
+"""A tip that is stuck before a target within its reach finds another posture, and goes there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nnik_ros.controller import Controller
+from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.paths import robot_file
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.states import Measurement, Targets, TickResult, TipState
+
+T = 1 / 333.0
+THUMB = 3
+
+
+@pytest.fixture(scope="module")
+def v5() -> Robot:
+    return load_robot(robot_file("allegro_v5_b_right"))
+
+
+@pytest.fixture
+def corner(v5: Robot) -> np.ndarray:
+    """A posture that the last two joints of the thumb reach only bent backwards: descent from home ends beside it."""
+    q = v5.home.copy()
+    q[12:14], q[14:] = [0.6, 0.6], v5.lower[14:] + 0.01
+    return q
+
+
+class Follower:
+    """A hand that goes where it is told, without a network: damped least squares get stuck as surely as any."""
+
+    def __init__(self, robot: Robot) -> None:
+        self.robot, self.q, self.now = robot, robot.home.copy(), 0.0
+        self.controller = Controller(robot, None, ControllerOptions(target_timeout=0.01))
+        self.controller.start()
+
+    def run(self, ticks: int, target: np.ndarray | None) -> TickResult:
+        """Towards tips (nt, 3), or with targets that are too old."""
+        for _ in range(ticks):
+            self.now += T
+            if target is not None:
+                self.targets = Targets(target, np.full(self.robot.nt, self.now))
+            result = self.controller.tick(self.now, Measurement(self.q, self.now), self.targets)
+            self.q = self.q if result.command is None else result.command
+        return result
+
+
+def test_a_stuck_tip_first_holds_then_goes_to_another_posture_and_arrives(v5: Robot, corner: np.ndarray) -> None:
+    hand, target = Follower(v5), v5.kinematics.tip_position(corner)
+    nearest = min(hand.run(1, target).error[THUMB] for _ in range(250))
+    assert 0.001 < nearest < 0.01, "the way straight to the target is no trap"
+    assert hand.run(1200, target).tip_state[THUMB] == TipState.REACHED
+    assert np.abs(hand.q - corner)[14:].max() < 0.1
+
+
+def test_a_tip_on_its_way_out_that_loses_its_target_goes_on_when_it_is_back(v5: Robot, corner: np.ndarray) -> None:
+    """For the same goal no other search is made: forgetting what was found would leave the tip where it was stuck."""
+    hand, target = Follower(v5), v5.kinematics.tip_position(corner)
+    ticks = 0
+    while not hand.controller._way_out.escaping[THUMB]:
+        ticks += 1
+        assert ticks < 1000
+        hand.run(1, target)
+    assert hand.run(400, None).tip_state[THUMB] == TipState.STALE_TARGET
+    assert hand.run(1200, target).tip_state[THUMB] == TipState.REACHED
+
+
+def test_a_target_out_of_reach_is_searched_for_once(v5: Robot) -> None:
+    hand = Follower(v5)
+    target = v5.kinematics.tip_position(v5.home) + np.array([0.0, 0.0, 0.3])
+    begun = []
+    search = hand.controller._way_out._escape
+    begin = search.begin
+    search.begin = lambda goal: (begun.append(goal), begin(goal))[1]  # type: ignore[method-assign]
+    assert (hand.run(1500, target).tip_state == TipState.UNREACHABLE).all()
+    assert 1 <= len(begun) <= v5.nt
