@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,14 +44,9 @@ def _scatter(
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    for place, (name, at_x, at_y) in enumerate(sorted(points, key=lambda point: point[1])):
-        if not (math.isfinite(at_x) and math.isfinite(at_y)):
-            continue
-        color = "tab:blue" if name in ours else "0.45"
-        axes.plot(at_x, at_y, "o", color=color)
-        axes.annotate(
-            name, (at_x, at_y), xytext=(5, 4 if place % 2 else -11), textcoords="offset points", fontsize=8, color=color
-        )
+    shown = sorted((p for p in points if math.isfinite(p[1]) and math.isfinite(p[2])), key=lambda point: point[1])
+    for name, at_x, at_y in shown:
+        axes.plot(at_x, at_y, "o", color=_color(name, ours))
     axes.set_xscale("log")
     if log_y:
         axes.set_yscale("log")
@@ -58,4 +54,42 @@ def _scatter(
     axes.set_ylabel(y)
     axes.grid(True, which="both", alpha=0.2)
     axes.margins(0.15)
+    figure.draw_without_rendering()
+    taken = [_box_of_point(axes, at_x, at_y) for _, at_x, at_y in shown]
+    for name, at_x, at_y in shown:
+        taken.append(_label(axes, name, (at_x, at_y), _color(name, ours), taken))
     figure.savefig(file, dpi=110)
+
+
+def _color(name: str, ours: set[str]) -> str:
+    return "tab:blue" if name in ours else "0.45"
+
+
+def _box_of_point(axes: Any, x: float, y: float) -> Any:
+    from matplotlib.transforms import Bbox
+
+    (at,) = axes.transData.transform([(x, y)])
+    return Bbox([at - 4, at + 4])
+
+
+def _label(axes: Any, text: str, at: tuple[float, float], color: str, taken: Sequence[Any]) -> Any:
+    """Write a label where it covers least of what is taken and of what lies outside of the axes; returns its box."""
+    best: tuple[float, Any, Any] | None = None
+    for side, down in itertools.product(("left", "right"), (4, -11, 14, -21, 24, -31)):
+        label = axes.annotate(
+            text, at, xytext=(6 if side == "left" else -6, down), textcoords="offset points", fontsize=8, color=color,
+            horizontalalignment=side,
+        )  # fmt: skip
+        label.set_in_layout(False)
+        box = label.get_window_extent()
+        inside = box.intersection(box, axes.bbox)
+        covered = box.width * box.height - (inside.width * inside.height if inside else 0.0)
+        covered += sum(both.width * both.height for other in taken if (both := box.intersection(box, other)))
+        if best is None or covered < best[0] - 1.0:
+            if best is not None:
+                best[1].remove()
+            best = covered, label, box
+        else:
+            label.remove()
+    assert best is not None
+    return best[2]
