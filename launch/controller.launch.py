@@ -49,8 +49,6 @@ def _passed_on(info: OptionInfo) -> DeclareLaunchArgument:
     listed = f" Shipped: {', '.join(names[info.name])}." if info.name in names else ""
     allowed = "" if info.type is str else f" Allowed: {info.allowed}."
     default = str(info.plain).lower() if info.type is bool else str(info.plain)
-    if info.name == "driver":  # the simulated robot and the markers have to speak it too
-        return DeclareLaunchArgument("driver", default_value=default, description=f"{info.doc}{listed}")
     text = f"{info.doc}{listed}{allowed} Empty: of the parameter file, as shipped '{default}'."
     return DeclareLaunchArgument(info.name, default_value="", description=text)
 
@@ -59,8 +57,9 @@ ARGUMENTS = (
     _choice("hand", "right", "Side of the Allegro hand, where no other robot is named", ("right", "left")),
     DeclareLaunchArgument(
         "robot",
-        default_value=["allegro_", LaunchConfiguration("hand")],
-        description=f"Robot: {', '.join(shipped(CONFIG / 'robots', '.yaml'))}, or the path of a YAML file",
+        default_value="",
+        description=f"Robot: {', '.join(shipped(CONFIG / 'robots', '.yaml'))}, or the path of a YAML file. Empty: of the "
+        "parameter file, as shipped 'allegro_right', or the Allegro hand of the given side",
     ),
     _choice("sim", "false", "true: start a simulated robot that speaks the driver's dialect; false: a real one is there"),
     _choice("physics", str(PHYSICS.default), PHYSICS.doc, PHYSICS.choices),
@@ -131,6 +130,7 @@ def _checked(context: LaunchContext) -> tuple[dict[str, str], dict[str, object],
     for name in FILES:
         if given[name]:
             given[name] = str(Path(given[name]).expanduser())  # no shell expands the ~ of `parameters:=~/mine.yaml`
+    _fill_in(given)
     problems = Problems("launch arguments")
     _check_names(context, problems)
     parameters = _parameters(given, problems)
@@ -139,6 +139,29 @@ def _checked(context: LaunchContext) -> tuple[dict[str, str], dict[str, object],
     robot = load_robot(robot_file(given["robot"]))
     _check_together(robot, given)
     return given, parameters, robot
+
+
+def _fill_in(given: dict[str, str]) -> None:
+    """What all nodes have to agree on, and the controller alone would read in the parameter file."""
+    in_file = _of_controller(Path(given["parameters"]))
+    shipped_robot = {"allegro_right": f"allegro_{given['hand']}"}
+    for name, default in (("robot", "allegro_right"), ("driver", "simulated"), ("driver_namespace", "")):
+        if not given[name]:
+            value = str(in_file.get(name, default))
+            given[name] = shipped_robot.get(value, value) if name == "robot" else value
+
+
+def _of_controller(path: Path) -> dict[str, object]:
+    """The controller's parameters in a parameter file, none in one that is no such file, which is told elsewhere."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        sections = {str(key).rsplit("/", 1)[-1]: section["ros__parameters"] for key, section in document.items()}
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError):
+        return {}
+    found: dict[str, object] = {}
+    for key in ("**", "controller"):
+        found.update(sections.get(key) or {})
+    return found
 
 
 def _check_names(context: LaunchContext, problems: Problems) -> None:

@@ -11,7 +11,7 @@ from nnik_ros.paths import share_dir
 BOOLEANS = ["true", "false"]
 DEFAULTS = (
     ("sim", "true", "Start the simulated robot"),
-    ("start_paused", "false", "Send nothing until ~/start is called"),
+    ("start_paused", "false", "Send nothing until ~/start or ~/home is called"),
     ("rviz", "true", "Start RViz, with a marker to drag for every fingertip"),
     ("web", "true", "Start the browser page (Python package viser)"),
 )

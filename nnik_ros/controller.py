@@ -107,7 +107,7 @@ class Controller:
         self._mode = _Mode.PAUSED
 
     def home(self) -> None:
-        """Move every joint to the robot's home position under the limits, and stay there until `start`."""
+        """Move all enabled fingers to the robot's home position under the limits, and stay there until `start`."""
         self._mode = _Mode.HOMING
 
     def reset(self) -> None:
@@ -298,7 +298,7 @@ class Controller:
         if stale_state or self._resetting or self._mode is _Mode.PAUSED:
             return self._no_tip
         if self._mode is _Mode.HOMING:
-            return ~self._no_tip
+            return self._enabled.copy()
         return judged.stale & self._enabled if self.options.on_stale_target == "home" else self._no_tip
 
     def _advance_references(self, goal: Array, follows: _Mask, by_joints: _Mask) -> Array:

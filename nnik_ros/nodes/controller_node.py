@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from lifecycle_msgs.srv import ChangeState
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
@@ -20,6 +22,7 @@ from nnik_ros.nodes.process import run_node
 from nnik_ros.nodes.reporter import Reporter
 from nnik_ros.nodes.session import Session
 
+RCLError: type[Exception] = rclpy_implementation.RCLError
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -29,12 +32,14 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def __init__(self) -> None:
         super().__init__("controller", automatically_declare_parameters_from_overrides=True)
         self._session: Session | None = None
-        self._ticking = False
+        self._ticking = self._shut_down = False
         self._reporter: Reporter | None = None
         self._entities: list[Callable[[], Any]] = []
         self._settings = Parameters(
             self, ControllerOptions, NodeOptions, fixed=lambda: self._session is not None, on_live=self._on_live
         )
+        self._change_state = self._service_change_state.callback
+        self._service_change_state.callback = self._on_change_state
         if self._settings.options(NodeOptions).autostart:
             self._start_by_itself()
 
@@ -42,7 +47,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         """Deactivate and shut down; the last command holds."""
         if self._ticking:
             self.trigger_deactivate()
-        self.trigger_shutdown()
+        if not self._shut_down:
+            self.trigger_shutdown()
 
     # lifecycle
 
@@ -50,6 +56,17 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
             self.destroy_node()
             raise InputError("controller: not started, for the reason above")
+
+    def _on_change_state(self, request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+        """rclpy raises on a transition that the present state does not have, and leaves the caller without an answer."""
+        try:
+            result: ChangeState.Response = self._change_state(request, response)
+        except RCLError as error:
+            wanted = request.transition.label or request.transition.id
+            self.get_logger().warning(f"transition {wanted} is not possible in this state: {error}")
+            response.success = False
+            return response
+        return result
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
@@ -102,6 +119,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop_ticking()
         self._remove_session()
+        self._shut_down = True
         return SUCCESS
 
     def _stop_ticking(self) -> None:
@@ -157,11 +175,12 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def _on_live(self, names: set[str]) -> None:
         if self._session is None:
             return
-        if "model" in names:
-            loaded = self._session.loaded
-            model = self._settings.options(NodeOptions).model
-            self._session.change_policy(load_policy(model, loaded.described, loaded.robot.kinematics))
+        loaded, model = self._session.loaded, self._settings.options(NodeOptions).model
+        changes_model = "model" in names  # all that may be refused comes before any change
+        policy = load_policy(model, loaded.described, loaded.robot.kinematics) if changes_model else None
         self._session.change_options(self._settings.options(ControllerOptions))
+        if changes_model:
+            self._session.change_policy(policy)
 
 
 def main() -> int:

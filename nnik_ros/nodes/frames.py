@@ -25,10 +25,27 @@ class FrameLookup(Protocol):
         ...
 
 
+def check_age(frame: str, stamp: Any, now: float, longest: float) -> None:
+    """tf2 goes on telling the last transform that it has heard. stamp: of a message; zero, for a frame that never moves, has no
+    age; now and longest [s], of 0 for any age.
+
+    Raises:
+        InputError: the transform is older than that.
+    """
+    sent = stamp.sec + 1e-9 * stamp.nanosec
+    age = now - sent
+    if sent and longest and age > longest:
+        raise InputError(
+            f"frame '{frame}': its newest transform is {age:.3g} s old, more than tf_timeout, {longest:g} s"
+        )
+
+
 class TfLookup:
     """tf2_ros where it is installed; where not, every frame is refused with that reason."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, longest: float) -> None:
+        """longest [s]: the age of the oldest transform that is used; 0: any."""
+        self._longest, self._clock = longest, node.get_clock()
         self._buffer: Any = None
         try:
             import tf2_ros
@@ -39,13 +56,14 @@ class TfLookup:
         self._error: type[Exception] = tf2_ros.TransformException
 
     def pose_in(self, base: str, frame: str) -> Array:
-        """See `FrameLookup`; the newest transform that tf2 has."""
+        """See `FrameLookup`; the newest transform that tf2 has, refused where it is too old."""
         if self._buffer is None:
             raise InputError(f"frame '{frame}' is no link of the robot, and tf2_ros is not installed to look it up")
         try:
             found = self._buffer.lookup_transform(base, frame, Time())
         except self._error as error:
             raise InputError(f"frame '{frame}': {error}") from error
+        check_age(frame, found.header.stamp, self._clock.now().nanoseconds * 1e-9, self._longest)
         return matrix_of(found.transform)
 
     def close(self) -> None:

@@ -55,6 +55,8 @@ class Refusals:
 class StateIntake:
     """Joint states to measurements.
 
+    A joint may stand a little outside of its limits; the first command then is the limit itself.
+
     A joint that jumps farther than it can move in the time since the last message is not believed at once: one bad sample
     passes unseen. When the next messages agree, it is believed; but not while the hand is commanded and the jump ends farther
     from the command than `max_lead`. There a believed jump would drag the joint after its own encoder, without end. The state
@@ -84,7 +86,7 @@ class StateIntake:
             assert self._indices is not None
             kind = "values"
             q = self._joints.pick(message.position, self._indices, len(self._names))
-            self._check_range(q)
+            self._check_range(q, max_lead)
             kind = "jump"
             self._check_jump(q, now, command, max_lead)
         except InputError as error:
@@ -117,14 +119,16 @@ class StateIntake:
             )
         self._doubted = None
 
-    def _check_range(self, q: Array) -> None:
+    def _check_range(self, q: Array, max_lead: float) -> None:
+        """Commands stay within the limits: a joint that stands farther outside than max_lead has none that it may get."""
         robot = self._robot
         beyond = np.maximum(robot.lower - q, q - robot.upper)
-        worst = int(beyond.argmax())
-        if beyond[worst] > _BEYOND:
+        worst, most = int(beyond.argmax()), min(_BEYOND, max_lead)
+        if beyond[worst] > most:
             low, high = robot.lower[worst], robot.upper[worst]
             raise InputError(
-                f"{robot.joint_names[worst]} stands at {q[worst]:.4g} rad, its limits are {low:.4g} and {high:.4g}"
+                f"{robot.joint_names[worst]} stands at {q[worst]:.4g} rad, its limits are {low:.4g} and {high:.4g}, and "
+                f"{most:g} rad beyond them is the most (0.3, or `max_lead` if that is less)"
             )
 
 

@@ -29,7 +29,6 @@ from nnik_ros.nodes.web_status import no_status, read_status
 NAMESPACE = "tip_markers"  # of the topics between a viewer and this node
 _PAINT_PERIOD = 0.5  # s; a repainted marker closes its menu, so a flickering state must not repaint all the time
 _STILL = 2e-4  # m; a viewer is not told of less
-_TELLS_NOTHING = ("", "PAUSED", "WAITING_STATE", "STALE_STATE", "FAULT")  # states that hide whether a tip is enabled
 
 
 class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
@@ -147,8 +146,8 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
     def _take_status(self, message: DiagnosticStatus) -> None:
         self._status = read_status(message, self._robot.tip_names)
         for tip, status in enumerate(self._status.tips):
-            if status.state not in _TELLS_NOTHING:
-                self._enabled[tip] = status.state != "DISABLED"
+            if status.enabled is not None:
+                self._enabled[tip] = status.enabled
 
     # what is shown
 

@@ -23,8 +23,12 @@ class NodeOptions:
     driver_namespace: str = option(
         "", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False
     )
+    tf_timeout: float = option(
+        0.5, "Oldest transform that takes a target to the base frame; 0: any age. Frames that never move have none.",
+        unit="s", low=0.0, high=60.0, live=False,
+    )  # fmt: skip
     autostart: bool = option(True, "Configure and activate without a lifecycle manager.", live=False)
-    start_paused: bool = option(True, "Send nothing until ~/start is called.", live=False)
+    start_paused: bool = option(True, "Send nothing until ~/start or ~/home is called.", live=False)
     status_rate: float = option(
         15.0, "Rate of the status; a change is told at once.", unit="Hz", low=1.0, high=50.0, live=False
     )

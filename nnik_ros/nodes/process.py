@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -48,9 +49,11 @@ def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
         executor.start()
         failure = stop.get()
         executor.stop()
-        if failure is not None:
-            raise failure
-        node.close()
+        try:
+            node.close()
+        finally:
+            if failure is not None:
+                raise failure
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
@@ -65,22 +68,32 @@ def _on_signals(handler: Any) -> None:
 
 class _Executor(threading.Thread):
     """Serves the node in a thread that wakes up only when there is something to do: a main thread that served it would have
-    to look for signals, and would take the interpreter from a control loop each time."""
+    to look for signals, and would take the interpreter from a control loop each time. A callback that raises is reported, and
+    the node goes on: one bad request must not take the control of a hand away."""
 
     def __init__(self, node: Any, ended: SimpleQueue[BaseException | None]) -> None:
         super().__init__(name="executor", daemon=True)
-        self._executor, self._ended = SingleThreadedExecutor(), ended
+        self._node, self._executor, self._ended = node, SingleThreadedExecutor(), ended
         self._executor.add_node(node)
         self._go_on = True
 
     def run(self) -> None:
         try:
             while self._go_on and rclpy.ok():
-                self._executor.spin_once()
+                self._spin_once()
         except BaseException as error:
             self._ended.put(error)
         else:
             self._ended.put(None)
+
+    def _spin_once(self) -> None:
+        try:
+            self._executor.spin_once()
+        except Exception:
+            if rclpy.ok():
+                self._node.get_logger().error(
+                    f"internal error in a callback, the node goes on:\n{traceback.format_exc()}"
+                )
 
     def stop(self) -> None:
         """End after the running callback."""

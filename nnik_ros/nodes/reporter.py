@@ -22,7 +22,7 @@ from nnik_ros.nodes.status import (
     publisher_status,
     statistics_status,
 )
-from nnik_ros.states import TipState
+from nnik_ros.states import Measurement, TipState
 
 _CLOSEST_STATUSES = 0.01  # s; a state that flickers must not flood the status
 _SLOW = 1.0  # s between statistics
@@ -39,6 +39,7 @@ class Reporter:
         self._name = node.get_fully_qualified_name()
         self._last_logged: TipState | None = None
         self._told_benched = False
+        self._told_measurement: Measurement | None = None
         self._status = node.create_publisher(DiagnosticStatus, "status", 1)
         self._poses = node.create_publisher(PoseArray, "tip_poses", 1)
         self._markers = node.create_publisher(MarkerArray, "markers", 1)
@@ -111,9 +112,10 @@ class Reporter:
         return f"targets on {session.target_topic}" if state is TipState.IDLE else ""
 
     def _tell_tip_poses(self) -> None:
-        result, q = self._session.result, self._session.measured
-        if result is None or q is None:
-            return
+        result, measurement = self._session.result, self._session.measurement
+        if result is None or measurement is None or measurement is self._told_measurement:
+            return  # a stamp of now would make old joint states look like new ones
+        self._told_measurement, q = measurement, measurement.q
         self._tip_poses.header.stamp = self._now()
         fill_poses(self._tip_poses, result.measured_tip_position, self._session.robot.kinematics.tip_rotation(q))
         self._poses.publish(self._tip_poses)

@@ -25,7 +25,7 @@ from nnik_ros.nodes.intake import Refusals, StateIntake, TargetIntake
 from nnik_ros.nodes.loading import Loaded
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.nodes.other_publishers import OtherPublishers
-from nnik_ros.nodes.realtime import RealtimeReport, apply_realtime, prepare_interpreter
+from nnik_ros.nodes.realtime import RealtimeReport, apply_realtime, prepare_interpreter, release_interpreter
 from nnik_ros.nodes.statistics import DataStatistics, TimedNetwork
 from nnik_ros.nodes.tape_writer import make_controller
 from nnik_ros.policy import Policy
@@ -67,7 +67,7 @@ class Session:
             Inbox(node, PoseStamped, f"{tip}/target_pose", newest(1)) for tip in loaded.robot.tip_names
         ]
         self._output = CommandOutput(node, driver, loaded.joints, driver.topic(driver.command, namespace), control.rate)
-        self._tf = TfLookup(node)
+        self._tf = TfLookup(node, options.tf_timeout)
         self._state = StateIntake(loaded.robot, loaded.joints, self._states.topic, self.refusals)
         self._targets = TargetIntake(loaded.robot, Frames(loaded.robot, self._tf), self.refusals)
         self.loop = ControlLoop(
@@ -107,6 +107,11 @@ class Session:
         return self._controller.benched
 
     @property
+    def measurement(self) -> Measurement | None:
+        """Newest joint states that were believed."""
+        return self._state.measurement
+
+    @property
     def measured(self) -> Array | None:
         """Newest joint position (nq,) [rad]."""
         measurement = self._state.measurement
@@ -126,7 +131,7 @@ class Session:
         self._controller.forget()
         self._targets.clear()
         self.result = self._command = None
-        gc.enable()
+        release_interpreter()
 
     def destroy(self) -> None:
         for inbox in (self._states, self._all_targets, *self._tip_targets):

@@ -6,7 +6,6 @@ import functools
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,13 @@ from nnik_ros.paths import share_dir
 _PANEL_PERIOD, _PLOT_PERIOD = 0.1, 0.15  # s
 _MODEL_PERIOD = 1.0  # s
 _NOTE_TIME = 6.0  # s, that an answer is shown
+
+
+class _Server(viser.ViserServer):  # type: ignore[misc]  # viser has no types
+    """A page that nobody can have published on the internet."""
+
+    def request_share_url(self, verbose: bool = True) -> str | None:
+        return None
 
 
 class WebNode(Node):  # type: ignore[misc]
@@ -94,7 +100,7 @@ class WebNode(Node):  # type: ignore[misc]
 
     def _build_page(self, options: WebOptions) -> None:
         robot, view = self._robot, workspace_view(self._robot)
-        self._server = viser.ViserServer(options.host, options.port, label=robot.name, verbose=False)
+        self._server = _Server(options.host, options.port, label=robot.name, verbose=False)
         self._scene = RobotScene(self._server, robot, view)
         self._handles = TargetHandles(self._server, robot, view, self._on_drag)
         actions = Actions(
@@ -164,9 +170,8 @@ class WebNode(Node):  # type: ignore[misc]
         if self._controller.ready:
             self._controller.get("model", lambda model: self._panel.show_model(chosen(self._models, model).label))
 
-    def _enable(self, enabled: Sequence[bool]) -> None:
-        for client, value in zip(self._enablers, enabled, strict=True):
-            self._call(client, SetBool.Request(data=bool(value)), "enable")
+    def _enable(self, tip: int, enabled: bool) -> None:
+        self._call(self._enablers[tip], SetBool.Request(data=enabled), "enable")
 
     def _call(self, client: Any, request: Any, what: str) -> None:
         """Called in a thread of the page; the answer is handled by the executor."""

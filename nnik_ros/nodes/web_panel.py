@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -17,15 +18,16 @@ from nnik_ros.nodes.web_status import HandStatus, LoopStatus, state_color
 SERVICES = ("Start", "Pause", "Reset", "Home")
 _EXPLAINED = ("UNREACHABLE", "COLLISION", "LIMITED")  # states whose reason is told below the table
 _HISTORY = 150  # samples of a plot; at the page's plot rate about 20 s
+_ANSWER_TIME = 1.0  # s that a status may need to follow a switch
 _LOG_FLOOR = 1e-3  # mm; a plot on a logarithmic axis needs something above zero
 
 
 class Actions(NamedTuple):
-    """What the panel asks for. service: one of SERVICES; enable: one switch per tip; preset: its name; robot, model: labels
-    of their choices."""
+    """What the panel asks for. service: one of SERVICES; enable: number of a tip and its switch; preset: its name; robot,
+    model: labels of their choices."""
 
     service: Callable[[str], None]
-    enable: Callable[[Sequence[bool]], None]
+    enable: Callable[[int, bool], None]
     preset: Callable[[str], None]
     show_ghost: Callable[[bool], None]
     show_trails: Callable[[bool], None]
@@ -67,8 +69,9 @@ class Panel:
         self._model = _chooser(gui, "Solver", offers.models, offers.models[0], actions.model)
         with gui.add_folder("Fingers", expand_by_default=False):
             self._switches = [gui.add_checkbox(name, True) for name in tips]
-        for switch in self._switches:
-            switch.on_update(lambda event: actions.enable([s.value for s in self._switches]) if event.client else None)
+        self._switched = [-np.inf] * len(self._tips)  # s, when somebody used a switch
+        for tip, switch in enumerate(self._switches):
+            switch.on_update(self._on_switch(tip, actions.enable))
         with gui.add_folder("Plots"):
             self._error = _Plot(
                 gui, "tip error [mm], measured", tips, [tip_color(i) for i in range(len(tips))], logarithmic=True
@@ -92,6 +95,19 @@ class Panel:
         """Replace the state line and the table."""
         self._set("state", self._state, _state_html(self._title, status, loop, note))
         self._set("table", self._table, _table_html(status))
+        for tip, switch in enumerate(self._switches):
+            enabled = status.tips[tip].enabled
+            answered = time.monotonic() - self._switched[tip] > _ANSWER_TIME
+            if answered and enabled is not None and switch.value != enabled:
+                switch.value = enabled  # somebody else switched it
+
+    def _on_switch(self, tip: int, enable: Callable[[int, bool], None]) -> Callable[[Any], None]:
+        def switched(event: Any) -> None:
+            if event.client is not None:  # a viewer, not `show_status`
+                self._switched[tip] = time.monotonic()
+                enable(tip, event.target.value)
+
+        return switched
 
     def show_model(self, label: str) -> None:
         """Follow the network that the controller uses, whoever chose it."""

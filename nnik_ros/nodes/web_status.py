@@ -15,6 +15,9 @@ _COLORS = {
 }  # fmt: skip
 
 
+_HIDE_SWITCH = ("", "PAUSED", "WAITING_STATE", "STALE_STATE", "FAULT")  # states that hide whether a tip is enabled
+
+
 class TipStatus(NamedTuple):
     """Errors in m, nan where unknown."""
 
@@ -24,6 +27,11 @@ class TipStatus(NamedTuple):
     measured_error: float
     solver: str
     message: str
+
+    @property
+    def enabled(self) -> bool | None:
+        """None where the state does not tell."""
+        return None if self.state in _HIDE_SWITCH else self.state != "DISABLED"
 
 
 class HandStatus(NamedTuple):

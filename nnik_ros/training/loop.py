@@ -22,7 +22,6 @@ REPORT_EVERY = 500  # iterations
 _DISTANCE_WEIGHT, _LOG_WEIGHT = 4.0, 0.05
 _DISTANCE_FLOOR, _LOG_FLOOR = 1e-8, 1e-10  # squares of errors in reaches, where the loss goes flat
 _WARM_UP = 100  # iterations
-_EDGE = 0.06  # of a joint's range
 _HARD_OF_BATCH, _HARD_POOL = 8, 1024  # robots kept of each batch, and of all
 
 
@@ -137,8 +136,6 @@ def sample(
     the goal, from 0.3 % of the way to all of it, the others anywhere; a share of the targets is moved off, mostly out of
     reach; a share is drawn again from the `hard` starts and targets."""
     goal, q = (robot.random_joint_position(rng, options.batch) for _ in range(2))
-    if options.edge_share:
-        goal = _near_limits(robot, goal, options.edge_share, rng)
     near = rng.random((options.batch, 1)) < options.near_share
     q = np.where(near, goal + 10.0 ** rng.uniform(-2.5, 0.0, near.shape) * (q - goal), q)
     beyond = rng.random(options.batch) < options.beyond_share
@@ -148,15 +145,6 @@ def sample(
     drawn = rng.integers(0, max(len(hard[0]), 1), len(again))
     q[again], target[again], beyond[again] = hard[0][drawn], hard[1][drawn], False
     return q, target, ~beyond
-
-
-def _near_limits(robot: Robot, goal: Array, share: float, rng: np.random.Generator) -> Array:
-    """Goals (batch, nq), of a share of which about half of the joints are drawn again near one of their limits: a small corner
-    of the joints' ranges may be the only way to a part of the workspace."""
-    chosen = (rng.random((len(goal), 1)) < share) & (rng.random(goal.shape) < 0.5)
-    way = rng.uniform(0.0, _EDGE, goal.shape) * (robot.upper - robot.lower)
-    edge = np.where(rng.random(goal.shape) < 0.5, robot.lower + way, robot.upper - way)
-    return np.where(chosen, edge, goal)
 
 
 def unrolled_loss(

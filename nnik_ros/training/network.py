@@ -126,7 +126,8 @@ class StepNetwork(torch.nn.Module):  # type: ignore[misc]
             x = torch.baddbmm(bias, x, weight)
             x = x if i == len(layers) - 1 else torch.relu(x)
         x = x[0] if shared else x.transpose(0, 1).reshape(len(features), -1)
-        return torch.split(x, self.rows.output_sizes, -1)
+        pieces: tuple[torch.Tensor, ...] = torch.split(x, self.rows.output_sizes, -1)
+        return pieces
 
     def _like(self, other: torch.Tensor) -> StepNetwork:
         self.to(other)

@@ -17,17 +17,15 @@ SCHEMA = 1
 @dataclass(frozen=True)
 class TrainingOptions:
     """iterations of `batch` robots each, unrolled over `steps`; learning_rate: highest, after the warm-up;
-    near_share: of the starts near the target; edge_share: of the targets, of postures with about half of the joints near a
-    limit; beyond_share: of the targets displaced, most of them out of reach, by about `beyond` reaches; hard_share: of the
-    batch, drawn from starts and targets that went badly before; posture: weight of the final joints' distance from home, in
-    ranges; tip_weights: how much each tip counts, all alike when empty."""
+    near_share: of the starts near the target; beyond_share: of the targets displaced, most of them out of reach, by about
+    `beyond` reaches; hard_share: of the batch, drawn from starts and targets that went badly before; posture: weight of
+    the final joints' distance from home, in ranges; tip_weights: how much each tip counts, all alike when empty."""
 
     iterations: int
     batch: int
     steps: int
     learning_rate: float
     near_share: float
-    edge_share: float
     beyond_share: float
     beyond: float
     hard_share: float
@@ -120,7 +118,6 @@ def _training(section: Section) -> TrainingOptions:
         steps=section.integer("steps", 5, low=1, high=50),
         learning_rate=section.number("learning_rate", above=0.0, high=1.0),
         near_share=section.number("near_share", 0.4, low=0.0, high=1.0),
-        edge_share=section.number("edge_share", 0.0, low=0.0, high=1.0),
         beyond_share=section.number("beyond_share", 0.2, low=0.0, high=1.0),
         beyond=section.number("beyond", 0.2, low=0.0, high=10.0),
         hard_share=section.number("hard_share", 0.1, low=0.0, high=1.0),

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, Transform, Vector3
 from node_bench import pose_array, pose_stamped
 from sensor_msgs.msg import JointState
@@ -15,7 +16,7 @@ from nnik_ros.errors import FileError, InputError
 from nnik_ros.geometry import rotation_from_rpy, transform
 from nnik_ros.nodes.commands import CommandMessage, read_command
 from nnik_ros.nodes.conversions import fill_poses, matrix_of, position_and_quaternion, quaternion_of
-from nnik_ros.nodes.frames import Frames
+from nnik_ros.nodes.frames import Frames, check_age
 from nnik_ros.nodes.intake import Refusals, StateIntake, TargetIntake
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.nodes.realtime import checked_cpus
@@ -113,6 +114,20 @@ def test_a_moving_link_is_refused_before_the_joints_are_known_and_the_base_is_no
         frames.pose("", None)
     with pytest.raises(InputError, match="'camera' is unknown"):
         frames.pose("camera", None)
+
+
+@pytest.mark.parametrize(
+    ("sec", "longest", "refused"), [(99, 0.5, True), (99, 2.0, False), (99, 0.0, False), (0, 0.5, False)]
+)
+def test_a_transform_that_is_too_old_is_refused_and_one_that_never_moves_has_no_age(
+    sec: int, longest: float, refused: bool
+) -> None:
+    stamp, now = Time(sec=sec, nanosec=0), 100.0
+    if not refused:
+        check_age("camera", stamp, now, longest)
+        return
+    with pytest.raises(InputError, match=r"'camera'.* 1 s old, more than tf_timeout, 0.5 s"):
+        check_age("camera", stamp, now, longest)
 
 
 def intake(robot: Robot, other: object) -> tuple[TargetIntake, Refusals, list[str]]:
@@ -242,3 +257,19 @@ def test_a_fast_joint_and_one_that_was_away_for_a_while_do_not_jump(robot: Robot
     step = float(robot.velocity[2]) * 0.003
     assert heard(robot, *[i * step for i in range(9)])[1] == 0
     assert heard(robot, 0.0, 0.8, pause=0.2, command=robot.home)[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("outside", "max_lead", "believed"), [(0.08, 0.1, True), (0.12, 0.1, False), (0.26, 0.4, True), (0.31, 0.4, False)]
+)
+def test_a_joint_farther_outside_its_limits_than_any_command_may_lead_it_is_refused_and_named(
+    robot: Robot, outside: float, max_lead: float, believed: bool
+) -> None:
+    refusals = Refusals(lambda text: None)
+    joints = joint_map(load_driver(driver_file("simulated")), robot)
+    states = StateIntake(robot, joints, "joint_states", refusals)
+    q = robot.home.copy()
+    q[12] = robot.lower[12] - outside
+    states.take(JointState(name=list(robot.joint_names), position=q.tolist()), 1.0, None, max_lead)
+    assert (states.measurement is not None) == believed
+    assert believed or "joint_12.0 stands at" in refusals.reasons["joint_states"][1]

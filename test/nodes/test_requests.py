@@ -79,6 +79,29 @@ def test_home_brings_every_joint_to_the_home_position(at_rest: Bench) -> None:
     wait_for(lambda: np.abs(bench.hand.q - bench.robot.home).max() < 1e-3, "the home position", bench.process)
 
 
+def test_home_leaves_a_disabled_finger_where_it_is(at_rest: Bench) -> None:
+    bench = at_rest
+    bench.reach(moved_goal(bench))
+    bench.come_to_rest()
+    assert bench.enable("ring", False).success
+    bench.until("DISABLED", "ring.state")
+    rest = bench.hand.q[8:12].copy()
+    assert bench.trigger("home").success
+    others = np.setdiff1d(np.arange(16), np.arange(8, 12))
+    wait_for(lambda: np.abs(bench.hand.q - bench.robot.home)[others].max() < 1e-3, "the others at home", bench.process)
+    assert np.abs(bench.hand.q[8:12] - rest).max() < 1e-6
+    assert bench.state("ring.state") == "DISABLED"
+
+
+def test_a_call_that_is_refused_changes_nothing_of_what_it_asked_for(at_rest: Bench) -> None:
+    """The solver was once exchanged before the weights were found to be wrong."""
+    ok, reason = set_parameters(at_rest, model="auto", tip_weight=[1.0, 0.5])
+    assert not ok and "tip_weight" in reason
+    assert value_of(at_rest, "model") == "none"
+    at_rest.reach(moved_goal(at_rest))
+    assert {at_rest.state(f"{tip}.solver") for tip in at_rest.robot.tip_names} <= {"STAND_IN", "HOLD"}
+
+
 def test_reset_pauses_and_forgets_the_targets(at_rest: Bench) -> None:
     bench = at_rest
     assert bench.trigger("reset").success

@@ -144,6 +144,27 @@ def test_a_lifecycle_manager_can_run_it_twice(lab: Lab) -> None:
     assert bench.process.exit_code() == 0, bench.process.output
 
 
+def test_a_transition_that_the_state_does_not_have_is_refused_and_the_hand_goes_on(lab: Lab) -> None:
+    """rclpy raises on it; that once ended the process while the loop still ran."""
+    bench = lab.bench()
+    bench.until("IDLE")
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP, 77):
+        assert not change(bench, transition)
+    bench.reach(far_goal(bench))
+    bench.process.send(signal.SIGTERM)
+    assert bench.process.exit_code() == 0, bench.process.output
+    assert "is not possible in this state" in bench.process.output and "Traceback" not in bench.process.output
+
+
+def test_after_a_shutdown_by_a_manager_it_ends_in_order(lab: Lab) -> None:
+    bench = lab.bench()
+    bench.until("IDLE")
+    assert change(bench, Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    bench.process.send(signal.SIGINT)
+    assert bench.process.exit_code() == 0, bench.process.output
+    assert "Traceback" not in bench.process.output
+
+
 def test_a_managed_controller_that_cannot_be_configured_stays_alive_unconfigured(lab: Lab) -> None:
     bench = lab.bench(autostart=False, robot="shadow")
     assert not change(bench, Transition.TRANSITION_CONFIGURE)

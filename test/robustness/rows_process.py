@@ -105,6 +105,15 @@ def cleaned_up(workshop: Workshop) -> str:
     return f"2 times, followed in {stand.follows():.2f} s"
 
 
+@row("process", "lifecycle transitions that an active node does not have", "refused; the motion goes on", shared=True)
+def impossible_transitions(stand: Stand) -> str:
+    stand.moves(0.3)
+    wanted = (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP, Transition.TRANSITION_ACTIVATE, 77)
+    if any(stand.change(transition) for transition in wanted):
+        raise PromiseError("accepted")
+    return f"{len(wanted)} refused, followed in {stand.follows():.2f} s"
+
+
 @row("process", "services are called while the node is inactive", "refused with the reason; nothing moves afterwards")
 def called_while_inactive(workshop: Workshop) -> str:
     stand = workshop.stand(start_paused=True)
