@@ -7,8 +7,9 @@ tip targets and measures. Nodes take turns; every figure is the median over the 
 Period error: how far the begins of two ticks were from a period apart, as the loop itself measured it over its last 5 s; late:
 share of the deadlines that were missed. Both nodes run with the same real-time options, those that this user may use.
 
-Latency: a target that steps aside comes with its send time; the first command that answers it ends the time. The controller's
-governor begins to move in the same tick, so its first changed command is the answer.
+Latency: a target that steps aside comes with its send time, while the commands rest; the first command that moves again ends
+the time. The controller's governor begins to move in the same tick. The posture of the free degrees, which moves on for seconds
+after a target is reached, is switched off.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ _SHIFT = 0.01  # m, of the targets, one way and back
 _LISTEN = 5e-5  # s between two looks for a command
 _PATIENCE = 30.0  # s
 _MOVED = 5e-7  # rad
+_AT_REST = 20  # commands that did not move, before the next target
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,7 +116,8 @@ def _turn_with(
 def _command(kind: str, namespace: str, robot: Robot, rate: int, driver: Path) -> list[str]:
     values: dict[str, object] = {"rate": float(rate), "robot": robot.name, "driver": driver, "spin": 0.0, **_realtime()}
     if kind == "controller":
-        values |= {"status_rate": 15.0, "start_paused": "false", "target_timeout": 0.0, "state_timeout": 2.0}
+        values |= {"status_rate": 15.0, "start_paused": "false", "target_timeout": 0.0, "state_timeout": 2.0,
+                   "posture_rate": 0.0}  # fmt: skip
     module = "benchmarks.relay" if kind == "relay" else "nnik_ros.nodes.controller_node"
     ros = ["--ros-args", "-r", f"__ns:={namespace}", "--log-level", "warn"]
     return [sys.executable, "-m", module, *ros, *(word for k, v in values.items() for word in ("-p", f"{k}:={v}"))]
@@ -184,7 +187,7 @@ class Probe:
         stamps: list[float] = []
         rng = np.random.default_rng(0)
         finish = time.monotonic() + seconds
-        side = 0.0
+        side, resting = 0.0, 0
         sent: float | None = None
         next_target = time.monotonic() + 0.1
         while time.monotonic() < finish:
@@ -194,15 +197,15 @@ class Probe:
                 moved = float(np.abs(q - self._q).max())
                 self._q = q
                 self._send_state()
+                resting = resting + 1 if moved <= _MOVED else 0
                 if sent is not None and moved > _MOVED:
                     latencies.append(time.monotonic() - sent)
                     sent = None
-            if sent is None and time.monotonic() > next_target:
+            if sent is None and resting >= _AT_REST and time.monotonic() > next_target:
                 side = _SHIFT - side
                 sent = time.monotonic()
                 self._send_target(side)
-                # long enough for the controller to come to rest; at any place in the loop's period
-                next_target = sent + 0.4 + rng.uniform(0.0, 0.003)
+                next_target = sent + 0.2 + rng.uniform(0.0, 0.003)  # at any place in the loop's period
             time.sleep(_LISTEN)
         return latencies, stamps
 

@@ -16,7 +16,7 @@ from nnik_ros.geometry import Array
 
 
 def pinocchio(
-    scene: Scene, *, damping: float = 0.1, floor: float = 1e-3, largest: float = 1.0, track_damping: float = 1.0
+    scene: Scene, *, damping: float = 0.1, floor: float = 1e-4, largest: float = 0.5, track_damping: float = 10.0
 ) -> Solver:
     """A damped step on Pinocchio's Jacobians as a user writes it; damping grows with the error (in units of 0.1 m)."""
     import pinocchio as pin
@@ -57,10 +57,10 @@ def roboticstoolbox(
     scene: Scene,
     *,
     tolerance: float = 1e-9,
-    k: float = 0.1,
-    method: str = "chan",
-    track_k: float = 1e-3,
-    track_method: str = "sugihara",
+    k: float = 1e-5,
+    method: str = "sugihara",
+    track_k: float = 1e-5,
+    track_method: str = "chan",
     searches: int = 100,
 ) -> Solver:
     """C++ Levenberg-Marquardt with restarts, one call a finger."""

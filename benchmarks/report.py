@@ -85,9 +85,19 @@ def better_peers(results: Results) -> list[str]:
         ("static, rest", results["static"]["rest"], GUARDED, "fine_p50_us", "us", "time to 0.1 mm, p50"),
         ("static, near starts", results["static"]["near"], GUARDED, "fine_p50_us", "us", "time to 0.1 mm, p50"),
         ("smooth path", results["tracking"]["smooth"], CONTROLLER, "tick_p50_us", "us", "tick"),
-        ("smooth path", results["tracking"]["smooth"], GUARDED, "error_rms_mm", "mm", "error"),
-        ("smooth path", results["tracking"]["smooth"], CONTROLLER, "second_difference", "rad", "second difference"),
-        ("singular pass", results["tracking"]["singular"], CONTROLLER, "speed_max", "rad/s", "joint speed"),
+        ("smooth path", results["tracking"]["smooth"], GUARDED, "error_rms_mm", "mm", "error rms"),
+        *(
+            (where, results["tracking"][path], CONTROLLER, key, unit, what)
+            for where, path in (("smooth path", "smooth"), ("singular pass", "singular"))
+            for key, unit, what in (
+                ("error_rms_mm", "mm", "error rms"), ("error_max_mm", "mm", "largest error"),
+                ("speed_max", "rad/s", "joint speed"), ("second_difference", "rad", "second difference"),
+                ("jerk_rms", "rad/s3", "jerk"),
+            )
+        ),
+        ("singular pass", results["tracking"]["singular"], GUARDED, "error_rms_mm", "mm", "error rms"),
+        ("singular pass", results["tracking"]["singular"], GUARDED, "error_max_mm", "mm", "largest error"),
+        ("out of reach", results["tracking"]["beyond"], CONTROLLER, "excess_p99_mm", "mm", "excess, p99"),
         ("out of reach", results["tracking"]["beyond"], FREE, "excess_p99_mm", "mm", "excess, p99"),
     ):  # fmt: skip
         if own not in scores:
@@ -116,7 +126,7 @@ def _tables(results: Results) -> Iterable[tuple[str, str]]:
     yield "Cost per hand and step of many hands in one call, us", _batch(results)
     yield "Several guarded steps in one call, us", _several(results)
     if results["node"]:
-        yield "The node beside a bare relay", node_table(results["node"])
+        yield "The node beside a bare relay", node_table(results["node"]) + _of_node_run(results["node"])
     yield "Settings", _settings(results)
     better = better_peers(results)
     yield "Where a peer is better", "\n".join(f"- {line}" for line in better) or "Nowhere in this run."
@@ -124,13 +134,13 @@ def _tables(results: Results) -> Iterable[tuple[str, str]]:
 
 
 def _static(results: Results) -> str:
-    columns = ["solver"]
+    columns = ["solver", "hands"]
     for start in results["static"]:
         columns += [f"{start}: 1 mm", "0.1 mm", "p50 us", "p99 us", "calls"]
     names = list(results["static"]["random"])
     rows = []
     for name in names:
-        row = [name]
+        row = [name, " / ".join(f"{scores[name]['hands']:.0f}" for scores in results["static"].values())]
         for scores in results["static"].values():
             s = scores[name]
             row += [f"{s['share_coarse']:.1%}", f"{s['share_fine']:.1%}", number(s["fine_p50_us"]), number(s["fine_p99_us"]),
@@ -138,7 +148,8 @@ def _static(results: Results) -> str:
         rows.append(row)
     return table(columns, rows) + (
         "\n\nShares of hands solved within 1 mm and 0.1 mm; time to 0.1 mm (p50, p99 over all hands: – when fewer were solved) "
-        "and median calls.\n" + _ratios(results)
+        f"and median calls. Hands: how many were tried, {' / '.join(results['static'])}; a slow solver gets through fewer.\n"
+        + _ratios(results)
     )
 
 
@@ -158,10 +169,17 @@ def _steps(steps: Mapping[str, Mapping[str, float]]) -> str:
 
 def _calibrated(results: Results) -> str:
     rows = [
-        (name, f"{s['share_coarse']:.1%}", f"{s['share_fine']:.1%}", number(s["fine_p50_us"]), number(s["calls_p50"]))
+        (
+            name,
+            f"{s['hands']:.0f}",
+            f"{s['share_coarse']:.1%}",
+            f"{s['share_fine']:.1%}",
+            number(s["fine_p50_us"]),
+            number(s["calls_p50"]),
+        )
         for name, s in results["static"].items()
     ]
-    first = table(("solver", "1 mm", "0.1 mm", "p50 us", "calls"), rows)
+    first = table(("solver", "hands", "1 mm", "0.1 mm", "p50 us", "calls"), rows)
     note = "Joint zeros off by up to 0.05 rad, joints by 1 mm, tips by 2 mm; nothing retrained."
     return f"{first}\n\n{_steps(results['steps'])}\n\n{note}"
 
@@ -237,6 +255,14 @@ def node_table(node: Mapping[str, Any]) -> str:
             "CPU",
         ),
         rows,
+    )
+
+
+def _of_node_run(node: Mapping[str, Any]) -> str:
+    return (
+        f"\n\nA run of its own, `./run bench-node`, {node['date']}, load {node['load_before']:.1f} before and "
+        f"{node['load_after']:.1f} after; medians of {node['turns']} turns of {node['seconds']:g} s. Pose to command: "
+        "from a target sent to a hand at rest to the first command that moves."
     )
 
 

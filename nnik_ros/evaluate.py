@@ -27,6 +27,7 @@ from nnik_ros.yaml_file import Section
 
 STEPS = (1, 2, 3, 5, 10)
 SEED = 20_260_101  # of the held-out targets; training draws from the recipe's seed
+_LEAST_TARGETS = 5
 _CHUNK = 1000  # robots in one call
 _NEAR = 0.1  # rad
 _STAY_STEPS, _STAY_ROBOTS = 1000, 100
@@ -169,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="evaluate", description="Score networks on held-out targets.")
     parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="network files (default: all of models/)")
     parser.add_argument("--robot", type=Path, help="robot file (default: the shipped one that the contract names)")
-    parser.add_argument("--targets", type=int, default=20_000, help="held-out targets from random starts")
+    parser.add_argument("--targets", type=number_of_targets, default=20_000, help="held-out targets from random starts")
     options = parser.parse_args(arguments)
     try:
         models = options.models or sorted((share_dir() / "models").glob("*.onnx"))
@@ -178,6 +179,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2
+
+
+def number_of_targets(text: str) -> int:
+    """Of an argument. Raises argparse.ArgumentTypeError: no number, or too few for the easier starts, which get a fifth."""
+    if not text.isdecimal() or int(text) < _LEAST_TARGETS:
+        raise argparse.ArgumentTypeError(f"is '{text}', must be a whole number, {_LEAST_TARGETS} at least")
+    return int(text)
 
 
 def _report(path: Path, robot_path: Path | None, targets: int) -> bool:

@@ -113,7 +113,8 @@ def score(policy: Policy, tasks: Tasks, name: str, system: str, parameters: int 
         violation = max(violation, float((robot.lower - q).max()), float((q - robot.upper).max()))
         if k in (*STEPS, MANY):
             errors[k] = np.linalg.norm(policy.kinematics.tip_position(q) - tasks.target, axis=-1)
-    q, path_error, jump = tasks.path_start, [], 0.0
+    # a network that does not look at the present joints goes to its own posture first, which is no jump on the way
+    q, path_error, jump = policy.step(tasks.path_start, tasks.path[0]), [], 0.0
     for target in tasks.path:
         q, before = policy.step(q, target), q
         jump = max(jump, float(np.abs(q - before).max()))
@@ -143,10 +144,19 @@ def score_model(policy: OnnxPolicy, path: Path, tasks: Tasks) -> Row:
 
 
 def parameter_count(path: Path) -> int:
-    """Trained numbers of a network file, of which some may stand there several times, among zeros."""
+    """Trained numbers of a network file. In the own networks the first and last layer have rows and columns several times, and
+    some of zeros."""
     arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
-    trained = [x for key, x in arrays.items() if key.startswith(("weight", "bias")) and key not in OPTIONAL_INPUTS]
-    return sum(len(np.unique(x[x != 0])) for x in trained)
+    trained = {key: x for key, x in arrays.items() if key.startswith(("weight", "bias")) and key not in OPTIONAL_INPUTS}
+    return sum(x.size if "system" in read_contract(path).provenance else _different(x) for x in trained.values())
+
+
+def _different(x: Array) -> int:
+    """Numbers of an array (..., in, out) without copies and zeros among its rows and columns."""
+    for axis in (-2, -1) if x.ndim > 1 else (-1,):
+        kept = np.unique(x, axis=axis)
+        x = np.compress(np.moveaxis(kept, axis, 0).reshape(kept.shape[axis], -1).any(1), kept, axis)
+    return int(x.size)
 
 
 def compare(paths: Sequence[Path], n: int) -> list[Comparison]:

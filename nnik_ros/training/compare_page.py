@@ -36,7 +36,7 @@ tips are the targets, 200 ticks and one step each: every point of it can be reac
 whether the joints jump. "Beyond the closest point" is the distance to a target out of reach over the least distance that
 any solver or many runs of damped least squares found. What the package's own networks leave, and where, stands in
 [models/README.md](../models/README.md): the thumb near its stretched pose, the arm in space beside its yaw axis. Training and
-calling times are of a busy machine and only give an order.
+calling times are of a machine with other work and only give an order.
 
 Made by `python -m nnik_ros.training.compare --write --targets {targets}`; a baseline is trained by
 `./run train config/training/seeds/NAME.yaml`.

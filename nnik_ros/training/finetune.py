@@ -39,6 +39,7 @@ _LEAST_MEASUREMENTS = 1000  # of each tip; as many as a correction has numbers
 _ROUGH = 500  # iterations that find the delay of the tips' stamps
 _DELAY_SCALE = 0.01  # s, of the unknown delay
 _WIDTH = 3e-4  # m; beyond it a measurement is believed less and less
+_ORIGIN = ("recipe", "seed", "commit")  # of the network, what is still true of the fine-tuned one
 _STEPS, _NEAR, _TARGETS, _SEED = 30, 0.3, 1000, 20_260_101
 
 
@@ -143,9 +144,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         topics = Topics(given.joints or driver.topic(driver.state), given.tips)
         options = FinetuneOptions(iterations=given.iterations, seed=given.seed)
         result = finetune(read_bag(given.bag, robot, joint_map(driver, robot), topics), robot, options)
+        origin = {key: value for key, value in policy.contract.provenance.items() if key in _ORIGIN}
+        medians = [[float(np.nanmedian(x[:, t])) for x in (result.before, result.after)] for t in range(robot.nt)]
         facts = {
-            **policy.contract.provenance, "fine_tuned_from": str(given.model), "fine_tuned_on": given.bag.name,
-            "fine_tuning_seed": given.seed, "fine_tuning_iterations": given.iterations,
+            **origin, "fine_tuned_from": str(given.model), "fine_tuned_on": given.bag.name, "fine_tuning_seed": given.seed,
+            "fine_tuning_iterations": given.iterations,
+            "held_out_medians": dict(zip(robot.tip_names, medians, strict=True)),  # m, as described and fine-tuned
         }  # fmt: skip
         write(tuned(policy, result.correction), robot, given.output, facts)
         new = OnnxPolicy(given.output, robot)
@@ -160,8 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print(f"stamps of the tips are late by {result.delay * 1e3:.2f} ms")
     print("held-out measurements, mm, median as described and fine-tuned:")
-    for t, name in enumerate(robot.tip_names):
-        print(f"{name:12}{np.nanmedian(result.before[:, t]) * 1e3:10.3f}{np.nanmedian(result.after[:, t]) * 1e3:10.3f}")
+    for name, (before, after) in zip(robot.tip_names, medians, strict=True):
+        print(f"{name:12}{before * 1e3:10.3f}{after * 1e3:10.3f}")
     print(f"{truth}\n{given.output}: written" if truth else f"{given.output}: written")
     return 0
 

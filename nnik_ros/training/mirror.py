@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnik_ros.errors import FileError
+from nnik_ros.contract import check_contract
+from nnik_ros.errors import ContractError, FileError
 from nnik_ros.geometry import Array
+from nnik_ros.onnx_policy import read_contract
 from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training.checkpoint import changed_keys
 from nnik_ros.training.export import read_layers
 from nnik_ros.training.network import Layers
 from nnik_ros.training.recipe import Mirror, Recipe, load_recipe
@@ -21,7 +24,7 @@ def mirrored(recipe: Recipe, robot: Robot) -> tuple[Layers, Layout]:
 
     Raises:
         FileError: the robots are not mirror images of each other with these signs.
-        ContractError: no such model, or not one of this package.
+        ContractError: no such model, not one of this package, or one of another robot or recipe.
     """
     assert recipe.mirror is not None, "only a mirrored recipe has another robot"
     source = load_recipe(recipe.mirror.recipe)
@@ -30,6 +33,11 @@ def mirrored(recipe: Recipe, robot: Robot) -> tuple[Layers, Layout]:
     chain = robot.kinematics.topology.chain
     layout = own_layout(original)
     signs = np.where(chain >= 0, joints[chain], 1.0)
+    contract = read_contract(source.model)
+    check_contract(contract, original, str(source.model))
+    if changed := changed_keys(contract.provenance.get("recipe_text", ""), source):
+        problem = f"was made by another recipe than {source.path}, differing in: {changed}; train it again"
+        raise ContractError(str(source.model), [problem])
     return read_layers(source.model), Layout(axes[:, None] * layout.frame, axes * layout.origin, signs)
 
 

@@ -18,8 +18,9 @@ random starts, the medians and shares of single tips for the network alone and t
 |---|---|---|---|---|---|---|
 """
 _TAIL = """
-The gates of the recipes are what these networks reach, rounded down. Aimed at, for the hands, and met: 99.9 % of every finger's
-tips reached in 5 steps of the network alone, all tips of a hand in 5 guarded steps for 99.9 % and in 10 for 99.99 % of the
+The gates of the recipes are what was aimed at, or what these networks reach, rounded down. Steps with guard are those of
+`GuardedSolver`. Aimed at, for the hands, and met: 99.9 % of the tips reached in 5 steps of the network alone (not of the v5's
+thumbs by themselves, see the column), all tips of a hand in 5 guarded steps for 99.9 % and in 10 for 99.99 % of the
 targets, and out of reach, guarded, within 0.5 mm of the closest point in the 99th percentile. The network alone ends 12 mm
 beyond it. What it misses is the rim of the workspace, mostly the thumb's, where a finger is stretched and a joint stands at
 its limit: see the map in docs/LOG.md.

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from nnik_ros.contract import check_contract
 from nnik_ros.errors import ContractError, FileError, NnikError
-from nnik_ros.evaluate import evaluate, gate_table, measured, passes, provenance_fields, table
+from nnik_ros.evaluate import evaluate, gate_table, measured, number_of_targets, passes, provenance_fields, table
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot, load_robot
@@ -34,7 +35,7 @@ from nnik_ros.training.recipe import Recipe, load_recipe
 from nnik_ros.training.rows import Layout
 from nnik_ros.yaml_file import load_mapping
 
-_DECISIVE = ("nnik_ros/training", "nnik_ros/kinematics.py", "config/robots", "config/training", "urdf")
+_DECISIVE = ("nnik_ros", "config/robots", "config/training", "urdf")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("recipe", type=Path, metavar="RECIPE")
     parser.add_argument("--model", type=Path, help="file to write (default: the recipe's)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders")
-    parser.add_argument("--targets", type=int, default=20_000, help="held-out targets of the evaluation")
+    parser.add_argument("--targets", type=number_of_targets, default=20_000, help="held-out targets of the evaluation")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--resume", action="store_true", help="go on from the checkpoint of the run folder")
     kind.add_argument(
@@ -105,7 +106,7 @@ def remake(recipe: Recipe, path: Path, folder: Path, targets: int, *, gate_only:
     layers, layout = mirrored(recipe, robot) if recipe.mirror else (None, None)
     facts: dict[str, Any] = {"commit": _commit(), "training_seconds": round(time.monotonic() - start)}
     if gate_only or layers is None:
-        layers, facts = _kept(recipe, path)
+        layers, facts = _kept(recipe, robot, path)
     folder.mkdir(parents=True, exist_ok=True)
     passed = publish(recipe, robot, layers, facts, (path, folder), targets, layout)
     _write_metrics(path, folder, recipe, [])
@@ -187,9 +188,14 @@ def _line(training: Training, state: Progress, seconds: float, first: int) -> st
     return f"[{bar:20}] {state.iteration:7} of {total}  {words}"
 
 
-def _kept(recipe: Recipe, path: Path) -> tuple[Layers, dict[str, Any]]:
-    """The weights of the model, when its recipe differs in nothing but the gate, and when and from what they were made."""
-    facts = read_contract(path).provenance
+def _kept(recipe: Recipe, robot: Robot, path: Path) -> tuple[Layers, dict[str, Any]]:
+    """The weights of the model, when its recipe differs in nothing but the gate and its robot in nothing, and when and from
+    what they were made."""
+    contract = read_contract(path)
+    check_contract(contract, robot, str(path))
+    facts = contract.provenance
+    if "fine_tuned_from" in facts:
+        raise ContractError(str(path), [f"was fine-tuned from {facts['fine_tuned_from']}, which would be lost"])
     if changed := changed_keys(facts.get("recipe_text", ""), recipe):
         problem = f"was made by another recipe than {recipe.path}, differing in: {changed}; train it again"
         raise ContractError(str(path), [problem])
@@ -219,9 +225,11 @@ def _commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(
-        ["git", *arguments], cwd=share_dir(), capture_output=True, text=True, check=False
-    ).stdout.strip()
+    command = ["git", *arguments]
+    try:
+        return subprocess.run(command, cwd=share_dir(), capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # no git at all
+        return ""
 
 
 def _plot(progress: Sequence[Progress], path: Path) -> None:

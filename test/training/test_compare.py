@@ -46,8 +46,17 @@ def test_a_row_tells_what_a_known_solver_does(planar: Robot) -> None:
     tip = np.array([5.0 + 5.0 * np.cos(4.0), 5.0 * np.sin(4.0), 0.0])
     assert np.allclose(row.errors[1][:, 0], np.linalg.norm(tasks.target[:, 0] - tip, axis=-1))
     assert row.violation == pytest.approx(4.0 - np.pi)
-    assert row.path_jump == pytest.approx(np.abs(tasks.path_start - [0.0, 4.0]).max())
+    assert row.path_jump == 0.0, "the way from where the arm stands to the pose is no jump on the path"
     assert np.allclose(row.beyond[:, 0], np.linalg.norm(tasks.beyond[:, 0] - tip, axis=-1))
+
+
+def test_the_largest_motion_in_a_tick_is_told(planar: Robot) -> None:
+    class Alternating(Fixed):
+        def step(self, q: Array, target: Array) -> Array:
+            return np.where(q > 0.5, 0.25, 1.0) * np.ones(q.shape)
+
+    row = compare.score(Alternating(planar, np.zeros(2)), compare.make_tasks(planar, 30), "alternating", "test")
+    assert row.path_jump == pytest.approx(0.75)
 
 
 def test_the_closest_point_of_the_planar_arm_is_that_of_its_disc(planar: Robot) -> None:
@@ -115,7 +124,14 @@ def test_inspect_prints_joints_limits_and_recipe_of_a_shipped_network(
     assert inspect_model.main([str(tmp_path / "none.onnx")]) == 2
 
 
-def test_parameters_are_those_of_the_layers() -> None:
-    path = share_dir() / "models" / "seeds" / "s5_planar_incremental.onnx"
-    sizes = [4, 128, 64, 32, 16, 8, 2]
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("seeds/s5_planar_incremental", [4, 128, 64, 32, 16, 8, 2]),
+        ("seeds/s3_spatial_tips", [3, 128, 128, 128, 3]),  # some weights are equal by chance
+        ("allegro_right", [23, 96, 96, 96, 9]),  # whose rows and columns stand in the file several times
+    ],
+)
+def test_parameters_are_those_of_the_layers(name: str, sizes: list[int]) -> None:
+    path = share_dir() / "models" / f"{name}.onnx"
     assert compare.parameter_count(path) == sum((a + 1) * b for a, b in pairwise(sizes))

@@ -19,6 +19,7 @@ from nnik_ros.training.correction import read_weights, tuned
 from nnik_ros.training.disturbed import Disturbance, DisturbedRobot, disturbed
 from nnik_ros.training.export import write
 from nnik_ros.training.finetune import Finetuned, FinetuneOptions, alone_error, finetune
+from nnik_ros.training.train import main as train_main
 
 LATE = 0.01  # s
 OPTIONS = FinetuneOptions(iterations=1000)
@@ -119,4 +120,10 @@ def test_the_command_writes_a_network_of_the_recorded_robot_and_compares_it_with
     assert medians["fine-tuned"] < 0.2 * medians["as described"]
     facts = OnnxPolicy(file, load_robot(robot_file("spatial_2j"))).contract.provenance
     assert facts["fine_tuned_on"] == "bag" and facts["recipe"] == "spatial_2j"
+    assert "metrics" not in facts and "gate" not in facts, "measured of another network"
+    (before, after), *_ = facts["held_out_medians"].values()
+    assert after < 0.5 * before
+    recipe = share_dir() / "config" / "training" / "spatial_2j.yaml"
+    assert train_main([str(recipe), "--gate-only", "--model", str(file), "--targets", "20"]) == 2
+    assert "was fine-tuned from spatial_2j, which would be lost" in capsys.readouterr().err
     assert command.main([*words[:-2], "--model", "allegro_right"]) == 2

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnik_ros.errors import FileError
+from nnik_ros.errors import ContractError, FileError
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import model_file, robot_file, share_dir
 from nnik_ros.robot import load_robot
@@ -43,4 +43,21 @@ def test_signs_that_do_not_mirror_the_robot_are_refused(tmp_path: Path, change: 
     path.write_text(text.replace(*change))
     recipe = load_recipe(path)
     with pytest.raises(FileError, match=message):
+        mirrored(recipe, load_robot(recipe.robot))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(("seed: 1", "seed: 2"), "differing in: .*seed"), (("name: allegro_right", "name: none"), "no such file")],
+)
+def test_a_source_of_another_recipe_or_none_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    right = RECIPE.with_name("allegro_right.yaml").read_text().replace("../robots", str(RECIPE.parents[1] / "robots"))
+    model = share_dir() / "models" / "allegro_right.onnx"
+    (tmp_path / "right.yaml").write_text(
+        f"model: {model if 'seed' in change[0] else 'none.onnx'}\n{right}".replace(*change)
+    )
+    text = RECIPE.read_text().replace("../robots", str(RECIPE.parents[1] / "robots"))
+    (tmp_path / "left.yaml").write_text(text.replace("allegro_right.yaml", str(tmp_path / "right.yaml")))
+    recipe = load_recipe(tmp_path / "left.yaml")
+    with pytest.raises(ContractError, match=message):
         mirrored(recipe, load_robot(recipe.robot))

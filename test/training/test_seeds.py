@@ -90,12 +90,13 @@ def test_a_baseline_trains_into_a_network_that_its_robot_accepts(
 def test_the_same_seed_gives_the_same_baseline_and_another_seed_another(
     method: str, write_tiny: Write, tmp_path: Path
 ) -> None:
+    """Also in a run folder in which one was trained before."""
     found = []
-    for i, seed in enumerate((2, 2, 3)):
-        assert main([str(write_tiny(method, seed=seed)), "--runs", str(tmp_path / f"runs{i}")]) == 0
+    for folder, seed in (("one", 2), ("two", 2), ("one", 3), ("one", 2)):
+        assert main([str(write_tiny(method, seed=seed)), "--runs", str(tmp_path / folder)]) == 0
         found.append(weights(tmp_path / "tiny.onnx"))
     assert found[0]
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[3]
     assert found[0] != found[2]
 
 

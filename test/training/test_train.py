@@ -20,6 +20,7 @@ from nnik_ros.training.export import export, read_layers, write
 from nnik_ros.training.loop import Training, sample, unrolled_loss
 from nnik_ros.training.network import StepNetwork
 from nnik_ros.training.recipe import Mirror, TrainingOptions, load_recipe
+from nnik_ros.training.train import _commit as commit_of_source
 from nnik_ros.training.train import main
 
 Write = Callable[..., Path]
@@ -65,6 +66,38 @@ def test_a_new_gate_leaves_the_weights_as_they_were_and_is_refused_for_another_r
     path.write_text(path.read_text().replace("seed: 3", "seed: 4"))
     assert main([*command, "--gate-only"]) == 2
     assert "differing in: seed" in capsys.readouterr().err
+
+
+def test_weights_are_not_kept_for_a_robot_that_changed_since(
+    tiny_recipe: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, text = tiny_recipe(), robot_file("planar_2r").read_text()
+    urdf = robot_file("planar_2r").parent / "../../urdf/planar_2r.urdf"
+    (tmp_path / "arm.urdf").write_text(urdf.read_text())
+    robot = tmp_path / "planar_2r.yaml"
+    robot.write_text(text.replace("../../urdf/planar_2r.urdf", "arm.urdf"))
+    path.write_text(re.sub("robot: .*", f"robot: {robot}", path.read_text()))
+    command = [str(path), "--runs", str(tmp_path / "runs"), "--targets", "200"]
+    assert main(command) == 0
+    (tmp_path / "arm.urdf").write_text(urdf.read_text().replace('xyz="5 0 0"', 'xyz="5.1 0 0"'))
+    assert main([*command, "--gate-only"]) == 2
+    assert "kinematics_digest" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("run", [main, evaluate_main])
+@pytest.mark.parametrize("number", ["4", "-20", "many"])
+def test_too_few_targets_are_refused_before_anything_is_trained(
+    tiny_recipe: Write, run: Callable[..., int], number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run([str(tiny_recipe()), "--targets", number])
+    assert stopped.value.code == 2
+    assert f"is '{number}', must be a whole number, 5 at least" in capsys.readouterr().err
+
+
+def test_without_git_a_model_tells_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commit_of_source() == ""
 
 
 def test_a_model_without_a_gate_is_refused_with_the_missing_keys(

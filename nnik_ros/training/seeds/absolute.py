@@ -1,6 +1,6 @@
 """Absolute networks: target in, joint positions out, whatever the present joints are (S4; S1 in its plain form).
 
-Training and test sets are CSV files in the run folder; where the folder has them already they are read instead of made.
+Training and test sets are CSV files in the run folder: those that somebody laid there, or else made here, anew in every run.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from nnik_ros.training.seeds.csv_data import Table, read_table, write_table
 from nnik_ros.training.seeds.dense import Dense, Stage, dense_module, dense_of, fit
 from nnik_ros.yaml_file import Section
 
+_MADE_HERE = "sets_made_here"  # a file that tells these sets from somebody else's
 _MOVES = 1e-6  # m, spread of a coordinate that is worth reading
 
 
@@ -55,7 +56,9 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
     columns = moving_columns(robot)
     with seeded(recipe.seed) as rng:
         names = column_names(robot, columns), robot.joint_names
-        if not (folder / "train_inputs.csv").exists():
+        made_here = folder / _MADE_HERE
+        if made_here.exists() or not (folder / "train_inputs.csv").exists():
+            made_here.touch()
             for part, count in (("train", options.samples), ("test", options.test_samples)):
                 write_table(folder, part, samples(robot, options, columns, count, rng), *names)
         train_set, test_set = (read_table(folder, part, *names) for part in ("train", "test"))

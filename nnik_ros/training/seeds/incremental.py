@@ -68,7 +68,8 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
     columns = moving_columns(robot)
     with seeded(recipe.seed) as rng:
         inputs, outputs = grid_samples(robot, options, columns, rng)
-        test = rng.random(len(inputs)) < _HELD_OUT
+        poses = len(inputs) // options.copies  # held out as a whole: the copies of a pose share their target and answer
+        test = (rng.random(poses) < _HELD_OUT).repeat(options.copies)
         module = dense_module([inputs.shape[1], *recipe.hidden, robot.nq])
         stages = [Stage("sgd", rate, options.epochs) for rate in options.learning_rates]
         sets = (inputs[~test], outputs[~test]), (inputs[test], outputs[test])
