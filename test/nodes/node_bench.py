@@ -268,13 +268,13 @@ class Lab:
         self,
         driver: str = "simulated",
         *,
-        robot: Robot | None = None,
+        described: Robot | None = None,
         names: list[str] | None = None,
         **parameters: Any,
     ) -> Bench:
-        """A controller that follows with damped least squares, and a perfect hand that stands at home; robot: a shipped one,
-        this lab's by default."""
-        robot, station = robot or self.robot, self.station()
+        """A controller that follows with damped least squares, and a perfect hand that stands at home; described: a shipped
+        robot, this lab's by default."""
+        robot, station = described or self.robot, self.station()
         hand = PerfectHand(station, robot, load_driver(driver_file(driver)), robot.home, names)
         settings = {
             "model": "none",

@@ -62,7 +62,7 @@ def test_joint_states_are_read_by_name_in_any_order(lab, robot, order):
 @pytest.mark.parametrize("name", ["allegro_v5", "wonik_ros2_control", "joint_trajectory_controller"])
 def test_each_dialect_of_a_driver_moves_the_hand(lab, robot, name):
     robot = load_robot(robot_file("allegro_v5_a_left")) if name == "allegro_v5" else robot
-    bench = lab.bench(driver=name, robot=robot)
+    bench = lab.bench(driver=name, described=robot)
     bench.reach(goal_of(robot, 2))
     driver, message = load_driver(driver_file(name)), bench.hand.messages[-1]
     if driver.command_type == "joint_state":
