@@ -83,13 +83,21 @@ def read_layers(path: Path) -> Layers:
         ContractError: a file of another origin.
     """
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
-    weights, biases = (
-        [arrays[f"{kind}{i}"] for i in range(len(arrays)) if f"{kind}{i}" in arrays] for kind in (_WEIGHT, _BIAS)
-    )
+    weights, biases = (_in_order(arrays, kind) for kind in (_WEIGHT, _BIAS))
     if not weights or len(weights) != len(biases):
         names = f"'{_WEIGHT}0', '{_BIAS}0', ..."
         raise ContractError(str(path), [f"has no initializers {names}: not exported by this package"])
     return Layers([w if w.ndim == 3 else w[None] for w in weights], [b.reshape(-1, 1, b.shape[-1]) for b in biases])
+
+
+def _in_order(arrays: Mapping[str, NDArray[Any]], kind: str) -> list[NDArray[Any]]:
+    """The arrays of each layer; of one that stands there in pieces, put together."""
+    layers = []
+    for i in range(len(arrays)):
+        pieces = [name for j in range(len(arrays)) if (name := f"{kind}{i}_{j}") in arrays] or [f"{kind}{i}"]
+        if pieces[0] in arrays:
+            layers.append(np.concatenate([arrays[name] for name in pieces], -1))
+    return layers
 
 
 def _tip_rows(graph: Graph, rows: Rows, parameters: KinematicParameters, q: Value) -> Value:
@@ -116,30 +124,26 @@ def _tip_rows(graph: Graph, rows: Rows, parameters: KinematicParameters, q: Valu
 
 def _perceptrons(graph: Graph, rows: Rows, layers: Layers, x: Value) -> list[Value]:
     """One perceptron for all rows, or for each tip its own."""
-    last = len(layers.weights) - 1
-    named = [
-        (graph.named(f"{_WEIGHT}{i}", weight), graph.named(f"{_BIAS}{i}", bias))
-        for i, (weight, bias) in enumerate(_single(layers))
-    ]
-    if len(layers.weights[0]) == 1:
-        for weight, bias in named[:last]:
-            x = graph.relu(graph.addmm(bias, x, weight))
-        # a product for each piece is cheaper than one and a split, and takes the sigmoid that follows with it
-        ends = np.cumsum(rows.output_sizes)
-        pieces = [slice(end - size, end) for end, size in zip(ends, rows.output_sizes, strict=True)]
-        weight, bias = named[last]
-        return [graph.addmm(bias[piece], x, weight[:, piece]) for piece in pieces]
-    x = graph.reshape(x, (-1, rows.nt, 1, rows.given))
-    for i, (weight, bias) in enumerate(named):
-        x = x @ weight + bias
-        x = x if i == last else graph.relu(x)
-    return graph.split(graph.reshape(x, (-1, sum(rows.output_sizes))), rows.output_sizes, -1)
-
-
-def _single(layers: Layers) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Weights and biases of each layer; of a single perceptron without the axis of the tips."""
-    pairs = zip(layers.weights, layers.biases, strict=True)
-    return [(weight[0], bias[0, 0]) if len(weight) == 1 else (weight, bias) for weight, bias in pairs]
+    *hidden, (last, bias) = zip(layers.weights, layers.biases, strict=True)
+    if len(last) > 1:
+        x = graph.reshape(x, (-1, rows.nt, 1, rows.given))
+        for i, (weight, offset) in enumerate(hidden):
+            x = graph.relu(x @ graph.named(f"{_WEIGHT}{i}", weight) + graph.named(f"{_BIAS}{i}", offset))
+        x = x @ graph.named(f"{_WEIGHT}{len(hidden)}", last) + graph.named(f"{_BIAS}{len(hidden)}", bias)
+        return graph.split(graph.reshape(x, (-1, sum(rows.output_sizes))), rows.output_sizes, -1)
+    for i, (weight, offset) in enumerate(hidden):
+        named = graph.named(f"{_BIAS}{i}", offset[0, 0]), graph.named(f"{_WEIGHT}{i}", weight[0])
+        x = graph.relu(graph.addmm(named[0], x, named[1]))
+    # a product for each piece is cheaper than one and a split, and takes the sigmoid that follows with it
+    ends = np.cumsum(rows.output_sizes)[:-1]
+    pieces = zip(np.split(bias[0, 0], ends, -1), np.split(last[0], ends, -1), strict=True)
+    return [
+        graph.addmm(
+            graph.named(f"{_BIAS}{len(hidden)}_{j}", offset), x,
+            graph.named(f"{_WEIGHT}{len(hidden)}_{j}", np.ascontiguousarray(weight)),
+        )
+        for j, (offset, weight) in enumerate(pieces)
+    ]  # fmt: skip
 
 
 def _probe_inputs(robot: Robot) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -176,6 +176,20 @@ def test_a_controller_without_a_robot_says_that_it_waits_for_one(launch_file, la
     assert "allegroHand_0/joint_states" in statuses[-1].message
 
 
+def test_robot_and_driver_of_a_parameter_file_are_those_of_all_nodes(launch_file, lab, tmp_path: Path) -> None:
+    station: Station = lab.station()
+    statuses = station.listen(DiagnosticStatus, "status")
+    spoken = station.listen(JointState, "allegroHand_0/joint_states")
+    path = tmp_path / "mine.yaml"
+    named = {"robot": "allegro_v5_b_left", "driver": "allegro_v5", "model": "none"}
+    path.write_text(yaml.safe_dump({"/**/controller": {"ros__parameters": named}}))
+    given = (f"namespace:={station.namespace}", f"parameters:={path}", "sim:=true", "physics:=stiff", "start_paused:=false")
+    launched = launch_file("launch/controller.launch.py", *given)
+    wait_for(lambda: state_of(statuses) == "IDLE", "the controller to run", launched, limit=40.0)
+    assert statuses[-1].hardware_id == "allegro_v5_b_left"
+    assert spoken[-1].name[0] == "joint_0_0", "the simulated hand was another one"
+
+
 def test_two_hands_live_side_by_side_and_a_target_of_one_leaves_the_other_alone(launch_file, lab) -> None:
     station: Station = lab.station()
     sides = ("right", "left")
