@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
@@ -15,6 +16,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from nnik_ros.errors import NnikError
+
+_AFTER_ERROR = 0.01  # s; an error that recurs must not take the processor
 
 
 class Closeable(Protocol):
@@ -94,6 +97,7 @@ class _Executor(threading.Thread):
                 self._node.get_logger().error(
                     f"internal error in a callback, the node goes on:\n{traceback.format_exc()}"
                 )
+                time.sleep(_AFTER_ERROR)
 
     def stop(self) -> None:
         """End after the running callback."""

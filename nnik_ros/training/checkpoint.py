@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 import yaml
 
-from nnik_ros.errors import FileError
+from nnik_ros.errors import ContractError, FileError
 from nnik_ros.robot import Robot
 from nnik_ros.training.recipe import Recipe
 
@@ -61,6 +61,13 @@ def load_checkpoint(folder: Path, recipe: Recipe, robot: Robot) -> Checkpoint:
     if problems:
         raise FileError(str(path), problems)
     return checkpoint
+
+
+def check_recipe(text: str, recipe: Recipe, source: str) -> None:
+    """Raises ContractError: the model of `source`, made by a recipe of this text, was made by another one (but for the gate)."""
+    if changed := changed_keys(text, recipe):
+        problem = f"was made by another recipe than {recipe.path}, differing in: {changed}; train it again"
+        raise ContractError(source, [problem])
 
 
 def changed_keys(text: str, recipe: Recipe) -> str:

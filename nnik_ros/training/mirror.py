@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from nnik_ros.contract import check_contract
-from nnik_ros.errors import ContractError, FileError
+from nnik_ros.errors import FileError
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import read_contract
 from nnik_ros.robot import Robot, load_robot
-from nnik_ros.training.checkpoint import changed_keys
+from nnik_ros.training.checkpoint import check_recipe
 from nnik_ros.training.export import read_layers
 from nnik_ros.training.network import Layers
 from nnik_ros.training.recipe import Mirror, Recipe, load_recipe
@@ -35,9 +35,7 @@ def mirrored(recipe: Recipe, robot: Robot) -> tuple[Layers, Layout]:
     signs = np.where(chain >= 0, joints[chain], 1.0)
     contract = read_contract(source.model)
     check_contract(contract, original, str(source.model))
-    if changed := changed_keys(contract.provenance.get("recipe_text", ""), source):
-        problem = f"was made by another recipe than {source.path}, differing in: {changed}; train it again"
-        raise ContractError(str(source.model), [problem])
+    check_recipe(contract.provenance.get("recipe_text", ""), source, str(source.model))
     return read_layers(source.model), Layout(axes[:, None] * layout.frame, axes * layout.origin, signs)
 
 

@@ -25,7 +25,7 @@ from nnik_ros.evaluate import evaluate, gate_table, measured, number_of_targets,
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot, load_robot
-from nnik_ros.training.checkpoint import CHECKPOINT, Checkpoint, changed_keys, load_checkpoint, save_checkpoint
+from nnik_ros.training.checkpoint import CHECKPOINT, Checkpoint, check_recipe, load_checkpoint, save_checkpoint
 from nnik_ros.training.export import export, read_layers, write
 from nnik_ros.training.group import ALONE, Group, joined, leave
 from nnik_ros.training.loop import Progress, Training
@@ -196,9 +196,7 @@ def _kept(recipe: Recipe, robot: Robot, path: Path) -> tuple[Layers, dict[str, A
     facts = contract.provenance
     if "fine_tuned_from" in facts:
         raise ContractError(str(path), [f"was fine-tuned from {facts['fine_tuned_from']}, which would be lost"])
-    if changed := changed_keys(facts.get("recipe_text", ""), recipe):
-        problem = f"was made by another recipe than {recipe.path}, differing in: {changed}; train it again"
-        raise ContractError(str(path), [problem])
+    check_recipe(facts.get("recipe_text", ""), recipe, str(path))
     return read_layers(path), {key: facts[key] for key in ("commit", "training_seconds")}
 
 
