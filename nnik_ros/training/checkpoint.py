@@ -64,7 +64,11 @@ def load_checkpoint(folder: Path, recipe: Recipe, robot: Robot) -> Checkpoint:
 
 
 def check_recipe(text: str, recipe: Recipe, source: str) -> None:
-    """Raises ContractError: the model of `source`, made by a recipe of this text, was made by another one (but for the gate)."""
+    """For the model of `source`, made by a recipe of this text.
+
+    Raises:
+        ContractError: the recipe is another one now, in more than the gate.
+    """
     if changed := changed_keys(text, recipe):
         problem = f"was made by another recipe than {recipe.path}, differing in: {changed}; train it again"
         raise ContractError(source, [problem])
