@@ -20,7 +20,7 @@ _POLISHING, _GOOD = (
 )  # steps of damped least squares after the network's, and of the reach: a tip that needs none
 _STANDS, _FAR = 0.9, 1e-4  # of the error before the step, and of the reach: such a tip stands still far from its target
 _ANEW, _CLASSICAL = 8, 30  # steps from another posture, of the network and of damped least squares alone
-_MUCH_CLOSER = 0.5  # of the error, which they must undercut
+_CLOSER = 0.99  # of the error, which they must undercut: out of reach no posture halves it
 
 
 class Solution(NamedTuple):
@@ -102,7 +102,7 @@ class GuardedSolver:
             q = self.policy.step(q, goals)
         classical = self._stand_in.descent(starts, goals, _CLASSICAL)
         found, error = best_end(self.kinematics, np.concatenate([q, classical]), np.concatenate([goals, goals]))
-        better = stands[rows] & (error < _MUCH_CLOSER * step.error[rows])
+        better = stands[rows] & (error < _CLOSER * step.error[rows])
         result = step.q.copy()
         result[rows] = np.where(better[:, self.kinematics.tip_of_joint], found, result[rows])
         return result
