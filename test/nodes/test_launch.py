@@ -183,7 +183,13 @@ def test_robot_and_driver_of_a_parameter_file_are_those_of_all_nodes(launch_file
     path = tmp_path / "mine.yaml"
     named = {"robot": "allegro_v5_b_left", "driver": "allegro_v5", "model": "none"}
     path.write_text(yaml.safe_dump({"/**/controller": {"ros__parameters": named}}))
-    given = (f"namespace:={station.namespace}", f"parameters:={path}", "sim:=true", "physics:=stiff", "start_paused:=false")
+    given = (
+        f"namespace:={station.namespace}",
+        f"parameters:={path}",
+        "sim:=true",
+        "physics:=stiff",
+        "start_paused:=false",
+    )
     launched = launch_file("launch/controller.launch.py", *given)
     wait_for(lambda: state_of(statuses) == "IDLE", "the controller to run", launched, limit=40.0)
     assert statuses[-1].hardware_id == "allegro_v5_b_left"
