@@ -35,9 +35,9 @@ Every network runs alone, from random starts, without guard and governor. A path
 tips are the targets, 200 ticks and one step each: every point of it can be reached, and the largest joint motion tells
 whether the joints jump on it: those of the package's own network may, alone, into another posture, which the controller
 then makes a motion within its limits; those of S1 do not. "Beyond the closest point" is the distance to a target out of reach
-over the least distance that any solver or many runs of damped least squares found. What the package's own networks leave, and where, stands in
-[models/README.md](../models/README.md): the thumb near its stretched pose, the arm in space beside its yaw axis. Training and
-calling times are of a machine with other work and only give an order.
+over the least distance that any solver or many runs of damped least squares found. What the package's own networks leave, and
+where, stands in [models/README.md](../models/README.md): the thumb near its stretched pose, the arm in space beside its yaw
+axis. Training and calling times are of a machine with other work and only give an order.
 
 Made by `python -m nnik_ros.training.compare --write --targets {targets}`; a baseline is trained by
 `./run train config/training/seeds/NAME.yaml`.
