@@ -18,7 +18,7 @@ from nnik_ros.robot import Robot
 _INCREMENTS, _CLASSICAL = 12, 3  # of the policy, and steps of damped least squares beside each
 _SPREAD = 6  # random postures to start from
 _INSIDE = 0.01  # of the joints' ranges; how far from all lower and from all upper limits two others are
-_GAIN = 0.5  # an escape must at least halve the error
+_GAIN, _WORTH = 0.5, 0.003  # of the error, and of the reach: what an escape must gain, the smaller of both
 
 
 class Escape:
@@ -53,7 +53,9 @@ class Escape:
         """The best posture (nq,) [rad] of the search, and the tips (nt,) for which it is much better than q (nq,) [rad]."""
         ends, kinematics = np.vstack([q, self._q, self._classical]), self._policy.kinematics
         posture, error = best_end(kinematics, ends, self._targets(len(ends)))
-        return posture, error < np.maximum(_GAIN * distance(kinematics.tip_position(q), self._target), tolerance)
+        present = distance(kinematics.tip_position(q), self._target)
+        gain = np.minimum(_GAIN * present, _WORTH * kinematics.reach)  # out of reach, no posture halves the error
+        return posture, error < np.maximum(present - gain, tolerance)
 
     def _targets(self, n: int) -> Array:
         return np.broadcast_to(self._target, (n, *self._target.shape))

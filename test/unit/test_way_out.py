@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.paths import robot_file
@@ -76,3 +77,20 @@ def test_a_target_out_of_reach_is_searched_for_once(v5: Robot) -> None:
     search.begin = lambda goal: (begun.append(goal), begin(goal))[1]  # type: ignore[method-assign]
     assert (hand.run(1500, target).tip_state == TipState.UNREACHABLE).all()
     assert 1 <= len(begun) <= v5.nt
+
+
+def test_before_targets_out_of_reach_all_fingers_come_to_rest_at_the_closest_points_of_all_postures() -> None:
+    """While another posture had to halve the error, some stood centimetres farther off than they had to."""
+    robot, rng = load_robot(robot_file("allegro_right")), np.random.default_rng(2)
+    damped, n = DampedLeastSquares(robot), 12
+    inside = robot.kinematics.tip_position(robot.random_joint_position(rng, n))
+    target = inside + 0.3 * rng.normal(size=inside.shape) * robot.kinematics.reach[:, None]
+    starts = robot.random_joint_position(rng, 32 * n).reshape(32, n, robot.nq)
+    ends = damped.descent(starts, np.broadcast_to(target, (32, *target.shape)), 80)
+    closest = np.linalg.norm(robot.kinematics.tip_position(ends) - target, axis=-1).min(axis=0)
+    errors = []
+    for goal, start in zip(target, robot.random_joint_position(rng, n), strict=True):
+        hand = Follower(robot)
+        hand.q = start
+        errors.append(hand.run(1500, goal).error)
+    assert np.max(np.array(errors) - closest) < 0.001
