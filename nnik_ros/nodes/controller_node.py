@@ -58,7 +58,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             raise InputError("controller: not started, for the reason above")
 
     def _on_change_state(self, request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
-        """The rclpy of Jazzy raises on a transition that the present state does not have, and leaves the caller without an answer."""
+        """The rclpy of Jazzy raises on a transition that the present state does not have, and leaves the caller alone."""
         try:
             result: ChangeState.Response = self._change_state(request, response)
         except RCLError as error:
