@@ -201,11 +201,12 @@ class Probe:
                 if sent is not None and moved > _MOVED:
                     latencies.append(time.monotonic() - sent)
                     sent = None
-            if sent is None and resting >= _AT_REST and time.monotonic() > next_target:
+            if sent is None and resting < _AT_REST:
+                next_target = time.monotonic() + rng.uniform(0.0, 0.003)  # at any place in the loop's period
+            elif sent is None and time.monotonic() > next_target:
                 side = _SHIFT - side
                 sent = time.monotonic()
                 self._send_target(side)
-                next_target = sent + 0.2 + rng.uniform(0.0, 0.003)  # at any place in the loop's period
             time.sleep(_LISTEN)
         return latencies, stamps
 
