@@ -75,7 +75,7 @@ def run(robot_name: str, model: Path, effort: Effort, folder: Path, only: Sequen
     results["static"] = _static(scene, solvers, effort, rng)
     results["steps"], results["batch"] = _batched(scene, model, effort, rng)
     results["several"] = _several(scene, model, effort)
-    results["tracking"] = _tracking(scene, solvers, effort, rng)
+    results["tracking"] = _tracking(scene, solvers, effort)
     other = _scene(robot, built, folder / "calibrated.urdf")
     results["calibrated"] = _calibrated(other, _load(other, model, only)[0], model, effort, rng)
     results["header"]["load_after"] = os.getloadavg()[0]
@@ -127,34 +127,31 @@ def _several(scene: Scene, model: Path, effort: Effort) -> dict[str, Any]:
     return {f"{1e3 * size:g}": measure.several(solver, problems, size, effort.repeats) for size in _TOLERANCES}
 
 
-def _tracking(scene: Scene, solvers: Sequence[Solver], effort: Effort, rng: np.random.Generator) -> dict[str, Any]:
-    """Scores over all paths of each kind."""
+def _tracking(scene: Scene, solvers: Sequence[Solver], effort: Effort) -> dict[str, Any]:
+    """Scores over all paths of each kind, the same ones in every run, however far a slow solver gets on them."""
     makers = {"smooth": workloads.smooth_path, "singular": workloads.singular_path, "beyond": workloads.beyond_path}
     tracking: dict[str, Any] = {}
-    for name, make in makers.items():
+    for kind, (name, make) in enumerate(makers.items()):
         found: dict[str, list[scores.Score]] = {}
-        for _ in range(effort.paths):
-            runs = measure.track(
-                [s for s in solvers if s.track is not None], make(scene.robot, rng, effort.ticks), effort
-            )
+        for place in range(effort.paths):
+            path = make(scene.robot, np.random.default_rng((SEED, kind, place)), effort.ticks)
+            runs = measure.track([s for s in solvers if s.track is not None], path, effort)
             known: dict[bytes, Array] = {}
             for solver, run in runs.items():
                 score = scores.track_score(scene.robot, scene.kinematics, run)
                 if name == "beyond":
-                    score |= _beyond(scene, run, effort.oracle_every, rng, known)
+                    score |= _beyond(scene, run, effort.oracle_every, known)
                 found.setdefault(solver, []).append(score)
         tracking[name] = {solver: scores.merged(all_) for solver, all_ in found.items()}
     return tracking
 
 
-def _beyond(
-    scene: Scene, run: measure.TrackRun, every: int, rng: np.random.Generator, known: dict[bytes, Array]
-) -> scores.Score:
+def _beyond(scene: Scene, run: measure.TrackRun, every: int, known: dict[bytes, Array]) -> scores.Score:
     """known: what the oracle found for the references that it was asked for before."""
     reference = run.reference[::every]
     key = reference.tobytes()
     if key not in known:
-        known[key] = workloads.closest_distance(scene.robot, reference, rng)
+        known[key] = workloads.closest_distance(scene.robot, reference, np.random.default_rng(SEED))
     return scores.beyond_score(scene.kinematics, run, known[key], every)
 
 
