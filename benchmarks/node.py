@@ -189,7 +189,7 @@ class Probe:
         finish = time.monotonic() + seconds
         side, resting = 0.0, 0
         sent: float | None = None
-        next_target = time.monotonic() + 0.1
+        next_target = finish  # until the hand is at rest
         while time.monotonic() < finish:
             for message in self._commands.take():
                 stamps.append(message.header.stamp.sec + message.header.stamp.nanosec * 1e-9)

@@ -298,7 +298,7 @@ class Controller:
         if stale_state or self._resetting or self._mode is _Mode.PAUSED:
             return self._no_tip
         if self._mode is _Mode.HOMING:
-            return self._enabled.copy()
+            return self._enabled
         return judged.stale & self._enabled if self.options.on_stale_target == "home" else self._no_tip
 
     def _advance_references(self, goal: Array, follows: _Mask, by_joints: _Mask) -> Array:

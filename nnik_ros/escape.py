@@ -50,7 +50,7 @@ class Escape:
         self._left -= 1
 
     def found(self, q: Array, tolerance: float) -> tuple[Array, NDArray[np.bool_]]:
-        """The best posture (nq,) [rad] of the search, and the tips (nt,) for which it is much better than q (nq,) [rad]."""
+        """The best posture (nq,) [rad] of the search, and the tips (nt,) for which it is better enough than q (nq,) [rad]."""
         ends, kinematics = np.vstack([q, self._q, self._classical]), self._policy.kinematics
         posture, error = best_end(kinematics, ends, self._targets(len(ends)))
         present = distance(kinematics.tip_position(q), self._target)

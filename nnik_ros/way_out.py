@@ -14,7 +14,8 @@ _ARRIVED = 1e-3  # rad, from a posture
 
 
 class WayOut:
-    """After enough ticks without progress another posture is looked for, once for each goal, and gone to if it is much better.
+    """After enough ticks without progress another posture is looked for, once for each goal, and gone to if it is
+    enough better (`Escape.found`).
 
     ticks (nt,): without progress; last_error (nt,) [m]: what progress is measured against; escaping (nt,): tips on their way
     to another posture.

@@ -128,7 +128,7 @@ class StateIntake:
             low, high = robot.lower[worst], robot.upper[worst]
             raise InputError(
                 f"{robot.joint_names[worst]} stands at {q[worst]:.4g} rad, its limits are {low:.4g} and {high:.4g}, and "
-                f"{most:g} rad beyond them is the most (0.3, or `max_lead` if that is less)"
+                f"{most:g} rad beyond them is the most ({_BEYOND:g}, or `max_lead` if that is less)"
             )
 
 

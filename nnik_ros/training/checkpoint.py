@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import yaml
 
+from nnik_ros.contract import check_contract
 from nnik_ros.errors import ContractError, FileError
+from nnik_ros.onnx_policy import read_contract
 from nnik_ros.robot import Robot
+from nnik_ros.training.export import read_layers
+from nnik_ros.training.network import Layers
 from nnik_ros.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.pt"
@@ -63,15 +68,21 @@ def load_checkpoint(folder: Path, recipe: Recipe, robot: Robot) -> Checkpoint:
     return checkpoint
 
 
-def check_recipe(text: str, recipe: Recipe, source: str) -> None:
-    """For the model of `source`, made by a recipe of this text.
+def trained_layers(path: Path, recipe: Recipe, robot: Robot) -> tuple[Layers, Mapping[str, Any]]:
+    """The weights of a model file, and its provenance.
 
     Raises:
-        ContractError: the recipe is another one now, in more than the gate.
+        ContractError: no such file, or the weights are not all of it, of this robot, and of this recipe but for the gate.
     """
-    if changed := changed_keys(text, recipe):
+    contract = read_contract(path)
+    check_contract(contract, robot, str(path))
+    facts = contract.provenance
+    if "fine_tuned_from" in facts:
+        raise ContractError(str(path), [f"was fine-tuned from {facts['fine_tuned_from']}, which would be lost"])
+    if changed := changed_keys(facts.get("recipe_text", ""), recipe):
         problem = f"was made by another recipe than {recipe.path}, differing in: {changed}; train it again"
-        raise ContractError(source, [problem])
+        raise ContractError(str(path), [problem])
+    return read_layers(path), facts
 
 
 def changed_keys(text: str, recipe: Recipe) -> str:

@@ -148,7 +148,8 @@ def parameter_count(path: Path) -> int:
     some of zeros."""
     arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
     trained = {key: x for key, x in arrays.items() if key.startswith(("weight", "bias")) and key not in OPTIONAL_INPUTS}
-    return sum(x.size if "system" in read_contract(path).provenance else _different(x) for x in trained.values())
+    is_baseline = "system" in read_contract(path).provenance
+    return sum(x.size if is_baseline else _different(x) for x in trained.values())
 
 
 def _different(x: Array) -> int:

@@ -116,7 +116,8 @@ def _tip_rows(graph: Graph, rows: Rows, parameters: KinematicParameters, q: Valu
 
     def as_described() -> Value:
         zero = graph.reshape(parameters.joint_zero, (1, -1))  # what follows from it is computed once, while loading
-        value: Value = tip_rows(graph, constants, q, graph.addmm(constants.phase, zero, constants.frequency))
+        phase = graph.addmm(constants.phase, zero, constants.frequency)
+        value: Value = tip_rows(graph, constants._replace(phase=phase), q)
         return value
 
     return graph.choose(graph.differ(given, described), calibrated, as_described)

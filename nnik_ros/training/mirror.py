@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnik_ros.contract import check_contract
 from nnik_ros.errors import FileError
 from nnik_ros.geometry import Array
-from nnik_ros.onnx_policy import read_contract
 from nnik_ros.robot import Robot, load_robot
-from nnik_ros.training.checkpoint import check_recipe
-from nnik_ros.training.export import read_layers
+from nnik_ros.training.checkpoint import trained_layers
 from nnik_ros.training.network import Layers
 from nnik_ros.training.recipe import Mirror, Recipe, load_recipe
 from nnik_ros.training.rows import Layout, own_layout
@@ -33,10 +30,8 @@ def mirrored(recipe: Recipe, robot: Robot) -> tuple[Layers, Layout]:
     chain = robot.kinematics.topology.chain
     layout = own_layout(original)
     signs = np.where(chain >= 0, joints[chain], 1.0)
-    contract = read_contract(source.model)
-    check_contract(contract, original, str(source.model))
-    check_recipe(contract.provenance.get("recipe_text", ""), source, str(source.model))
-    return read_layers(source.model), Layout(axes[:, None] * layout.frame, axes * layout.origin, signs)
+    layers, _ = trained_layers(source.model, source, original)
+    return layers, Layout(axes[:, None] * layout.frame, axes * layout.origin, signs)
 
 
 def _signs(recipe: Recipe, mirror: Mirror, original: Robot, robot: Robot) -> tuple[Array, Array]:

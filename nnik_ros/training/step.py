@@ -28,10 +28,9 @@ from nnik_ros.training.solve import solved
 _STEEPNESS = 2.5e5  # of the change from free to stuck, 2e-6 of half the range before a limit: what float32 rounds off
 
 
-def tip_rows(xp: Any, constants: Constants, q: Any, phase: Any = None) -> Any:
-    """Everything about the tips at q (batch, nq) [rad] but their targets: (batch, nt * k). phase: another one than that of the
-    constants."""
-    angles = xp.addmm(constants.phase if phase is None else phase, q, constants.frequency)
+def tip_rows(xp: Any, constants: Constants, q: Any) -> Any:
+    """Everything about the tips at q (batch, nq) [rad] but their targets: (batch, nt * k)."""
+    angles = xp.addmm(constants.phase, q, constants.frequency)
     return xp.sin(angles) @ constants.weight
 
 

@@ -19,14 +19,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnik_ros.contract import check_contract
-from nnik_ros.errors import ContractError, FileError, NnikError
+from nnik_ros.errors import FileError, NnikError
 from nnik_ros.evaluate import evaluate, gate_table, measured, number_of_targets, passes, provenance_fields, table
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot, load_robot
-from nnik_ros.training.checkpoint import CHECKPOINT, Checkpoint, check_recipe, load_checkpoint, save_checkpoint
-from nnik_ros.training.export import export, read_layers, write
+from nnik_ros.training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint, trained_layers
+from nnik_ros.training.export import export, write
 from nnik_ros.training.group import ALONE, Group, joined, leave
 from nnik_ros.training.loop import Progress, Training
 from nnik_ros.training.mirror import mirrored
@@ -191,13 +190,8 @@ def _line(training: Training, state: Progress, seconds: float, first: int) -> st
 def _kept(recipe: Recipe, robot: Robot, path: Path) -> tuple[Layers, dict[str, Any]]:
     """The weights of the model, when its recipe differs in nothing but the gate and its robot in nothing, and when and from
     what they were made."""
-    contract = read_contract(path)
-    check_contract(contract, robot, str(path))
-    facts = contract.provenance
-    if "fine_tuned_from" in facts:
-        raise ContractError(str(path), [f"was fine-tuned from {facts['fine_tuned_from']}, which would be lost"])
-    check_recipe(facts.get("recipe_text", ""), recipe, str(path))
-    return read_layers(path), {key: facts[key] for key in ("commit", "training_seconds")}
+    layers, facts = trained_layers(path, recipe, robot)
+    return layers, {key: facts[key] for key in ("commit", "training_seconds")}
 
 
 def _write_metrics(path: Path, folder: Path, recipe: Recipe, progress: Sequence[Progress]) -> None:
