@@ -331,6 +331,7 @@ class Controller:
         rate, motion, posture = self.options.posture_rate, self._motion, self._posture
         pointing = np.count_nonzero(self._pointing) > 0 and direction is not self._anywhere
         if not (rate or pointing) or not np.count_nonzero(follows) or not posture.shapes_any:
+            posture.let_go()
             return step.q, self._anywhere[:, 0]
         off, takes_part, pull = self._anywhere[:, 0], follows, posture.pull(motion.q, rate)
         if pointing:
@@ -368,6 +369,7 @@ class Controller:
         nt = self.robot.nt
         self._silence = state
         self._silent_ticks += 1
+        self._posture.let_go()
         if state is not TipState.STALE_STATE and self._seeded and self._measured is not None:
             self._gap = np.minimum(self._gap, np.abs(self._motion.sent - self._measured))
         nowhere = np.full((nt, 3), np.nan)

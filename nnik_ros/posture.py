@@ -20,19 +20,21 @@ _DAMPING = 0.002  # of the reach; keeps the projection smooth at a stretched fin
 _NEAR = 0.01  # of the reach: from there to twice as far the posture loses its say, for all joints are needed
 _MARGIN = 0.08  # of a joint's range, that it keeps from its limits where the free degree allows it
 _REPULSION = 10.0  # of the rate, within that margin
-_SOFT = 0.02  # of the way to a limit that a joint may go in one period while others can go on for it
+_SOFT = 0.05  # of the way to a limit that a joint may go in one period while others can go on for it
 _AGREE = 0.05  # of the way to go: so far a step may be off and count as meant to go all of it
 _ROUNDING = 1e-7  # m
 _FASTEST = 0.2  # of the joints' velocity
 _LEAK = 1e-6  # of the reach; a turn may move the tip so far in a period
 _TURN_RATE = 10.0  # 1/s, of the way to a wanted direction
+_EASE = 0.6  # s, from a tip's first step with a pull to the first with all of it
 
 
 class Posture:
     """Replaces what a step does with the free degree, and keeps, to first order, what it does with the tips.
 
     Of all joint steps with the same tip motion the one closest to a gentle pull towards the preferred posture is taken. So
-    the free degree neither drifts nor depends on how the solver came to its step.
+    the free degree neither drifts nor depends on how the solver came to its step. The pull sets in smoothly when a tip begins
+    to take part: a finger may start in any posture.
     """
 
     def __init__(self, robot: Robot, kinematics: Kinematics, period: float) -> None:
@@ -48,7 +50,12 @@ class Posture:
         self._leak = _LEAK * kinematics.reach
         self._kinematics, self._period = kinematics, period
         self._axis = robot.tip_axis
+        self._eased: Array = np.zeros(robot.nt)
         self.shapes_any = bool(((self._chain >= 0).sum(axis=-1) > fingers.COORDINATES).any())
+
+    def let_go(self) -> None:
+        """No tip takes part; the pull sets in anew for all."""
+        self._eased[:] = 0.0
 
     def direction(self, q: Array) -> Tips:
         """Where the tips point at q (nq,) [rad]: unit vectors (nt, 3), and their derivatives (nt, 3, depth)."""
@@ -75,7 +82,7 @@ class Posture:
         """q (nq,) [rad] with its tips, q_next (nq,) [rad] of a solver for target (nt, 3) [m], takes_part (nt,), pull (nq,)
         [rad]; returns another q_next (nq,) [rad], the one closest to the pull among those with the same tip motion."""
         shaped: Array = fingers.postured(
-            q, tips.position, tips.jacobian, q_next, target, takes_part, pull, self._chain, *self._limits, self._damping,
-            self._near, _SOFT, _AGREE, _ROUNDING,
+            q, tips.position, tips.jacobian, q_next, target, takes_part, pull, self._eased, self._period / _EASE, self._chain,
+            *self._limits, self._damping, self._near, _SOFT, _AGREE, _ROUNDING,
         )  # fmt: skip
         return shaped

@@ -335,24 +335,27 @@ def turn(
             pull[chain[t, k]] += weight[t] * (step * free[k] - pull[chain[t, k]])
 
 
-@compiled(f"f8[::1]({F1}, {F2}, {F3}, {F1}, {F2}, {B1}, {F1}, {I2}, {F1}, {F1}, {F1}, {F1}, f8, f8, f8)")
+@compiled(f"f8[::1]({F1}, {F2}, {F3}, {F1}, {F2}, {B1}, {F1}, f8[::1], f8, {I2}, {F1}, {F1}, {F1}, {F1}, f8, f8, f8)")
 def postured(
-    q: Array, position: Array, jacobian: Array, q_next: Array, target: Array, takes_part: Bools, pull: Array, chain: Ints,
-    lower: Array, upper: Array, damping: Array, near: Array, soft: float, agree: float, rounding: float,
+    q: Array, position: Array, jacobian: Array, q_next: Array, target: Array, takes_part: Bools, pull: Array, eased: Array,
+    ease: float, chain: Ints, lower: Array, upper: Array, damping: Array, near: Array, soft: float, agree: float,
+    rounding: float,
 ) -> Array:  # fmt: skip
     """See `posture.Posture`: q_next with another motion of the free degrees, as close to pull (nq,) [rad] as the tips allow.
-    position (nt, 3) and jacobian (nt, 3, depth) at q."""
+    position (nt, 3) and jacobian (nt, 3, depth) at q; eased (nt,) goes on by ease, from 0 to 1, of those that take part."""
     result = q_next.copy()
     depth = chain.shape[1]
     solved, shaped, low, high, task = np.empty(depth), np.empty(depth), np.empty(depth), np.empty(depth), np.empty(3)
     for t in range(len(chain)):
         n = depth_of(chain[t])
+        eased[t] = min(1.0, eased[t] + ease) if takes_part[t] else 0.0
         if not takes_part[t] or n <= COORDINATES:
             continue
         J = np.ascontiguousarray(jacobian[t, :, :n])
+        say = eased[t] * eased[t] * (3.0 - 2.0 * eased[t])
         for k in range(n):
             i = chain[t, k]
-            shaped[k], solved[k] = pull[i], q_next[i] - q[i]
+            shaped[k], solved[k] = say * pull[i], q_next[i] - q[i]
             low[k], high[k] = soft * (lower[i] - q[i]), soft * (upper[i] - q[i])
         error = _task(J, solved[:n], target[t] - position[t], agree, rounding, task)
         share = clip(2.0 - error / near[t], 0.0, 1.0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
@@ -31,6 +32,8 @@ def test_a_step_keeps_what_it_does_with_the_tips_whatever_it_did_with_the_free_d
     tips = hand.kinematics.tips(q)
     target = tips.position + 1e-4 * rng.normal(size=(4, 3))
     J = hand.kinematics.jacobian(q)
+    for _ in range(300):  # until the pull has set in
+        posture.step(q, tips, q, target, ALL, posture.pull(q, 1.0))
     steps = []
     for _ in range(5):
         dq = np.linalg.pinv(J) @ (target - tips.position)[..., None]
@@ -39,6 +42,38 @@ def test_a_step_keeps_what_it_does_with_the_tips_whatever_it_did_with_the_free_d
         steps.append(posture.step(q, tips, q + solved, target, ALL, posture.pull(q, 1.0)))
     np.testing.assert_allclose(steps, np.broadcast_to(steps[0], (5, 16)), atol=1e-6)
     np.testing.assert_allclose(hand.kinematics.tip_position(steps[0]), target, atol=1e-6)
+
+
+def crooked(hand: Robot) -> np.ndarray:
+    """A posture as no finger likes it: the middle joint straight, the others bent."""
+    shares = np.tile([0.5, 0.75, 0.15, 0.8], 4)
+    return hand.lower + shares * (hand.upper - hand.lower)
+
+
+@pytest.mark.parametrize("silence", ["paused", "without targets"])
+def test_the_pull_sets_in_smoothly_at_the_first_start_and_at_every_other_one(hand: Robot, silence: str) -> None:
+    options = ControllerOptions(collision_check=False, on_stale_target="stop")
+    controller = Controller(hand, OnnxPolicy(model_file("allegro_right"), hand), options)
+    q, now, tips = crooked(hand), 0.0, hand.kinematics.tip_position(crooked(hand))
+    for start in range(2):
+        for k in range(400):  # silent, and after a while moved there by hand
+            now += T
+            stamp = now if silence == "paused" else now - 10.0
+            command = controller.tick(now, Measurement(q, now), Targets(tips, np.full(4, stamp))).command
+            q = crooked(hand) if k > 200 else q if command is None else command
+        controller.start()
+        sent = []
+        for _ in range(4000):
+            now += T
+            q = controller.tick(now, Measurement(q, now), Targets(tips, np.full(4, now))).command
+            sent.append(q)
+        if silence == "paused":
+            controller.pause()
+        moved = np.abs(sent[-1] - sent[0]).max()
+        acceleration = np.abs(np.diff(sent, 2, axis=0)).max(-1) / T**2
+        assert moved > 0.2
+        assert acceleration[0] < 0.5, f"start {start} begins with a kick of {acceleration[0]:.1f} rad/s^2"
+        assert acceleration.max() < 12.0
 
 
 def test_a_robot_without_a_free_degree_is_left_alone(planar: Robot) -> None:
