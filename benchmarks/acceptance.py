@@ -27,6 +27,7 @@ def judge(results: Mapping[str, Any]) -> list[Verdict]:
         *judge_node(results),
         *_batch(results),
         *_several(results),
+        *_step(results),
     ]
 
 
@@ -114,3 +115,17 @@ def _several(results: Mapping[str, Any]) -> Iterator[Verdict]:
         criterion = f"guarded steps to {tolerance} mm in one call cost less than separate calls"
         measured = f"{times['one_call_us']:.1f} us, {times['separate_us']:.1f} us"
         yield Verdict(criterion, measured, times["one_call_us"] < times["separate_us"])
+
+
+def _step(results: Mapping[str, Any]) -> Iterator[Verdict]:
+    criteria = (
+        ("at most 3 times its bare perceptron", "bare", 3.0), ("at most 4 times a bare 14-128-128-128-4", "yardstick", 4.0),
+    )  # fmt: skip
+    costs = results["step"]
+    for words, key, most in criteria:
+        criterion = f"one step of the network costs {words}"
+        if not costs:
+            yield Verdict(criterion, "no network", None)
+            continue
+        step, floor = costs["step_us"], costs[f"{key}_us"]
+        yield Verdict(criterion, f"{step:.1f} us, {floor:.2f} us ({step / floor:.2f})", step <= most * floor)

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import measure, own, peers, report, scores, workloads
+from benchmarks import measure, own, peers, perceptron, report, scores, workloads
 from benchmarks.acceptance import judge
 from benchmarks.measure import FULL, QUICK, Effort
 from benchmarks.plain_urdf import plain_urdf
 from benchmarks.solver import Absent, Scene, Solver
 from nnik_ros.geometry import Array
 from nnik_ros.guarded_solver import GuardedSolver
+from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import load_robot
 
@@ -32,6 +33,7 @@ SIZES = (1, 4, 16, 64, 256)
 SEED = 20_270_101
 _STEPS = 10
 _TOLERANCES = (1e-4, 1e-6)  # m
+_ROUNDS = 50  # of a step of the network, for each repeat
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,6 +77,7 @@ def run(robot_name: str, model: Path, effort: Effort, folder: Path, only: Sequen
     results["static"] = _static(scene, solvers, effort, rng)
     results["steps"], results["batch"] = _batched(scene, model, effort, rng)
     results["several"] = _several(scene, model, effort)
+    results["step"] = _step(scene, model, effort)
     results["tracking"] = _tracking(scene, solvers, effort)
     other = _scene(robot, built, folder / "calibrated.urdf")
     results["calibrated"] = _calibrated(other, _load(other, model, only)[0], model, effort, rng)
@@ -125,6 +128,14 @@ def _several(scene: Scene, model: Path, effort: Effort) -> dict[str, Any]:
     rng = np.random.default_rng(SEED)
     problems = workloads.static_problems(scene.robot, scene.kinematics, rng, effort.hands)["random"]
     return {f"{1e3 * size:g}": measure.several(solver, problems, size, effort.repeats) for size in _TOLERANCES}
+
+
+def _step(scene: Scene, model: Path, effort: Effort) -> dict[str, float]:
+    network = own.load_policies(scene, model)[0].get(own.NETWORK)
+    if not isinstance(network, OnnxPolicy):
+        return {}
+    problems = workloads.static_problems(scene.robot, scene.kinematics, np.random.default_rng(SEED), 1)["near"]
+    return perceptron.step_costs(network, problems, _ROUNDS * effort.repeats)
 
 
 def _tracking(scene: Scene, solvers: Sequence[Solver], effort: Effort) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Two pictures of the results: time against success, and tracking error against cost."""
+"""Three pictures of the results: time against success, and tracking error against cost."""
 
 from __future__ import annotations
 

@@ -125,6 +125,8 @@ def _tables(results: Results) -> Iterable[tuple[str, str]]:
     yield "Out of reach and back", _beyond(results["tracking"]["beyond"])
     yield "Cost per hand and step of many hands in one call, us", _batch(results)
     yield "Several guarded steps in one call, us", _several(results)
+    if results["step"]:
+        yield "One step of the network, us", _step(results["step"])
     if results["node"]:
         yield "The node beside a bare relay", node_table(results["node"]) + _of_node_run(results["node"])
     yield "Settings", _settings(results)
@@ -233,6 +235,16 @@ def _several(results: Results) -> str:
     return table(("until all tips are within", "separate calls", "one call", "ratio", "steps"), rows) + (
         "\n\nOne hand from random starts, medians; separate: `GuardedSolver.step` and a look at the tips after each; one call: "
         "`GuardedSolver.solve`. Ratio: median over the hands; steps: their mean."
+    )
+
+
+def _step(costs: Mapping[str, float]) -> str:
+    rows = [(what, number(costs[f"{key}_us"]), number(costs["step_us"] / costs[f"{key}_us"])) for what, key in (
+        ("the network, kinematics inside", "step"), ("its bare perceptron", "bare"), ("a bare 14-128-128-128-4", "yardstick"),
+    )]  # fmt: skip
+    return table(("in onnxruntime, one hand", "us", "the network's over it"), rows) + (
+        "\n\nThe perceptrons get one row for each tip. Joints within their limits: where a step would leave them, the network "
+        "makes a second correction."
     )
 
 

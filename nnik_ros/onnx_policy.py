@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 
 from nnik_ros.contract import (
     JOINT_POSITION,
@@ -63,13 +64,18 @@ class OnnxPolicy:
     def step(self, q: Array, target: Array) -> Array:
         """See `Policy.step`. A non-finite input gives a non-finite result; the caller checks."""
         batch = q.shape[:-1]
-        inputs = {
-            JOINT_POSITION: np.asarray(q, dtype=np.float32).reshape(-1, self.robot.nq),
-            TIP_TARGET: np.asarray(target, dtype=np.float32).reshape(-1, self.robot.nt, 3),
-        }
-        (result,) = self._session.run([JOINT_POSITION_NEXT], inputs, self._options)
+        result = self.increment(
+            np.asarray(q, dtype=np.float32).reshape(-1, self.robot.nq),
+            np.asarray(target, dtype=np.float32).reshape(-1, self.robot.nt, 3),
+        )
         q_next: Array = points.within(result, self.robot.lower, self.robot.upper)
         return q_next.reshape(*batch, self.robot.nq)
+
+    def increment(self, q: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the network itself answers: q (n, nq), target (n, nt, 3), returns (n, nq)."""
+        inputs = {JOINT_POSITION: q, TIP_TARGET: target}
+        (result,) = self._session.run([JOINT_POSITION_NEXT], inputs, self._options)
+        return result  # type: ignore[no-any-return]
 
     def _run_probe(self, source: str) -> None:
         probe = self.contract.probe

@@ -6,9 +6,11 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 
-from benchmarks import measure, scores, workloads
+from benchmarks import measure, perceptron, scores, workloads
 from benchmarks.acceptance import judge
 from benchmarks.own import GUARDED
 from benchmarks.plain_urdf import plain_urdf, rpy_from_rotation
@@ -17,8 +19,10 @@ from benchmarks.solver import Solver
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.geometry import Array, rotation_from_rpy
 from nnik_ros.guarded_solver import GuardedSolver
-from nnik_ros.paths import robot_file
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import model_file, robot_file
 from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training.export import read_layers
 from nnik_ros.urdf import load_urdf
 
 
@@ -146,7 +150,8 @@ def test_a_slower_median_than_a_solving_peer_fails_and_a_peer_that_does_not_solv
         "solvers": [{"name": GUARDED, "ours": True}, {"name": "a", "ours": False}, {"name": "b", "ours": False}],
         "static": {"random": {GUARDED: static, "a": {**static, "fine_p50_us": 100.0},
                               "b": {"share_fine": 0.9, "fine_p50_us": 1.0}}},
-        "steps": {}, "batch": {}, "several": {}, "tracking": {"smooth": {}, "beyond": {}}, "velocity_limit": 6.28, "node": None,
+        "steps": {}, "batch": {}, "several": {}, "step": {}, "tracking": {"smooth": {}, "beyond": {}}, "velocity_limit": 6.28,
+        "node": None,
     }  # fmt: skip
     assert _median_verdict(results) is True
     results["static"]["random"]["b"]["share_fine"] = 1.0  # type: ignore[index]
@@ -161,10 +166,41 @@ def test_several_steps_in_one_call_are_judged_against_separate_calls_of_the_same
     for factor, passed in ((0.9, True), (1.1, False)):
         times["one_call_us"] = factor * times["separate_us"]
         results = {
-            "solvers": [], "static": {"random": {}}, "steps": {}, "batch": {}, "several": {"0.1": times},
+            "solvers": [], "static": {"random": {}}, "steps": {}, "batch": {}, "several": {"0.1": times}, "step": {},
             "tracking": {"smooth": {}, "beyond": {}}, "velocity_limit": 6.28, "node": None,
         }  # fmt: skip
         assert [verdict.passed for verdict in judge(results) if "separate calls" in verdict.criterion] == [passed]
+
+
+def test_a_step_of_the_network_is_judged_against_bare_perceptrons_of_its_own_size_and_of_the_yardstick(
+    robot: Robot,
+) -> None:
+    policy = OnnxPolicy(model_file("allegro_right"), robot)
+    weights = read_layers(policy.path).weights
+    sizes = perceptron.perceptron_sizes(policy)
+    assert sizes == (weights[0].shape[1], 96, 96, 96, weights[-1].shape[2])
+    problems = workloads.static_problems(robot, robot.kinematics, np.random.default_rng(3), 1)["near"]
+    costs = perceptron.step_costs(policy, problems, 2)
+    assert costs["step_us"] > costs["bare_us"] > 0.0
+    for step, verdicts in ((2.9, [True, True]), (3.1, [False, True]), (4.1, [False, False])):
+        results = {
+            "solvers": [], "static": {"random": {}}, "steps": {}, "batch": {}, "several": {},
+            "step": {"step_us": step, "bare_us": 1.0, "yardstick_us": 1.0}, "tracking": {"smooth": {}, "beyond": {}},
+            "velocity_limit": 6.28, "node": None,
+        }  # fmt: skip
+        assert [verdict.passed for verdict in judge(results) if "one step" in verdict.criterion[:8]] == verdicts
+
+
+def test_the_bare_perceptron_is_one(rng: np.random.Generator) -> None:
+    model = onnx.load_from_string(perceptron.perceptron((5, 7, 6, 3)))
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    x = rng.normal(size=(4, 5)).astype(np.float32)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    wanted = x
+    for i in range(3):
+        wanted = wanted @ arrays[f"w{i}"] + arrays[f"b{i}"]
+        wanted = np.maximum(wanted, 0.0) if i < 2 else wanted
+    np.testing.assert_allclose(session.run(None, {"x": x})[0], wanted, atol=1e-5)
 
 
 def test_numbers_and_tables_are_short() -> None:
