@@ -80,7 +80,8 @@ def beyond_score(kinematics: Kinematics, run: TrackRun, closest: Array, every: i
     """closest (n, nt) [m]: smallest possible distance at every `every`-th tick of the run."""
     distance = tip_errors(kinematics, run)[::every][: len(closest)]
     outside = closest[: len(distance)] > 1e-3
-    excess = (distance - closest[: len(distance)])[outside] * 1e3
+    beyond = (distance - closest[: len(distance)]) * 1e3
+    excess, within = beyond[outside], beyond[~outside]
     ticks = np.repeat(outside.any(axis=1), every)[: len(run.reference)]
     spent = np.median(run.seconds, axis=0)[: len(ticks)]
     inside = float(np.median(spent[~ticks])) if (~ticks).any() else float("nan")
@@ -91,6 +92,7 @@ def beyond_score(kinematics: Kinematics, run: TrackRun, closest: Array, every: i
         "excess_p50_mm": float(np.median(excess)),
         "excess_p99_mm": float(np.quantile(excess, 0.99)),
         "excess_max_mm": float(excess.max()),
+        "within_p99_mm": float(np.quantile(within, 0.99)) if len(within) else float("nan"),
         "cost_growth": float(np.median(spent[ticks])) / inside,
     }
 

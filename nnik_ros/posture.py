@@ -16,8 +16,9 @@ from nnik_ros.kernels import fingers
 from nnik_ros.kinematics import Kinematics, Tips
 from nnik_ros.robot import Robot
 
-_DAMPING = 0.002  # of the reach; keeps the projection smooth at a stretched finger
-_NEAR = 0.01  # of the reach: from there to twice as far the posture loses its say, for all joints are needed
+_DAMPING = 0.01  # of the reach; keeps the projection smooth, and lets the pull bend a stretched finger by 0.01 rad
+_TURN_DAMPING = 0.002  # the same of a turn towards a direction
+_NEAR = 0.01  # of the reach: where a step moves the tip so far or up to twice as far, the posture loses its say
 _MARGIN = 0.08  # of a joint's range, that it keeps from its limits where the free degree allows it
 _REPULSION = 10.0  # of the rate, within that margin
 _SOFT = 0.05  # of the way to a limit that a joint may go in one period while others can go on for it
@@ -33,7 +34,9 @@ class Posture:
     """Replaces what a step does with the free degree, and keeps, to first order, what it does with the tips.
 
     Of all joint steps with the same tip motion the one closest to a gentle pull towards the preferred posture is taken. So
-    the free degree neither drifts nor depends on how the solver came to its step. The pull sets in smoothly when a tip begins
+    the free degree neither drifts nor depends on how the solver came to its step. Out of reach, too, where the finger is
+    stretched: which way its joints are bent there, ever so little, decides which way they bend when the target comes back, and
+    the way that is not preferred soon ends at their limits. The pull sets in smoothly when a tip begins
     to take part: a finger may start in any posture.
     """
 
@@ -46,8 +49,8 @@ class Posture:
         self._inner = lower + margin, upper - margin
         self._limits, self._preferred = (lower, upper), 0.5 * (lower + upper)
         self._largest = _FASTEST * robot.velocity * period
-        self._damping, self._near = (_DAMPING * kinematics.reach) ** 2, _NEAR * kinematics.reach
-        self._leak = _LEAK * kinematics.reach
+        self._damping, self._turn_damping = ((share * kinematics.reach) ** 2 for share in (_DAMPING, _TURN_DAMPING))
+        self._near, self._leak = _NEAR * kinematics.reach, _LEAK * kinematics.reach
         self._kinematics, self._period = kinematics, period
         self._axis = robot.tip_axis
         self._eased: Array = np.zeros(robot.nt)
@@ -72,7 +75,7 @@ class Posture:
         """Replace a part, weight (nt,) from 0 to 1, of a pull by the way to wanted directions (nt, 3), nan for none."""
         share = min(1.0, _TURN_RATE * self._period)
         fingers.turn(
-            pull, tips.jacobian, direction.jacobian, wanted - direction.position, weight, self._chain, self._damping,
+            pull, tips.jacobian, direction.jacobian, wanted - direction.position, weight, self._chain, self._turn_damping,
             self._leak, self._largest, share,
         )  # fmt: skip
 

@@ -255,15 +255,16 @@ def solved(
 @compiled(f"f8({F2}, {F1}, {F1}, f8, f8, f8[::1])")
 def _task(J: Array, solved: Array, to_go: Array, agree_share: float, rounding: float, task: Array) -> float:
     """The tip motion (3,) [m] of a step, or the way to go itself where both agree: a network's float32 step is a noise of
-    1e-7 rad away from it, which is nothing in position and a lot in jerk. Returns the length of the way to go."""
+    1e-7 rad away from it, which is nothing in position and a lot in jerk. Returns how far the tip is to move: the length of
+    the step's motion, or of the way to go if that is less."""
     for i in range(3):
         task[i] = 0.0
         for k in range(len(solved)):
             task[i] += J[i, k] * solved[k]
     gap = to_go - task
-    whole = length(to_go)
+    moves, whole = length(task), length(to_go)
     task += gap * clip(2.0 - length(gap) / (agree_share * whole + rounding), 0.0, 1.0)
-    return whole
+    return min(moves, whole)
 
 
 @compiled(f"void({F2}, {F1}, f8, {F1}, {F1}, f8[::1])")
@@ -357,8 +358,8 @@ def postured(
             i = chain[t, k]
             shaped[k], solved[k] = say * pull[i], q_next[i] - q[i]
             low[k], high[k] = soft * (lower[i] - q[i]), soft * (upper[i] - q[i])
-        error = _task(J, solved[:n], target[t] - position[t], agree, rounding, task)
-        share = clip(2.0 - error / near[t], 0.0, 1.0)
+        way = _task(J, solved[:n], target[t] - position[t], agree, rounding, task)
+        share = clip(2.0 - way / near[t], 0.0, 1.0)
         if share == 0.0:
             continue
         _shape(J, task, damping[t], low[:n], high[:n], shaped[:n])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks import workloads
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.onnx_policy import OnnxPolicy
@@ -74,6 +75,31 @@ def test_the_pull_sets_in_smoothly_at_the_first_start_and_at_every_other_one(han
         assert moved > 0.2
         assert acceleration[0] < 0.5, f"start {start} begins with a kick of {acceleration[0]:.1f} rad/s^2"
         assert acceleration.max() < 12.0
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_fingers_that_come_back_from_out_of_reach_bend_the_way_that_goes_on(hand: Robot, seed: int) -> None:
+    """Stretched, a finger could bend to both sides; backwards it soon stands at its limits, centimetres from its target."""
+    short = workloads.beyond_path(hand, np.random.default_rng(seed), 1332)
+    place = np.arange(3 * 1332) / 3  # slowly: what is left is not the limit of acceleration
+    ticks = np.minimum(place.astype(int), 1330)[:, None, None]
+    path = short.target[ticks[:, 0, 0]] + (place[:, None, None] - ticks) * np.diff(short.target, axis=0)[ticks[:, 0, 0]]
+    controller = Controller(
+        hand,
+        OnnxPolicy(model_file("allegro_right"), hand),
+        ControllerOptions(target_timeout=0.0, collision_check=False),
+    )
+    controller.start()
+    q, results = short.start, []
+    for k, tips in enumerate(path):
+        results.append(controller.tick(k * T, Measurement(q, k * T), Targets(tips, np.zeros(4))))
+        q = results[-1].command
+    some = results[::24]
+    reference = np.array([result.reference for result in some])
+    error = np.linalg.norm(np.array([result.tip_position for result in some]) - reference, axis=-1)
+    within_reach = workloads.closest_distance(hand, reference, np.random.default_rng(0)) < 1e-5
+    assert 0.2 < within_reach.mean() < 0.9
+    assert error[within_reach].max() < 4e-3
 
 
 def test_a_robot_without_a_free_degree_is_left_alone(planar: Robot) -> None:
