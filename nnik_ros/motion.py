@@ -18,6 +18,8 @@ from nnik_ros.robot import Robot
 _LEAD_BRAKE = 0.6  # of the acceleration, before the lead bound; the rest is for a bound that comes nearer
 _LARGEST_OFFSET = 0.3  # rad, that the closed loop may add
 _RESTS = 0.05  # rad/s, below which a joint counts as at rest
+_ARRIVED = 0.01  # rad, from what is to be sent; a gap that is only due to being late says nothing about the drive
+_SAME = 1e-9  # rad, in position and in the way of a period: what rounding makes of one and the same command
 _FADE, _FORGOTTEN = 0.99, 1e-5  # of the offset per tick, and rad, when the closed loop is switched off
 _STANDS = 1e-4  # rad/s, below which a command counts as at rest: far less than what any joint can stop within a period
 _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from posture to posture
@@ -25,7 +27,7 @@ _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from 
 
 class Motion(NamedTuple):
     """One step: tip_position (nt, 3) [m] commanded, measured_tip_position (nt, 3) [m], limited (nt,) of Limit, and whether
-    the step was finite (if not, the command held)."""
+    the step was finite (if not, the command brakes)."""
 
     tip_position: Array
     measured_tip_position: Array
@@ -71,6 +73,7 @@ class JointMotion:
         self.sent: Array = self.q
         self.sent_v: Array = self.v
         self._offset: Array = np.zeros(len(self.q))
+        self._closed = False  # whether what is sent goes, or still comes back from, ways of its own
         self._last_wish: Array = np.full(len(self.q), np.nan)
         self._look_around()
 
@@ -110,24 +113,27 @@ class JointMotion:
         if finite:
             self.q, self.v, self.tips = q, v, Tips(tip, jacobian)
             self._clearance = clearance if checks else self._unknown
-            self._send(measured, options)
-        else:  # cannot happen with finite inputs; if it does, the command holds
-            self.v = self.sent_v = np.zeros(len(self.q))
+        else:  # cannot happen with finite inputs; if it does, the command comes to rest
+            self.q, self.v, _ = self._limits.step(self.q, self.v, self.at_rest())
+            self._look_around()
+        self._send(measured, options)
         return Motion(self.tips.position, measured_tip, limited, finite)
 
     def _send(self, measured: Array, options: ControllerOptions) -> None:
         """What is published: q, and in the closed loop an offset that removes the lasting gap of the measured joints.
 
-        Integral action in joint space: unlike a shift of the target it has no singular poses. Only joints that rest take
-        part, for the gap of a moving one is the lag of its drive.
+        Integral action in joint space: unlike a shift of the target it has no singular poses. Only joints that rest, where
+        they were sent, take part: the gap of a moving one is the lag of its drive.
         """
         gain = options.closed_loop_gain
-        if gain == 0.0 and not np.count_nonzero(self._offset):
+        if gain == 0.0 and not self._closed:
             self.sent, self.sent_v = self.q, self.v
             return
+        self._closed = True
         if gain > 0.0:
-            gap = np.where(np.abs(self.v) < _RESTS, self.q - measured, 0.0)
-            offset = self._offset + gain * self._period * gap
+            rests = np.maximum(np.abs(self.v), np.abs(self.sent_v)) < _RESTS
+            there = np.abs(self.sent - self.q - self._offset) < _ARRIVED
+            offset = self._offset + gain * self._period * np.where(rests & there, self.q - measured, 0.0)
         else:
             offset = np.where(np.abs(self._offset) < _FORGOTTEN, 0.0, _FADE * self._offset)
         room = np.minimum(_LARGEST_OFFSET, options.max_lead)
@@ -136,3 +142,6 @@ class JointMotion:
         wish = np.minimum(np.maximum(self.q + self._offset, measured - lead), measured + lead)
         limited = self._limits.step(self.sent, self.sent_v, wish)
         self.sent, self.sent_v = limited.q, limited.v
+        if gain == 0.0 and not np.count_nonzero(self._offset):
+            behind = points.largest_gap(self.sent, self.q) + self._period * points.largest_gap(self.sent_v, self.v)
+            self._closed = behind > _SAME

@@ -94,5 +94,5 @@ class TickResult(NamedTuple):
             TipState.STALE_STATE: "waits for joint states that agree with the last command, or of a hand at rest; "
             f"the last ones are {self.state_age:.2f} s old",
             TipState.WAITING_STATE: "waits for the first joint states",
-            TipState.FAULT: "the step was not finite; holds the last command",
+            TipState.FAULT: "the step was not finite; comes to rest",
         }[TipState(self.tip_state[tip])]

@@ -135,18 +135,27 @@ def slid(step: Array, slowest: Array, fastest: Array, gradients: Array, most: Ar
     return result
 
 
-@compiled(f"f8[::1]({F1}, {I1}, {I2}, {I2}, {I1}, {F1}, {F1})")
-def slowed(
-    step: Array, tip_of_joint: Ints, place: Ints, pairs: Ints, tight: Ints, most: Array, closing: Array
-) -> Array:
-    """The joint step (nq,), shorter for both fingers of every tight pair, so that it closes by at most `most` (tight,) [m]
-    where it closed by `closing`."""
-    share, result = np.ones(tip_of_joint.max() + 1), step.copy()
+@compiled(f"void({I2}, {I2}, {I1}, {F1}, {F1}, i8[::1], f8[::1])")
+def slow_together(
+    place: Ints, pairs: Ints, tight: Ints, most: Array, closing: Array, together: Ints, share: Array
+) -> None:  # fmt: skip
+    """Reduce the shares (tips,) of their steps that fingers make, so that tight pairs close by `most` (tight,) [m] where they
+    closed by `closing`. The fingers of a pair then make the same share, and with them all that either was put together with
+    before, together (tips,): one that is slowed alone could no more retreat from a third."""
     for n in range(len(tight)):
-        for side in range(2):
-            tip = place[pairs[tight[n], side], 0]
-            if tip >= 0:
-                share[tip] = min(share[tip], most[n] / closing[n])
-    for i in range(len(step)):
-        result[i] *= share[tip_of_joint[i]]
-    return result
+        first, second = place[pairs[tight[n], 0], 0], place[pairs[tight[n], 1], 0]
+        a, b = max(first, second), min(first, second)  # at most one of them is the base, -1
+        if b >= 0 and together[a] != together[b]:
+            old, new, slowest = together[a], together[b], min(share[a], share[b])
+            for t in range(len(together)):
+                if together[t] == old:
+                    together[t] = new
+                if together[t] == new:
+                    share[t] = slowest
+    slower = share.copy()
+    for n in range(len(tight)):
+        a = max(place[pairs[tight[n], 0], 0], place[pairs[tight[n], 1], 0])
+        for t in range(len(together)):
+            if together[t] == together[a]:
+                slower[t] = min(slower[t], share[a] * most[n] / closing[n])
+    share[:] = slower

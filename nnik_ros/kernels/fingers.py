@@ -308,7 +308,7 @@ def turn(
     so far the tip may move with it, where the finger is all but stretched and no motion leaves it in place."""
     for t in range(len(chain)):
         n = depth_of(chain[t])
-        if not weight[t] > 0.0 or math.isnan(gap[t, 0]) or n <= COORDINATES:
+        if not weight[t] > 0.0 or not math.isfinite(gap[t, 0] + gap[t, 1] + gap[t, 2]) or n <= COORDINATES:
             continue
         J, D = np.ascontiguousarray(jacobian[t, :, :n]), np.ascontiguousarray(turning[t, :, :n])
         uphill, away, none = np.zeros(n), np.zeros(3), np.zeros(n, dtype=np.bool_)

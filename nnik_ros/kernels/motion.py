@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from nnik_ros.compiled import F1, F2, F3, I1, I2, Array, Ints, compiled
-from nnik_ros.kernels.capsules import clearance_gradients, clearances, slid, slowed, too_fast
+from nnik_ros.kernels.capsules import clearance_gradients, clearances, slid, slow_together, too_fast
 from nnik_ros.kernels.chains import MODEL, capsule_ends, frames, slopes
 from nnik_ros.kernels.joints import COLLISION, LEAD, VELOCITY, drift, led, limited_step
 
@@ -56,17 +56,21 @@ def moved(
         if len(clearance) == 0:
             now = _apart(q, chain, constants, start, place, local, pairs, radii)
         after = _apart(q_next, chain, constants, start, place, local, pairs, radii)
-        for remedy in range(2):  # slide past each other; where that does not help, slow down
+        step, slower = q_next - q, np.ones(groups)
+        together = np.arange(groups)  # fingers that slow down as one have the same number
+        for remedy in range(
+            1 + groups
+        ):  # slide past each other; where that does not help, slow down, and who is met by that
             tight, allowed, closing = too_fast(now, after, margin, share)
             if len(tight) == 0:
                 break
-            step = q_next - q
             if remedy == 0:
                 gradients = clearance_gradients(q, chain, constants, start, place, local, pairs[tight])
                 change = limits[3] * period
                 kept = slid(step, (v - change) * period, (v + change) * period, gradients, allowed, _SWEEPS)
             else:
-                kept = slowed(step, tip_of_joint, place, pairs, tight, allowed, closing)
+                slow_together(place, pairs, tight, allowed, closing, together, slower)
+                kept = slower[tip_of_joint] * step
             q_next, v_next, limited = limited_step(
                 q, v, q + kept, no_drift, pace, speeds, limits, tip_of_joint, groups, period
             )
@@ -74,6 +78,8 @@ def moved(
                 flags[i] |= limited[i]
                 if kept[i] != step[i]:
                     flags[i] |= COLLISION
+            if remedy == 0:
+                step = q_next - q
             after = _apart(q_next, chain, constants, start, place, local, pairs, radii)
     finite, limited_tip = True, np.zeros(groups, dtype=np.int64)
     for i in range(len(q)):

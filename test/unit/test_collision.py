@@ -3,14 +3,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from nnik_ros.collision import CollisionModel
+from nnik_ros.controller import Controller
+from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.kernels.capsules import closest
-from nnik_ros.paths import share_dir
-from nnik_ros.robot import Robot
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import model_file, robot_file, share_dir
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.states import Measurement, Targets
 
 point = st.tuples(*[st.floats(-1, 1).map(lambda x: round(x, 3)) for _ in range(3)])
 
@@ -89,3 +94,23 @@ def test_gradients_of_clearances_agree_with_finite_differences_also_on_a_calibra
         off.append(np.abs(model.gradients(q, pairs) - slopes.T[pairs]).ravel())
     # the distance of two segments has kinks, which a difference over them shows
     assert np.quantile(np.concatenate(off), 0.99) < 1e-6
+
+
+@pytest.mark.parametrize(("name", "seed"), [("allegro_right", 6), ("allegro_left", 7), ("allegro_v5_a_left", 3)])
+def test_fingers_drawn_together_to_one_point_keep_their_distance_and_come_to_rest(name: str, seed: int) -> None:
+    """Three in a row: the middle one, slowed before its one neighbour, must not stand in the way of the other."""
+    robot = load_robot(robot_file(name))
+    rng = np.random.default_rng(seed)
+    tips = robot.kinematics.tip_position(robot.random_joint_position(rng, 1)[0])
+    middle = tips.mean(axis=0)
+    tips = middle + (tips - middle) * rng.uniform(0.0, 0.3)
+    model, options = CollisionModel(robot), ControllerOptions(target_timeout=0.0)
+    controller = Controller(robot, OnnxPolicy(model_file(name), robot), options, model)
+    controller.start()
+    q, sent = robot.home, []
+    for k in range(round(10.0 * options.rate)):
+        now = k / options.rate
+        q = controller.tick(now, Measurement(q, now), Targets(tips, np.zeros(4))).command
+        sent.append(q)
+    assert model.distances(np.array(sent)).min() > 0.75 * options.collision_margin
+    assert np.ptp(sent[-600:], axis=0).max() < 5e-3

@@ -181,3 +181,48 @@ def test_fingers_in_contact_slide_past_each_other_from_rest_for_the_slide_is_one
         least = min(least, collision.distances(motion.q).min())
     assert least > 0.002 - 1e-6
     np.testing.assert_allclose(motion.q, wish, atol=1e-6)
+
+
+def test_a_wish_that_is_not_finite_brings_a_moving_hand_to_rest_within_its_acceleration(hand: Robot) -> None:
+    motion = JointMotion(hand, hand.kinematics, None, T)
+    options = ControllerOptions()
+    wish, sent = hand.home + 0.5 * (hand.upper - hand.home), [motion.sent]
+    for k in range(150):
+        step = motion.step(wish if k < 20 else wish * np.nan, np.zeros(4), np.ones(4), motion.q, options)
+        assert step.finite == (k < 20)
+        sent.append(motion.sent)
+    acceleration = np.abs(np.diff(sent, 2, axis=0)) / T**2
+    assert np.abs(sent[20] - sent[19]).max() / T > 1.0
+    assert (acceleration <= hand.acceleration * (1 + 1e-6)).all()
+    np.testing.assert_array_equal(sent[-1], sent[-2])
+
+
+@pytest.mark.parametrize(("lag", "gain"), [(0.02, 5.0), (0.08, 20.0)])
+def test_the_closed_loop_is_switched_off_in_motion_without_a_jump(hand: Robot, lag: float, gain: float) -> None:
+    rng = np.random.default_rng(0)
+    controller = Controller(hand, None, ControllerOptions(target_timeout=0.0, closed_loop_gain=gain))
+    controller.start()
+    q, sent = hand.home, []
+    for k in range(1500):
+        if k % 100 == 0:
+            tips = hand.kinematics.tip_position(np.clip(hand.home + rng.uniform(-2, 2, 16), hand.lower, hand.upper))
+        if k == 300:
+            controller.set_options(ControllerOptions(target_timeout=0.0, closed_loop_gain=0.0))
+        sent.append(controller.tick(k * T, Measurement(q, k * T), Targets(tips, np.zeros(4))).command)
+        q = q + (sent[-1] - q) * T / lag
+    acceleration = np.abs(np.diff(sent, 2, axis=0)) / T**2
+    assert (acceleration <= hand.acceleration * (1 + 1e-6)).all()
+
+
+@pytest.mark.parametrize("rate", [50.0, 333.0])
+def test_a_hand_that_was_blocked_and_is_let_go_comes_to_rest_in_the_closed_loop(hand: Robot, rate: float) -> None:
+    rng = np.random.default_rng(0)
+    controller = Controller(hand, None, ControllerOptions(rate=rate, target_timeout=0.0, closed_loop_gain=20.0))
+    controller.start()
+    tips = hand.kinematics.tip_position(np.clip(hand.home + rng.uniform(-0.3, 0.3, 16), hand.lower, hand.upper))
+    blocked, q, sent = np.arange(16) % 4 == 2, hand.home, []
+    for k in range(round(10 * rate)):
+        now = k / rate
+        sent.append(controller.tick(now, Measurement(q, now), Targets(tips, np.zeros(4))).command)
+        q = np.where(blocked, q, sent[-1]) if now < 2.0 else sent[-1]
+    assert np.ptp(sent[-round(rate) :], axis=0).max() < 1e-3
