@@ -215,12 +215,12 @@ class Controller:
         motion = self._motion.step(wish, step.followed, self._tip_speed, measured, self.options)
         if not stale_state:
             self._gap = np.abs(self._motion.sent - measured)
-        error, measured_error, error_near, reached, stuck = progress.seen(
-            motion.tip_position, motion.measured_tip_position, goal, near, reference, way_out.last_error, follows, escaping,
+        error, measured_error, best_error, reached, stuck = progress.seen(
+            motion.tip_position, motion.measured_tip_position, goal, near, reference, way_out.best_error, follows, escaping,
             way_out.ticks, self.options.closed_loop_gain > 0, self.options.tolerance, _STUCK_PROGRESS,
         )  # fmt: skip
         self._posture_goal = way_out.watch(
-            error_near, stuck, goal, self._motion, self._posture_goal, self.options.tolerance
+            best_error, stuck, goal, self._motion, self._posture_goal, self.options.tolerance
         )
         motion = motion._replace(limited=motion.limited | self._stands)
         state, worst = self._tip_states(reached, judged, homing, motion, stale_state)

@@ -14,22 +14,24 @@ from nnik_ros.kernels.points import distances
     f"({F2}, {F2}, {F2}, {F2}, {F2}, {F1}, {B1}, {B1}, {I1}, b1, f8, f8)"
 )
 def seen(
-    tip: Array, measured_tip: Array, goal: Array, near: Array, reference: Array, last_error: Array, follows: Bools,
+    tip: Array, measured_tip: Array, goal: Array, near: Array, reference: Array, best_error: Array, follows: Bools,
     escaping: Bools, stuck: Ints, closed_loop: bool, tolerance: float, progress: float,
 ) -> tuple[Array, Array, Array, Bools, Ints]:  # fmt: skip
-    """What a tick has brought to points (nt, 3) [m]. Returns, (nt,) each: error and measured error to the goal; error to the
-    goal as near as it may be followed; whether it counts as reached, with its reference; and the ticks for which the tip has
-    made no progress, a share of its error, at a reference that rests."""
+    """What a tick has brought to points (nt, 3) [m]. Returns, (nt,) each: error and measured error to the goal; the best error
+    to the goal as near as it may be followed, since the reference rests; whether it counts as reached, with its reference;
+    and the ticks since the best error was improved by a share of it, at a reference that rests."""
     error, measured_error = distances(tip, goal), distances(measured_tip, goal)
     error_near, behind = distances(tip, near), distances(reference, near)
-    reached, still = np.zeros(len(tip), dtype=np.bool_), np.zeros(len(tip), dtype=np.int64)
+    best, reached, still = error_near.copy(), np.zeros(len(tip), dtype=np.bool_), np.zeros(len(tip), dtype=np.int64)
     for t in range(len(tip)):
         counts = measured_error[t] if closed_loop else error[t]
         reached[t] = counts <= tolerance and behind[t] <= tolerance
         rests = follows[t] and not escaping[t] and behind[t] < tolerance and error_near[t] > tolerance
-        if rests and not last_error[t] - error_near[t] > progress * error_near[t]:
+        if rests and not best_error[t] - error_near[t] > progress * error_near[t]:
             still[t] = stuck[t] + 1
-    return error, measured_error, error_near, reached, still
+            if best_error[t] < error_near[t]:
+                best[t] = best_error[t]
+    return error, measured_error, best, reached, still
 
 
 @compiled(f"Tuple((i8[::1], i8))({B1}, {B1}, {B1}, {B1}, {B1}, {I1}, {I1}, {B1}, i8, {I1})")

@@ -7,10 +7,10 @@ from benchmarks import workloads
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.onnx_policy import OnnxPolicy
-from nnik_ros.paths import model_file
+from nnik_ros.paths import model_file, robot_file
 from nnik_ros.posture import Posture
-from nnik_ros.robot import Robot
-from nnik_ros.states import Measurement, Targets
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.states import Measurement, Targets, TipState
 
 T = 1 / 333.0
 ALL = np.ones(4, dtype=bool)
@@ -100,6 +100,25 @@ def test_fingers_that_come_back_from_out_of_reach_bend_the_way_that_goes_on(hand
     within_reach = workloads.closest_distance(hand, reference, np.random.default_rng(0)) < 1e-5
     assert 0.2 < within_reach.mean() < 0.9
     assert error[within_reach].max() < 4e-3
+
+
+@pytest.mark.parametrize("seed", [0, 6, 12])
+def test_a_hand_at_targets_with_joints_at_their_limits_arrives_and_stands_still(seed: int) -> None:
+    """Two joints of a finger at their limits leave a free degree, too, but one that is not quite free."""
+    robot = load_robot(robot_file("allegro_v5_a_left"))
+    rng = np.random.default_rng(seed)
+    q, goal = robot.random_joint_position(rng, 2)
+    side = rng.integers(0, 3, robot.nq)
+    goal = np.where(side == 0, robot.lower, np.where(side == 1, robot.upper, goal))
+    controller = Controller(robot, OnnxPolicy(model_file(robot.name), robot), ControllerOptions(target_timeout=0.0))
+    controller.start()
+    targets, sent = Targets(robot.kinematics.tip_position(goal), np.zeros(4)), []
+    for k in range(3000):
+        result = controller.tick(k * T, Measurement(q, k * T), targets)
+        q = result.command
+        sent.append(q)
+    assert (result.tip_state == TipState.REACHED).all()
+    assert np.ptp(sent[-300:], axis=0).max() < 2e-4
 
 
 def test_a_robot_without_a_free_degree_is_left_alone(planar: Robot) -> None:
