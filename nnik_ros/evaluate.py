@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnik_ros.arguments import whole_number
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.errors import ContractError, NnikError, Problems
 from nnik_ros.geometry import Array, distance
@@ -183,9 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def number_of_targets(text: str) -> int:
     """Of an argument. Raises argparse.ArgumentTypeError: no number, or too few for the easier starts, which get a fifth."""
-    if not text.isdecimal() or int(text) < _LEAST_TARGETS:
-        raise argparse.ArgumentTypeError(f"is '{text}', must be a whole number, {_LEAST_TARGETS} at least")
-    return int(text)
+    return whole_number(_LEAST_TARGETS)(text)
 
 
 def _report(path: Path, robot_path: Path | None, targets: int) -> bool:

@@ -1,0 +1,75 @@
+"""What the command lines ask of their arguments: numbers within a range, and files that can be written."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from nnik_ros.errors import FileError
+
+
+def number(*, low: float = -math.inf, high: float = math.inf, above: float = -math.inf) -> Callable[[str], float]:
+    """The `type` of an argument: a finite number within [low, high] (and > above, when given). It raises
+    argparse.ArgumentTypeError, which says what was given and what is allowed."""
+    allowed = f"a finite number{_range(low, high, above)}"
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and low <= value <= high and above < value):
+            raise argparse.ArgumentTypeError(f"is '{text}', must be {allowed}")
+        return value
+
+    return parse
+
+
+def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
+    """As `number`, without a fraction and not negative."""
+    allowed = f"a whole number{_range(low, math.inf if high is None else high)}"
+
+    def parse(text: str) -> int:
+        value = int(text) if text.isdecimal() and len(text) < 19 else -1  # as many digits as an int64 holds
+        if value < max(low, 0) or (high is not None and value > high):
+            raise argparse.ArgumentTypeError(f"is '{text}', must be {allowed}")
+        return value
+
+    return parse
+
+
+def seed(text: str) -> int:
+    """The `type` of an argument: what a recipe allows as its seed, too."""
+    return whole_number(0, 2**31 - 1)(text)
+
+
+def check_writable(path: Path, *, makes_folder: bool = False) -> None:
+    """Look whether a file can be written, and write nothing: to be asked before the work whose result it holds.
+
+    makes_folder: the folders above it are made where they are missing.
+
+    Raises:
+        FileError: a folder stands there, there is no folder for it, or writing is not permitted.
+    """
+    if os.path.isdir(path):
+        raise FileError(str(path), ["cannot be written: is a folder"])
+    folder = path.absolute().parent
+    while makes_folder and not os.path.lexists(folder):
+        folder = folder.parent
+    if not os.path.isdir(folder):
+        raise FileError(str(path), [f"cannot be written: there is no folder {folder}"])
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise FileError(str(path), ["cannot be written: permission denied"])
+
+
+def _range(low: float, high: float, above: float = -math.inf) -> str:
+    """Of a number, in words that follow it; whole numbers in all their digits."""
+    least, most = (f"{bound:.12g}" for bound in (low, high))
+    if above > -math.inf:
+        return f" above {above:g}" + (f" and up to {most}" if high < math.inf else "")
+    if low > -math.inf and high < math.inf:
+        return f" within [{least}, {most}]"
+    return f", {least} at least" if low > -math.inf else f", {most} at most" if high < math.inf else ""
