@@ -23,7 +23,7 @@ from nnik_ros.contract import (
     Probe,
     contract_for,
 )  # fmt: skip
-from nnik_ros.errors import ContractError
+from nnik_ros.errors import ContractError, FileError
 from nnik_ros.kinematics import KinematicParameters, build_chains, forward_kinematics
 from nnik_ros.robot import Robot
 from nnik_ros.training.graph import Graph, Value
@@ -63,7 +63,11 @@ def export(robot: Robot, layers: Layers, layout: Layout | None = None) -> Export
 
 
 def write(exported: Exported, robot: Robot, path: Path, provenance: Mapping[str, Any]) -> Contract:
-    """Write the graph with its contract."""
+    """Write the graph with its contract.
+
+    Raises:
+        FileError: the file cannot be written.
+    """
     tips = robot.kinematics.tip_position(robot.random_joint_position(np.random.default_rng(0), _RANGE_SAMPLES))
     trained_range = (_nested(tips.min(0).round(6)), _nested(tips.max(0).round(6)))
     contract = contract_for(robot, trained_range, exported.probe, provenance)
@@ -71,8 +75,11 @@ def write(exported: Exported, robot: Robot, path: Path, provenance: Mapping[str,
     model.CopyFrom(exported.model)
     model.producer_name = "nnik_ros"
     onnx.helper.set_model_props(model, {METADATA_KEY: contract.to_json()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        onnx.save(model, path)
+    except OSError as error:
+        raise FileError(str(path), [f"cannot be written: {error.strerror}"]) from error
     return contract
 
 

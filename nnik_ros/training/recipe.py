@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from nnik_ros.evaluate import Gate, read_gate
 from nnik_ros.yaml_file import Section, load_mapping
 
 SCHEMA = 1
+_NAME = re.compile(r"\w([\w .-]*[\w-])?")  # of a folder on any system
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def load_recipe(path: Path) -> Recipe:
         FileError: listing every missing, unknown or wrong key.
     """
     with recipe_document(path) as document:
-        name = document.text("name")
+        name = recipe_name(document)
         robot = document.text("robot")
         model = document.text("model", f"../../models/{name}.onnx")
         gate = read_gate(document.section("gate"))
@@ -95,6 +97,16 @@ def load_recipe(path: Path) -> Recipe:
             hidden, shared = _network(document.section("network"))
             training = _training(document.section("training"))
     return Recipe(path, name, path.parent / robot, path.parent / model, seed, hidden, shared, training, mirror, gate)
+
+
+def recipe_name(document: Section) -> str:
+    """The key `name`, which becomes the name of a run folder and of a model."""
+    name = document.text("name")
+    if name and not _NAME.fullmatch(name):
+        document.wrong(
+            "name", name, "the name of a folder: letters, digits, spaces, '_', '-', '.', a letter or digit first"
+        )
+    return name
 
 
 def hidden_layers(section: Section) -> tuple[int, ...]:

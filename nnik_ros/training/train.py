@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nnik_ros.arguments import check_writable, whole_number
 from nnik_ros.errors import FileError, NnikError
 from nnik_ros.evaluate import evaluate, gate_table, measured, number_of_targets, passes, provenance_fields, table
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
@@ -48,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kind.add_argument(
         "--gate-only", action="store_true", help="keep the weights of the model, write the recipe's new gate"
     )
-    parser.add_argument("--stop-after", type=int, metavar="N", help="stop after iteration N, to be resumed later")
+    parser.add_argument(
+        "--stop-after", type=whole_number(1), metavar="N", help="stop after iteration N, to be resumed later"
+    )
     options = parser.parse_args(arguments)
     with joined() as group:
         try:
@@ -76,8 +79,9 @@ def run(
     exports, evaluates and writes everything. False when the gate is missed.
 
     Raises:
-        FileError: the checkpoint cannot be resumed, see `load_checkpoint`.
+        FileError: the checkpoint cannot be resumed, see `load_checkpoint`, or the model or the run folder cannot be written.
     """
+    group.of_first(lambda: _check_places(path, folder))
     robot = load_robot(recipe.robot)
     training = Training(recipe, robot, group)
     before = None
@@ -100,6 +104,7 @@ def run(
 
 def remake(recipe: Recipe, path: Path, folder: Path, targets: int, *, gate_only: bool) -> bool:
     """What needs no training: mirror, or keep the weights under a new gate, then as `run`."""
+    _check_places(path, folder)
     robot = load_robot(recipe.robot)
     start = time.monotonic()
     layers, layout = mirrored(recipe, robot) if recipe.mirror else (None, None)
@@ -134,6 +139,12 @@ def publish(
     (folder / "recipe.yaml").write_text(_text(recipe), encoding="utf-8")
     (folder / "evaluation.txt").write_text(report, encoding="utf-8")
     return all(passes(recipe.gate, values).values())
+
+
+def _check_places(path: Path, folder: Path) -> None:
+    """Raises FileError, before a training: the model or what lies in the run folder cannot be written."""
+    for place in (path, folder / CHECKPOINT):
+        check_writable(place, makes_folder=True)
 
 
 def _check_alone(options: argparse.Namespace, how: str, group: Group) -> None:

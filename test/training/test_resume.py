@@ -59,6 +59,19 @@ class TestResume:
         assert main([*command, "--resume"]) == 2
         assert "is finished, its model is written" in capsys.readouterr().err
 
+    @pytest.mark.parametrize("number", ["0", "-1", "many"])
+    def test_to_stop_before_the_first_iteration_is_refused_and_leaves_the_finished_run(
+        self, command: list[str], tmp_path: Path, number: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        checkpoint = tmp_path / "runs" / "tiny" / CHECKPOINT
+        assert main(command) == 0
+        before = checkpoint.read_bytes()
+        with pytest.raises(SystemExit) as stopped:
+            main([*command, "--stop-after", number])
+        assert stopped.value.code == 2
+        assert f"--stop-after: is '{number}', must be a whole number, 1 at least" in capsys.readouterr().err
+        assert checkpoint.read_bytes() == before
+
     def test_a_run_folder_without_a_checkpoint_is_refused(
         self, command: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:

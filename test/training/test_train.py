@@ -95,6 +95,45 @@ def test_too_few_targets_are_refused_before_anything_is_trained(
     assert f"is '{number}', must be a whole number, 5 at least" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--model", "--runs"])
+@pytest.mark.parametrize("words", [[], ["--gate-only"]])
+def test_what_cannot_be_written_is_refused_before_anything_is_trained_or_written(
+    tiny_recipe: Write, tmp_path: Path, option: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    before = sorted(tmp_path.rglob("*"))
+    place = str(tmp_path / "file" / "tiny.onnx")
+    command = [str(tiny_recipe()), "--runs", str(tmp_path / "runs"), option, place, "--targets", "50", *words]
+    assert main(command) == 2
+    printed = capsys.readouterr()
+    assert f"cannot be written: there is no folder {tmp_path / 'file'}" in printed.err and not printed.out
+    assert sorted({*tmp_path.rglob("*")} - {tmp_path / "tiny.yaml"}) == before
+
+
+def test_a_model_that_is_a_folder_is_refused_and_one_in_a_new_folder_is_written(
+    tiny_recipe: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(tiny_recipe()), "--runs", str(tmp_path / "runs"), "--targets", "50", "--model"]
+    assert main([*command, str(tmp_path)]) == 2
+    assert f"{tmp_path}: 1 problem\n  - cannot be written: is a folder" in capsys.readouterr().err
+    assert main([*command, str(tmp_path / "a" / "b" / "new.onnx")]) == 0
+
+
+def test_a_file_that_cannot_be_written_after_all_is_an_error_of_the_package(
+    planar: Robot, lively: Callable[[Robot], StepNetwork], tmp_path: Path
+) -> None:
+    with pytest.raises(FileError, match=r"cannot be written: Is a directory"):
+        write(export(planar, lively(planar).layers()), planar, tmp_path, {})
+
+
+@pytest.mark.parametrize("folder", ["../../x", "a/b", "/x", "..", ".", " ", "a\\b", ".git", "a\nb", "x."])
+def test_a_name_that_is_no_name_of_a_folder_is_refused(tiny_recipe: Write, folder: str) -> None:
+    path = tiny_recipe()
+    path.write_text(path.read_text().replace("name: tiny", f"name: {json.dumps(folder)}"))
+    with pytest.raises(FileError, match=r"name: is .*, must be the name of a folder: letters, digits"):
+        load_recipe(path)
+
+
 def test_without_git_a_model_tells_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert commit_of_source() == ""

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nnik_ros.arguments import check_writable
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.robot import Robot, load_robot
@@ -20,6 +21,8 @@ from nnik_ros.training.seeds.absolute import column_names, moving_columns
 from nnik_ros.training.seeds.base import SeedRecipe, export_seed, load_seed_recipe, no_gate, thinned
 from nnik_ros.training.seeds.methods import METHODS
 from nnik_ros.training.seeds.plots import plot_history, plot_predictions
+
+_RECIPE = "recipe.yaml"  # in the run folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(recipe: SeedRecipe, path: Path, folder: Path) -> None:
-    """Train, export and write the run folder."""
+    """Train, export and write the run folder.
+
+    Raises:
+        FileError: the model or the run folder cannot be written.
+    """
+    for place in (path, folder / _RECIPE):
+        check_writable(place, makes_folder=True)
     robot = load_robot(recipe.robot)
     folder.mkdir(parents=True, exist_ok=True)
     text = recipe.path.read_text(encoding="utf-8")
@@ -59,7 +68,7 @@ def run(recipe: SeedRecipe, path: Path, folder: Path) -> None:
     }  # fmt: skip
     write(exported, robot, path, provenance)
     policy = OnnxPolicy(path, robot)
-    (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+    (folder / _RECIPE).write_text(text, encoding="utf-8")
     (folder / "metrics.json").write_text(json.dumps({**provenance, "curves": curves}, indent=1), encoding="utf-8")
     plot_history(trained.curves, folder / "training_history.png")
     plot_predictions(policy, folder / "predictions.png")

@@ -18,7 +18,7 @@ from nnik_ros.kinematics import KinematicParameters, build_chains, forward_kinem
 from nnik_ros.robot import Robot
 from nnik_ros.training.export import Exported
 from nnik_ros.training.graph import Graph, Value
-from nnik_ros.training.recipe import hidden_layers, recipe_document
+from nnik_ros.training.recipe import hidden_layers, recipe_document, recipe_name
 from nnik_ros.yaml_file import Section
 
 _PROBES = 4
@@ -66,7 +66,7 @@ def load_seed_recipe(path: Path, methods: Mapping[str, Method]) -> SeedRecipe:
         FileError: listing every missing, unknown or wrong key.
     """
     with recipe_document(path) as document:
-        name, system = document.text("name"), document.text("system")
+        name, system = recipe_name(document), document.text("system")
         method = document.text("method", choices=methods)
         robot = document.text("robot")
         model = document.text("model", f"../../../models/seeds/{name}.onnx")
