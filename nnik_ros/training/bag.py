@@ -16,14 +16,15 @@ from rosbags.rosbag2 import ReaderError
 from rosbags.typesys import Stores, get_typestore
 
 from nnik_ros.driver import JointMap
-from nnik_ros.errors import FileError, InputError
+from nnik_ros.errors import FileError, InputError, NnikError
 from nnik_ros.geometry import Array, frozen
 from nnik_ros.robot import Robot
 
 JOINT_STATE, POSE_ARRAY, POSE_STAMPED = (
     "sensor_msgs/msg/JointState", "geometry_msgs/msg/PoseArray", "geometry_msgs/msg/PoseStamped",
 )  # fmt: skip
-_BROKEN = (AnyReaderError, ReaderError, OSError)
+_TOLD = (AnyReaderError, ReaderError, OSError)  # of the reader library, with a message for people
+_LATEST = 2**63  # ns
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,13 @@ def _opened(path: Path) -> Iterator[AnyReader]:
     try:
         with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
             yield reader
-    except _BROKEN as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+    except NnikError:
+        raise
+    except (
+        Exception
+    ) as error:  # a damaged bag makes the reader library raise whatever its bytes lead to, KeyError to MemoryError
+        name = "" if isinstance(error, _TOLD) and str(error) else f"{type(error).__name__} "
+        reason = " ".join(f"{name}{error}".split())
         raise FileError(str(path), [f"is not a readable rosbag2 (a folder with metadata.yaml): {reason}"]) from error
 
 
@@ -135,6 +141,8 @@ def _messages(reader: AnyReader, topic: str) -> Iterator[tuple[int, Any]]:
     """(receive time [ns], message)."""
     connections = [connection for connection in reader.connections if connection.topic == _absolute(topic)]
     for connection, received, data in reader.messages(connections):
+        if not isinstance(received, int) or not 0 <= received < _LATEST:
+            raise ReaderError(f"a message of {topic} was received at {received!r} ns")
         yield received, reader.deserialize(data, connection.msgtype)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -234,6 +235,47 @@ class TestReading:
             }[damage]()
         with pytest.raises(FileError, match="not a readable rosbag2"):
             read_bag(path, hand, joints, TOPICS)
+
+    @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+    def test_flipped_bytes_are_an_error_of_the_package_or_change_values_only(
+        self, tmp_path: Path, storage: str
+    ) -> None:
+        robot = load_robot(robot_file("spatial_2j"))
+        joints = joint_map(load_driver(driver_file("simulated")), robot)
+        path, rng = tmp_path / "bag", np.random.default_rng(1)
+        write_bag(path, robot, measurements(robot, 0.3), storage)
+        stored = next(file for file in path.iterdir() if file.suffix in (".mcap", ".db3"))
+        content = np.frombuffer(stored.read_bytes(), np.uint8)
+        refused = 0
+        for flips in (1, 5, 40) * 30:
+            damaged = content.copy()
+            damaged[rng.integers(0, len(content), flips)] = rng.integers(0, 256, flips)
+            stored.write_bytes(damaged.tobytes())
+            try:
+                data = read_bag(path, robot, joints, TOPICS)
+            except FileError:
+                refused += 1
+            else:
+                assert np.isfinite(data.joint_position).all() and (np.diff(data.tip_stamp) > 0).all()
+        assert 10 < refused < 90
+
+    @pytest.mark.parametrize("error", [KeyError("pose"), OverflowError("too large"), MemoryError(), AssertionError()])
+    def test_whatever_the_reader_library_raises_is_told_as_a_damaged_bag(
+        self, bag: Bag, hand: Robot, joints: JointMap, error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def deserialize(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(AnyReader, "deserialize", deserialize)
+        with pytest.raises(FileError, match=f"is not a readable rosbag2 .*: {type(error).__name__}"):
+            read_bag(bag.write(), hand, joints, TOPICS)
+
+    def test_a_time_of_receipt_that_is_none_is_told_as_a_damaged_bag(
+        self, bag: Bag, hand: Robot, joints: JointMap
+    ) -> None:
+        bag.rows[-1] = (*bag.rows[-1][:2], -5, bag.rows[-1][3])
+        with pytest.raises(FileError, match=r"a message of measured_tip_poses was received at -5 ns"):
+            read_bag(bag.write(), hand, joints, TOPICS)
 
     def test_a_recording_is_never_overwritten(self, hand: Robot, tmp_path: Path) -> None:
         (tmp_path / "bag").mkdir()
