@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from nnik_ros.arguments import check_writable, number, seed
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.paths import robot_file
@@ -31,6 +33,8 @@ _START = 1_700_000_000_000_000_000  # ns; stamps of a recording are dates
 _SECOND = 10**9
 _MARGIN = 0.05  # of the range that the motion keeps from the joint limits
 _LARGEST_OUTLIER = 0.05  # m
+_LARGEST_OFFSET, _LARGEST_TURN, _LARGEST_LENGTH = 28.0, 16.0, 50.0  # deg, deg, mm; a calibration file can hold them
+_LONGEST_DELAY, _LONGEST = 60_000.0, 3600.0  # ms, s
 _STORES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 
 
@@ -88,9 +92,9 @@ def write_bag(
 
     Raises:
         InputError: the bag exists already.
+        FileError: it cannot be written.
     """
-    if path.exists():
-        raise InputError(f"{path} exists already; a recording is never overwritten")
+    _check_new(path)
     store = get_typestore(Stores.ROS2_JAZZY)
     with Writer(path, version=9, storage_plugin=_STORES[storage]) as writer:
         messages = _joint_messages(writer, store, robot, data)
@@ -99,6 +103,12 @@ def write_bag(
         )
         for stamp, connection, message in sorted(messages, key=lambda item: item[0]):
             writer.write(connection, stamp, store.serialize_cdr(message, connection.msgtype))
+
+
+def _check_new(path: Path) -> None:
+    if os.path.lexists(path):
+        raise InputError(f"{path} exists already; a recording is never overwritten")
+    check_writable(path)
 
 
 def _motion(robot: Robot, options: RecordOptions, rng: np.random.Generator) -> Any:
@@ -184,29 +194,11 @@ def _pose(store: Any, position: Array) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="record_simulation", description="Record a simulated robot whose geometry differs from its description."
-    )
-    parser.add_argument("--robot", required=True, help="a shipped name or the path of a YAML file")
-    parser.add_argument(
-        "--output", required=True, type=Path, metavar="BAG", help="folder to write; BAG.truth.yaml beside it"
-    )
-    parser.add_argument("--storage", choices=sorted(_STORES), default="mcap")
-    parser.add_argument(
-        "--single-tips", action="store_true", help="one PoseStamped topic per tip instead of one PoseArray"
-    )
-    parser.add_argument("--joint-offset-deg", type=float, default=3.0, help="largest joint zero offset")
-    parser.add_argument("--length-error-mm", type=float, default=2.0, help="largest error of a length, each direction")
-    parser.add_argument(
-        "--axis-error-deg", type=float, default=0.0, help="largest error of a joint axis, each direction"
-    )
-    parser.add_argument("--noise-mm", type=float, default=0.1, help="standard deviation of each coordinate of a tip")
-    parser.add_argument("--outliers", type=float, default=0.01, help="share of tip measurements up to 5 cm off")
-    parser.add_argument("--tip-delay-ms", type=float, default=0.0, help="by which the stamps of the tip poses are late")
-    parser.add_argument("--duration", type=float, default=60.0, help="seconds")
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args(arguments)
+    given = _parser().parse_args(arguments)
     try:
+        _check_new(given.output)
+        truth = given.output.with_name(f"{given.output.name}.truth.yaml")
+        check_writable(truth)
         path = robot_file(given.robot)
         robot = load_robot(path)
         sim = load_sim_options(find_sim_file(path.parent / "simulation", robot.name), robot)
@@ -222,13 +214,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tip_delay=given.tip_delay_ms * 1e-3,
         )
         write_bag(given.output, robot, measure(hand, sim, options, rng), given.storage, single_tips=given.single_tips)
-        truth = given.output.with_name(f"{given.output.name}.truth.yaml")
         hand.calibration.write(truth)
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2
     print(f"{given.output}: {given.duration:g} s of {robot.name}; what is true: {truth}")
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="record_simulation", description="Record a simulated robot whose geometry differs from its description."
+    )
+    add = parser.add_argument
+    add("--robot", required=True, help="a shipped name or the path of a YAML file")
+    add("--output", required=True, type=Path, metavar="BAG", help="folder to write; BAG.truth.yaml beside it")
+    add("--storage", choices=sorted(_STORES), default="mcap")
+    add("--single-tips", action="store_true", help="one PoseStamped topic per tip instead of one PoseArray")
+    offset, turn, length = (number(low=0.0, high=high) for high in (_LARGEST_OFFSET, _LARGEST_TURN, _LARGEST_LENGTH))
+    add("--joint-offset-deg", type=offset, default=3.0, help="largest joint zero offset")
+    add("--length-error-mm", type=length, default=2.0, help="largest error of a length, each direction")
+    add("--axis-error-deg", type=turn, default=0.0, help="largest error of a joint axis, each direction")
+    add("--noise-mm", type=length, default=0.1, help="standard deviation of each coordinate of a tip")
+    add("--outliers", type=number(low=0.0, high=1.0), default=0.01, help="share of tip measurements up to 5 cm off")
+    delay = number(low=-_LONGEST_DELAY, high=_LONGEST_DELAY)
+    add("--tip-delay-ms", type=delay, default=0.0, help="by which the stamps of the tip poses are late")
+    add("--duration", type=number(low=1.0, high=_LONGEST), default=60.0, help="seconds")
+    add("--seed", type=seed, default=1)
+    return parser
 
 
 if __name__ == "__main__":

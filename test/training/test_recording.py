@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import Writer
 from rosbags.typesys import Stores, get_typestore
 
+from nnik_ros.calibration import load_calibration
 from nnik_ros.driver import JointMap, joint_map, load_driver
 from nnik_ros.errors import FileError, InputError
 from nnik_ros.geometry import Array
 from nnik_ros.paths import driver_file, robot_file
 from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training import record_simulation
 from nnik_ros.training.bag import JOINT_STATE, POSE_ARRAY, BagData, Topics, read_bag
 from nnik_ros.training.record_simulation import Measurements, write_bag
 from nnik_ros.training.recorded_samples import recorded_samples, split
@@ -281,6 +284,47 @@ class TestReading:
         (tmp_path / "bag").mkdir()
         with pytest.raises(InputError, match="exists already"):
             write_bag(tmp_path / "bag", hand, measurements(hand, 0.5))
+
+
+class TestSimulatedRecording:
+    """The command that records a simulated robot."""
+
+    @pytest.mark.parametrize(
+        ("option", "text"),
+        [
+            ("--duration", "-5"), ("--duration", "0"), ("--duration", "nan"), ("--duration", "1e9"), ("--noise-mm", "-1"),
+            ("--length-error-mm", "-2"), ("--joint-offset-deg", "nan"), ("--axis-error-deg", "90"),
+            ("--tip-delay-ms", "inf"), ("--outliers", "2"), ("--outliers", "nan"), ("--seed", "-1"), ("--seed", "1.5"),
+        ],
+    )  # fmt: skip
+    def test_a_number_that_makes_no_recording_is_refused_by_name_with_what_is_allowed(
+        self, tmp_path: Path, option: str, text: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as stopped:
+            record_simulation.main(["--robot", "spatial_2j", "--output", str(tmp_path / "bag"), option, text])
+        assert stopped.value.code == 2
+        assert re.search(
+            rf"argument {option}: is '{text}', must be a .* within \[.*\]$", capsys.readouterr().err.strip()
+        )
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("place", ["no/bag", "file/bag", "file", "", "late"])
+    def test_a_place_that_cannot_be_written_is_refused_before_anything_is_simulated(
+        self, tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "file").write_text("kept")
+        (tmp_path / "late.truth.yaml").mkdir()
+        monkeypatch.setattr(record_simulation, "measure", lambda *_: pytest.fail("it was simulated"))
+        assert record_simulation.main(["--robot", "spatial_2j", "--output", str(tmp_path / place)]) == 2
+        assert re.search("cannot be written|exists already", capsys.readouterr().err)
+        assert (tmp_path / "file").read_text() == "kept" and not (tmp_path / "late").exists()
+
+    def test_the_largest_errors_that_can_be_asked_for_are_written_as_a_truth_that_is_read(self, tmp_path: Path) -> None:
+        words = "--duration 1 --joint-offset-deg 28 --axis-error-deg 16 --length-error-mm 50 --outliers 1"
+        for robot in ("spatial_2j", "allegro_right"):
+            path = tmp_path / robot
+            assert record_simulation.main(["--robot", robot, "--output", str(path), *words.split()]) == 0
+            load_calibration(Path(f"{path}.truth.yaml"), load_robot(robot_file(robot)))
 
 
 class TestAlignment:
