@@ -3,7 +3,30 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
+
+from nnik_ros.arguments import check_writable
+from nnik_ros.calibration import load_calibration
+from nnik_ros.driver import JointMap, joint_map, load_driver
+from nnik_ros.kinematics import Kinematics
+from nnik_ros.paths import driver_file, robot_file
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training.bag import BagData, Topics, read_bag
+
+
+class Task(NamedTuple):
+    """What the arguments of `bag_parser` name, all but the bag read and checked. truth: the true robot, when it is given."""
+
+    robot: Robot
+    joints: JointMap
+    topics: Topics
+    truth: Kinematics | None
+
+    def read(self, bag: Path) -> BagData:
+        """See `read_bag`."""
+        return read_bag(bag, self.robot, self.joints, self.topics)
 
 
 def bag_parser(prog: str, description: str, output: str) -> argparse.ArgumentParser:
@@ -18,3 +41,25 @@ def bag_parser(prog: str, description: str, output: str) -> argparse.ArgumentPar
     parser.add_argument("--joints", default="", metavar="TOPIC", help="JointState topic (default: the driver's)")
     parser.add_argument("--truth", type=Path, help="true calibration of a simulated robot, to compare with")
     return parser
+
+
+def read_task(given: argparse.Namespace, tips: str | Mapping[str, str]) -> Task:
+    """Read what was given, before anything is computed. tips: see `Topics`.
+
+    Raises:
+        InputError: an unknown name of a robot or a driver.
+        FileError: a file cannot be read or does not fit, or the output cannot be written.
+    """
+    check_writable(given.output)
+    robot = load_robot(robot_file(given.robot))
+    driver = load_driver(driver_file(given.driver))
+    truth = load_calibration(given.truth, robot).apply(robot) if given.truth else None
+    return Task(robot, joint_map(driver, robot), Topics(given.joints or driver.topic(driver.state), tips), truth)
+
+
+def needs_truth(parser: argparse.ArgumentParser, given: argparse.Namespace, name: str) -> None:
+    """End with an error of the parser when the option `name`, which is only compared, has nothing to be compared with."""
+    if getattr(given, name) and not given.truth:
+        parser.error(
+            f"argument --{name}: is '{getattr(given, name)}', which is only compared with the truth: needs --truth"
+        )

@@ -10,30 +10,31 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
+from nnik_ros.arguments import number
 from nnik_ros.baseline import DampedLeastSquares
-from nnik_ros.calibration import LARGEST_ANGLE, Calibration, calibration_of, load_calibration
-from nnik_ros.driver import joint_map, load_driver
+from nnik_ros.calibration import LARGEST_ANGLE, Calibration, calibration_of
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.geometry import Array
+from nnik_ros.kinematics import Kinematics
 from nnik_ros.onnx_policy import OnnxPolicy
-from nnik_ros.paths import driver_file, model_file, robot_file
+from nnik_ros.paths import model_file
 from nnik_ros.policy import Policy
-from nnik_ros.robot import Robot, load_robot
-from nnik_ros.training.bag import BagData, Topics, read_bag
-from nnik_ros.training.bag_arguments import bag_parser
-from nnik_ros.training.calibration_check import exchanged_tips, true_error_table
+from nnik_ros.robot import Robot
+from nnik_ros.training.bag import BagData
+from nnik_ros.training.bag_arguments import bag_parser, needs_truth, read_task
+from nnik_ros.training.calibration_check import check_measured, hardly_moved, of_another_robot, true_error_table
 from nnik_ros.training.calibration_fit import Data, Fit, Priors, fit
 from nnik_ros.training.recorded_samples import split
 from nnik_ros.training.recording import Recording, RecordingOptions, align
 
 _DELAY_ROUNDS, _DELAY_SETTLED, _DELAY_POSES = 5, 1e-4, 500  # the second in s; the fit finds the rest
-_COMPUTED = 1e-6  # m; nothing measures a tip that well
 _LEAST_USED = 0.7  # share of the measurements that the calibrated robot must explain
-_FEW_RANGE = 0.3  # of a joint's range; who moved less is named when the data does not suffice
 _LEAST_MEASUREMENTS = 50  # of each tip; 19 numbers are fitted to it, outliers are told by the spread of the others
+_LONGER = "record for longer, or with less noise, and make sure that it is of this robot and this side"
 _AXIS_PRIOR = 0.02  # rad
 _POSES, _SEED = 500, 1  # random poses for the uncertainty of the tips
 
@@ -102,7 +103,7 @@ def calibrate(bag: BagData, robot: Robot, options: CalibrateOptions, source: str
     poses = robot.random_joint_position(np.random.default_rng(_SEED), _POSES)
     uncertainty: Array = np.quantile(result.tip_uncertainty(poses), 0.95, axis=0)
     _check_explained(recording, robot, result, options)
-    _check_determined(robot, uncertainty, moved, options)
+    _check_determined(recording, robot, uncertainty, moved, options)
     calibration = calibration_of(robot, result.kinematics.parameters, source)
     _check_size(calibration)
     return Result(robot, calibration, result, recording, before, after, uncertainty, moved)
@@ -114,7 +115,7 @@ def _fit(bag: BagData, robot: Robot, options: CalibrateOptions) -> tuple[Recordi
     delay = 0.0
     for _ in range(_DELAY_ROUNDS):
         recording = align(bag, robot, options.recording, delay)
-        _check_measured(recording, robot)
+        check_measured(recording, robot, _LEAST_MEASUREMENTS)
         rough = fit(robot.kinematics, _data(recording, _DELAY_POSES), Priors())
         delay += rough.delay
         if abs(rough.delay) < _DELAY_SETTLED:
@@ -131,23 +132,6 @@ def _data(recording: Recording, most: int | None = None) -> Data:
     return Data(recording.q[rows], recording.dq[rows], recording.tip[rows])
 
 
-def _check_measured(recording: Recording, robot: Robot) -> None:
-    """Enough measurements of every tip, and of something else than the joints."""
-    counts = recording.measured.sum(0)
-    few = [f"{name} {n}" for name, n in zip(robot.tip_names, counts, strict=True) if n < _LEAST_MEASUREMENTS]
-    if few:
-        raise InputError(
-            f"too few usable tip measurements, at least {_LEAST_MEASUREMENTS} of each tip are needed: {', '.join(few)}\n"
-            + recording.report.text()
-        )
-    departure = np.linalg.norm(robot.kinematics.tip_position(recording.q) - recording.tip, axis=-1)
-    if np.nanquantile(departure, 0.9) < _COMPUTED:
-        raise InputError(
-            "the tips were computed from the joints (they agree with the description to a micrometre): such a recording "
-            "cannot tell how the robot differs from its description; record tips that a tracker or a camera measured"
-        )
-
-
 def _check_explained(recording: Recording, robot: Robot, result: Fit, options: CalibrateOptions) -> None:
     share = result.used.sum() / recording.measured[~split(recording)].sum()
     if share >= _LEAST_USED and result.noise <= options.largest_noise:
@@ -155,25 +139,24 @@ def _check_explained(recording: Recording, robot: Robot, result: Fit, options: C
     raise InputError(
         f"no geometry near the description explains the recording: {share * 100:.0f} % of the measurements fit, within a noise "
         f"of {result.noise * 1e3:.2f} mm; {_LEAST_USED * 100:.0f} % and {options.largest_noise * 1e3:g} mm are needed"
-        + "".join(f"\n  - {hint}" for hint in exchanged_tips(recording, robot))
+        + "".join(f"\n  - {hint}" for hint in of_another_robot(recording, robot))
     )
 
 
-def _check_determined(robot: Robot, uncertainty: Array, moved: Array, options: CalibrateOptions) -> None:
+def _check_determined(
+    recording: Recording, robot: Robot, uncertainty: Array, moved: Array, options: CalibrateOptions
+) -> None:
     wrong = uncertainty > options.precision
     if not wrong.any():
         return
     tips = [f"{robot.tip_names[t]} {uncertainty[t] * 1e3:.2f} mm" for t in np.flatnonzero(wrong)]
-    little = wrong[robot.kinematics.tip_of_joint] & (moved < _FEW_RANGE * (robot.upper - robot.lower))
+    little = wrong[robot.kinematics.tip_of_joint] & hardly_moved(moved, robot)
     joints = [f"{robot.joint_names[i]} by {np.degrees(moved[i]):.1f} deg" for i in np.flatnonzero(little)]
+    hints = of_another_robot(recording, robot)
+    hints.append(f"these joints hardly moved: {', '.join(joints)}" if joints else _LONGER)
     raise InputError(
         f"the recording does not determine the tips to {options.precision * 1e3:g} mm over 95 % of the joints' range: "
-        f"{', '.join(tips)}\n"
-        + (
-            f"  - these joints hardly moved: {', '.join(joints)}"
-            if joints
-            else "  - record for longer, or with less noise"
-        )
+        f"{', '.join(tips)}" + "".join(f"\n  - {hint}" for hint in hints)
     )
 
 
@@ -187,21 +170,22 @@ def _check_size(calibration: Calibration) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    needs_truth(parser, given, "model")
     try:
-        robot = load_robot(robot_file(given.robot))
-        driver = load_driver(driver_file(given.driver))
-        topics = Topics(given.joints or driver.topic(driver.state), _tips(given.tips))
+        task = read_task(given, _tips(given.tips))
+        network = model_file(given.model) if given.model else None
+        if network:
+            OnnxPolicy(network, task.robot)  # is read again with the calibration; what is wrong with it is told now
         options = CalibrateOptions(
             not given.no_axes,
             given.precision_mm * 1e-3,
             given.largest_noise_mm * 1e-3,
             RecordingOptions(given.longest_gap),
         )
-        bag = read_bag(given.bag, robot, joint_map(driver, robot), topics)
-        result = calibrate(bag, robot, options, given.bag.name)
-        truth = load_calibration(given.truth, robot) if given.truth else None
-        comparison = _comparison(result, truth, given.model) if truth else ""
+        result = calibrate(task.read(given.bag), task.robot, options, given.bag.name)
+        comparison = _comparison(result, task.truth, network) if task.truth else ""
         result.calibration.write(given.output)
     except NnikError as error:
         print(error, file=sys.stderr)
@@ -213,15 +197,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _comparison(result: Result, truth: Calibration, model: str) -> str:
+def _comparison(result: Result, truth: Kinematics, network: Path | None) -> str:
     """True errors with and without the calibration, of damped least squares and of the network when one is named."""
     robot = result.robot
     policies: dict[str, Policy] = {}
     for name, kinematics in (("as described", robot.kinematics), ("as calibrated", result.calibration.apply(robot))):
         policies[f"{name}, damped least squares"] = DampedLeastSquares(robot, kinematics)
-        if model:
-            policies[f"{name}, network"] = OnnxPolicy(model_file(model), robot, kinematics)
-    return true_error_table(policies, truth.apply(robot))
+        if network:
+            policies[f"{name}, network"] = OnnxPolicy(network, robot, kinematics)
+    return true_error_table(policies, truth)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -231,9 +215,15 @@ def _parser() -> argparse.ArgumentParser:
         help="one PoseArray topic in tip order (default: %(default)s), or TIP=TOPIC of PoseStamped for each tip",
     )  # fmt: skip
     parser.add_argument("--no-axes", action="store_true", help="hold the directions of the joint axes as described")
-    parser.add_argument("--longest-gap", type=float, default=0.05, help="s between joint states, to interpolate over")
-    parser.add_argument("--precision-mm", type=float, default=0.2, help="uncertainty of a tip that is accepted")
-    parser.add_argument("--largest-noise-mm", type=float, default=1.0, help="noise of a measured tip that is accepted")
+    parser.add_argument(
+        "--longest-gap", type=number(low=0.0), default=0.05, help="s between joint states, to interpolate over"
+    )
+    parser.add_argument(
+        "--precision-mm", type=number(above=0.0), default=0.2, help="uncertainty of a tip that is accepted"
+    )
+    parser.add_argument(
+        "--largest-noise-mm", type=number(above=0.0), default=1.0, help="noise of a measured tip that is accepted"
+    )
     parser.add_argument(
         "--model", default="", help="with --truth: a network to compare too, a shipped name or an ONNX file"
     )

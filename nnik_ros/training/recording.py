@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnik_ros.calibration import LARGEST_ANGLE
 from nnik_ros.driver import JointMap
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array, frozen
@@ -83,7 +84,7 @@ def read_recording(
 
     Raises:
         FileError: see `read_bag`.
-        InputError: joints and tips were not recorded at the same time.
+        InputError: see `align`.
     """
     return align(read_bag(path, robot, joints, topics), robot, options or RecordingOptions())
 
@@ -93,9 +94,10 @@ def align(bag: BagData, robot: Robot, options: RecordingOptions, tip_delay: floa
     poses are late (by the clock of the joints).
 
     Raises:
-        InputError: joints and tips were not recorded at the same time.
+        InputError: no joint state can be one of the robot, or joints and tips were not recorded at the same time.
     """
     dropped = dict(bag.dropped)
+    bag = _possible(bag, robot, dropped)
     time = bag.tip_stamp - tip_delay
     covered = _covered(time, bag.joint_stamp, options.longest_gap)
     if not covered.any():
@@ -108,7 +110,8 @@ def align(bag: BagData, robot: Robot, options: RecordingOptions, tip_delay: floa
     tip = bag.tip_position.copy()
     before = measured_tips(tip)
     _drop(tip, ~covered[:, None], f"no joint states within {options.longest_gap:g} s around it", dropped)
-    too_far: NDArray[np.bool_] = np.linalg.norm(tip - _root(robot), axis=-1) > _FARTHEST * robot.kinematics.reach
+    with np.errstate(over="ignore"):  # an absurd number is far, too
+        too_far: NDArray[np.bool_] = np.linalg.norm(tip - _root(robot), axis=-1) > _FARTHEST * robot.kinematics.reach
     _drop(tip, too_far, "farther away than the finger is long", dropped)
     _drop(
         tip,
@@ -122,6 +125,23 @@ def align(bag: BagData, robot: Robot, options: RecordingOptions, tip_delay: floa
         int(measured_tips(tip).sum()), dropped, bag.by_receipt,
     )  # fmt: skip
     return Recording(frozen(bag.tip_stamp[rows]), frozen(q[rows]), frozen(slope[rows]), frozen(tip[rows]), report)
+
+
+def _possible(bag: BagData, robot: Robot, dropped: dict[str, int]) -> BagData:
+    """Without joint states farther beyond the joint limits than a calibration may turn a joint's zero."""
+    lower, upper = robot.lower - LARGEST_ANGLE, robot.upper + LARGEST_ANGLE
+    possible = np.asarray(((bag.joint_position >= lower) & (bag.joint_position <= upper)).all(-1))
+    if possible.all():
+        return bag
+    reason = (
+        f"a joint is more than {LARGEST_ANGLE:g} rad beyond its limits: are angles in degrees, or joints exchanged?"
+    )
+    if not possible.any():
+        raise InputError(f"none of {len(possible)} joint states can be one of '{robot.name}': {reason}")
+    dropped[f"joint state: {reason}"] = int((~possible).sum())
+    return replace(
+        bag, joint_stamp=frozen(bag.joint_stamp[possible]), joint_position=frozen(bag.joint_position[possible])
+    )
 
 
 def _covered(time: Array, stamp: Array, longest_gap: float) -> NDArray[np.bool_]:

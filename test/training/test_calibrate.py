@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nnik_ros.baseline import DampedLeastSquares
-from nnik_ros.calibration import load_calibration
+from nnik_ros.calibration import calibration_of, load_calibration
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy
@@ -19,8 +19,8 @@ from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.sim.hand import SimHand
 from nnik_ros.sim.options import SimOptions, find_sim_file, load_sim_options
+from nnik_ros.training import bag_arguments, record_simulation
 from nnik_ros.training import calibrate as command
-from nnik_ros.training import record_simulation
 from nnik_ros.training.bag import BagData
 from nnik_ros.training.calibrate import CalibrateOptions, Result, calibrate
 from nnik_ros.training.calibration_check import inner_goals, reached_error, solved
@@ -288,8 +288,80 @@ class TestRefusals:
         with pytest.raises(InputError, match=r"too few usable tip measurements.*: ring 20"):
             calibrate(bag_data(data._replace(tip=tip)), hand, CalibrateOptions(), "")
 
+    def test_a_recording_of_the_other_hand_is_refused_and_the_other_hand_is_thought_of(
+        self, real: DisturbedRobot
+    ) -> None:
+        data = posed(real, 600, 1e-4, np.random.default_rng(1))
+        with pytest.raises(InputError) as error:
+            calibrate(bag_data(data), load_robot(robot_file("allegro_left")), CalibrateOptions(), "")
+        text = str(error.value)
+        assert "'index' by" in text and "'thumb' by" in text and "'middle' by" not in text
+        assert "is the recording of another robot or of the other side?" in text
+
+    @pytest.mark.filterwarnings("error")
+    @pytest.mark.parametrize(
+        ("factors", "message"),
+        [
+            ((np.degrees(1.0), 1.0), "are angles in degrees"),
+            ((1e300, 1.0), "none of 300 joint states can be one of 'allegro_right'"),
+            ((1.0, 1e300), "farther away than the finger is long"),
+            ((1.0, 1e3), "farther away than the finger is long"),
+        ],
+    )
+    def test_other_units_and_absurd_values_are_refused(
+        self, hand: Robot, real: DisturbedRobot, factors: tuple[float, float], message: str
+    ) -> None:
+        data = posed(real, 300, 1e-4, np.random.default_rng(1))
+        data = data._replace(encoder=data.encoder * factors[0], tip=data.tip * factors[1])
+        with pytest.raises(InputError, match=rf"(?s){message}"):
+            calibrate(bag_data(data), hand, CalibrateOptions(), "")
+
 
 class TestCommands:
+    @pytest.mark.parametrize(
+        ("option", "given", "allowed"),
+        [
+            ("--precision-mm", "nan", "a finite number above 0"),
+            ("--precision-mm", "-1", "a finite number above 0"),
+            ("--longest-gap", "-1", "a finite number, 0 at least"),
+            ("--longest-gap", "nan", "a finite number, 0 at least"),
+            ("--largest-noise-mm", "nan", "a finite number above 0"),
+            ("--model", "nosuch", "needs --truth"),
+        ],
+    )
+    def test_a_wrong_option_is_refused_with_what_is_allowed(
+        self, tmp_path: Path, option: str, given: str, allowed: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as stopped:
+            command.main(["bag", "--robot", "spatial_2j", "--output", str(tmp_path / "new.yaml"), option, given])
+        assert stopped.value.code == 2
+        message = capsys.readouterr().err
+        assert f"argument {option}: is '{given}'" in message and allowed in message and not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize(
+        ("option", "given", "message"),
+        [
+            ("--truth", "no.yaml", "cannot be read: No such file"),
+            ("--model", "nosuch", "model 'nosuch' is unknown; shipped: "),
+            ("--model", "planar_2r", "planar_2r.onnx: "),
+            ("--output", "", "cannot be written: is a folder"),
+            ("--output", "no/new.yaml", "cannot be written: there is no folder"),
+        ],
+    )
+    def test_whatever_cannot_be_read_or_written_is_refused_before_the_bag_is_read(
+        self, tmp_path: Path, option: str, given: str, message: str,
+        capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        monkeypatch.setattr(bag_arguments, "read_bag", lambda *_: pytest.fail("it was read"))
+        robot = load_robot(robot_file("spatial_2j"))
+        calibration_of(robot, robot.kinematics.parameters).write(tmp_path / "truth.yaml")
+        words = {"--robot": "spatial_2j", "--model": "spatial_2j", "--output": str(tmp_path / "new.yaml")}
+        place = given if option == "--model" else str(tmp_path / given)
+        words = {**words, "--truth": str(tmp_path / "truth.yaml"), option: place}
+        assert command.main(["bag", *(word for pair in words.items() for word in pair)]) == 2
+        assert message in capsys.readouterr().err
+        assert [path.name for path in tmp_path.iterdir()] == ["truth.yaml"]
+
     @pytest.mark.parametrize(("storage", "single_tips"), [("mcap", False), ("sqlite3", True)])
     def test_from_a_simulated_recording_to_a_file_that_reaches(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], storage: str, single_tips: bool
