@@ -26,6 +26,7 @@ from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.yaml_file import Section
 
+FINE_TUNED_FROM = "fine_tuned_from"  # key of a provenance, of the network before training.finetune
 STEPS = (1, 2, 3, 5, 10)
 SEED = 20_260_101  # of the held-out targets; training draws from the recipe's seed
 _LEAST_TARGETS = 5

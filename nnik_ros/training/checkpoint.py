@@ -13,6 +13,7 @@ import yaml
 
 from nnik_ros.contract import check_contract
 from nnik_ros.errors import ContractError, FileError
+from nnik_ros.evaluate import FINE_TUNED_FROM
 from nnik_ros.onnx_policy import read_contract
 from nnik_ros.robot import Robot
 from nnik_ros.training.export import read_layers
@@ -77,8 +78,8 @@ def trained_layers(path: Path, recipe: Recipe, robot: Robot) -> tuple[Layers, Ma
     contract = read_contract(path)
     check_contract(contract, robot, str(path))
     facts = contract.provenance
-    if "fine_tuned_from" in facts:
-        raise ContractError(str(path), [f"was fine-tuned from {facts['fine_tuned_from']}, which would be lost"])
+    if FINE_TUNED_FROM in facts:
+        raise ContractError(str(path), [f"was fine-tuned from {facts[FINE_TUNED_FROM]}, which would be lost"])
     if changed := changed_keys(facts.get("recipe_text", ""), recipe):
         problem = f"was made by another recipe than {recipe.path}, differing in: {changed}; train it again"
         raise ContractError(str(path), [problem])

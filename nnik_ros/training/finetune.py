@@ -12,30 +12,33 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from nnik_ros.arguments import seed, whole_number
 from nnik_ros.calibration import load_calibration
-from nnik_ros.driver import joint_map, load_driver
-from nnik_ros.errors import InputError, NnikError
+from nnik_ros.errors import ContractError, InputError, NnikError
+from nnik_ros.evaluate import FINE_TUNED_FROM
 from nnik_ros.geometry import Array
 from nnik_ros.kinematics import Kinematics, forward_kinematics
 from nnik_ros.onnx_policy import OnnxPolicy
-from nnik_ros.paths import driver_file, model_file, robot_file
+from nnik_ros.paths import model_file
 from nnik_ros.policy import Policy
-from nnik_ros.robot import Robot, load_robot
-from nnik_ros.training.bag import BagData, Topics, read_bag
-from nnik_ros.training.bag_arguments import bag_parser
-from nnik_ros.training.calibration_check import inner_goals
+from nnik_ros.robot import Robot
+from nnik_ros.training.bag import BagData
+from nnik_ros.training.bag_arguments import bag_parser, needs_truth, read_task
+from nnik_ros.training.calibration_check import check_measured, hardly_moved, inner_goals, of_another_robot
 from nnik_ros.training.correction import Correction, tuned
 from nnik_ros.training.export import write
 from nnik_ros.training.network import torch_chains
 from nnik_ros.training.recorded_samples import split
-from nnik_ros.training.recording import RecordingOptions, align
+from nnik_ros.training.recording import Recording, RecordingOptions, align
 
-_LEAST_MEASUREMENTS = 1000  # of each tip; as many as a correction has numbers
+_LEAST_MEASUREMENTS = 1250  # of each tip; a fifth is held out, the others are as many as a correction has numbers
+_UNEXPLAINED, _LEAST_GAIN = 1e-3, 0.5  # m, of held-out measurements; or by how much they come closer at least
 _ROUGH = 500  # iterations that find the delay of the tips' stamps
 _DELAY_SCALE = 0.01  # s, of the unknown delay
 _WIDTH = 3e-4  # m; beyond it a measurement is believed less and less
@@ -69,16 +72,15 @@ def finetune(bag: BagData, robot: Robot, options: FinetuneOptions) -> Finetuned:
     """Learn the correction from a recording; a fifth of it is held out.
 
     Raises:
-        InputError: too few measurements of a tip.
+        InputError: too few measurements of a tip, tips computed from the joints, joints that hardly moved, or a recording of
+            another robot.
     """
     delay = 0.0
     for iterations in (min(_ROUGH, options.iterations), options.iterations):
         recording = align(bag, robot, options.recording, delay)
+        check_measured(recording, robot, _LEAST_MEASUREMENTS)
+        _check_plausible(recording, robot)
         held_out = split(recording)
-        counts = recording.measured[~held_out].sum(0)
-        few = [f"{name} {n}" for name, n in zip(robot.tip_names, counts, strict=True) if n < _LEAST_MEASUREMENTS]
-        if few:
-            raise InputError(f"too few tip measurements, at least {_LEAST_MEASUREMENTS} are needed: {', '.join(few)}")
         data = recording.q[~held_out], recording.dq[~held_out], recording.tip[~held_out]
         correction, late = _learned(robot, data, options, iterations)
         delay += late
@@ -113,6 +115,31 @@ def _learned(
     return correction, float(late.detach()) * _DELAY_SCALE
 
 
+def check_learned(result: Finetuned, robot: Robot) -> None:
+    """Raises InputError: the held-out measurements of a tip are far from where the correction puts it, too."""
+    before, after = (np.nanmedian(errors, axis=0) for errors in (result.before, result.after))
+    wrong = ~(after <= np.maximum(_UNEXPLAINED, _LEAST_GAIN * before))  # also where it is no number
+    if wrong.any():
+        tips = [f"{robot.tip_names[t]} {after[t] * 1e3:.2f} of {before[t] * 1e3:.2f} mm" for t in np.flatnonzero(wrong)]
+        raise InputError(
+            f"the correction does not explain the recording; of the held-out measurements' departure from the description "
+            f"remains in the median: {', '.join(tips)}; allowed is {_UNEXPLAINED * 1e3:g} mm, or {_LEAST_GAIN:.0%} of it\n"
+            "  - are joints and tips those of this robot and of the same time? else train for more iterations"
+        )
+
+
+def _check_plausible(recording: Recording, robot: Robot) -> None:
+    moved = np.ptp(recording.q, axis=0)
+    little = [
+        f"{robot.joint_names[i]} by {np.degrees(moved[i]):.1f} deg" for i in np.flatnonzero(hardly_moved(moved, robot))
+    ]
+    hints = of_another_robot(recording, robot)
+    if little:
+        hints.append(f"these joints hardly moved: {', '.join(little)}; move every one through most of its range")
+    if hints:
+        raise InputError("nothing can be learned from the recording" + "".join(f"\n  - {hint}" for hint in hints))
+
+
 def alone_error(policy: Policy, true: Kinematics, n: int) -> Array:
     """Distance (n, nt) [m] of the `true` robot's tips from targets that it can reach, after steps of `policy` alone from near
     by: no guard, which would trust the described geometry."""
@@ -136,38 +163,58 @@ def table(policies: Sequence[tuple[str, Policy]], true: Kinematics) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    needs_truth(parser, given, "calibration")
     try:
-        robot = load_robot(robot_file(given.robot))
-        policy = OnnxPolicy(model_file(given.model), robot)
-        driver = load_driver(driver_file(given.driver))
-        topics = Topics(given.joints or driver.topic(driver.state), given.tips)
-        options = FinetuneOptions(iterations=given.iterations, seed=given.seed)
-        result = finetune(read_bag(given.bag, robot, joint_map(driver, robot), topics), robot, options)
-        origin = {key: value for key, value in policy.contract.provenance.items() if key in _ORIGIN}
-        medians = [[float(np.nanmedian(x[:, t])) for x in (result.before, result.after)] for t in range(robot.nt)]
-        facts = {
-            **origin, "fine_tuned_from": str(given.model), "fine_tuned_on": given.bag.name, "fine_tuning_seed": given.seed,
-            "fine_tuning_iterations": given.iterations,
-            "held_out_medians": dict(zip(robot.tip_names, medians, strict=True)),  # m, as described and fine-tuned
-        }  # fmt: skip
-        write(tuned(policy, result.correction), robot, given.output, facts)
-        new = OnnxPolicy(given.output, robot)
+        task = read_task(given, given.tips)
+        policy = _untuned(given.model, task.robot)
         policies: list[tuple[str, Policy]] = [("as described", policy)]
         if given.calibration:
-            kinematics = load_calibration(given.calibration, robot).apply(robot)
-            policies.append(("as calibrated", OnnxPolicy(policy.path, robot, kinematics)))
-        policies.append(("fine-tuned", new))
-        truth = table(policies, load_calibration(given.truth, robot).apply(robot)) if given.truth else ""
+            kinematics = load_calibration(given.calibration, task.robot).apply(task.robot)
+            policies.append(("as calibrated", OnnxPolicy(policy.path, task.robot, kinematics)))
+        options = FinetuneOptions(iterations=given.iterations, seed=given.seed)
+        result = finetune(task.read(given.bag), task.robot, options)
+        check_learned(result, task.robot)
+        exported, facts = tuned(policy, result.correction), _facts(given, policy, result)
+        with (
+            TemporaryDirectory() as folder
+        ):  # what loads is what is written, and the last that can go wrong is the writing
+            draft = Path(folder) / "tuned.onnx"
+            write(exported, task.robot, draft, facts)
+            policies.append(("fine-tuned", OnnxPolicy(draft, task.robot)))
+            truth = f"{table(policies, task.truth)}\n" if task.truth else ""
+        write(exported, task.robot, given.output, facts)
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2
     print(f"stamps of the tips are late by {result.delay * 1e3:.2f} ms")
     print("held-out measurements, mm, median as described and fine-tuned:")
-    for name, (before, after) in zip(robot.tip_names, medians, strict=True):
+    for name, (before, after) in facts["held_out_medians"].items():
         print(f"{name:12}{before * 1e3:10.3f}{after * 1e3:10.3f}")
-    print(f"{truth}\n{given.output}: written" if truth else f"{given.output}: written")
+    print(f"{truth}{given.output}: written")
     return 0
+
+
+def _untuned(name: str, robot: Robot) -> OnnxPolicy:
+    """Raises ContractError: no network of the robot, or one that was fine-tuned already."""
+    policy = OnnxPolicy(model_file(name), robot)
+    origin = policy.contract.provenance.get(FINE_TUNED_FROM)
+    if origin is not None:
+        problem = f"is fine-tuned already, take the network that it was made from: '{origin}'"
+        raise ContractError(str(policy.path), [problem])
+    return policy
+
+
+def _facts(given: argparse.Namespace, policy: OnnxPolicy, result: Finetuned) -> dict[str, Any]:
+    """The provenance of the fine-tuned network."""
+    origin = {key: value for key, value in policy.contract.provenance.items() if key in _ORIGIN}
+    medians = np.transpose([np.nanmedian(errors, axis=0) for errors in (result.before, result.after)]).tolist()
+    return {
+        **origin, FINE_TUNED_FROM: given.model, "fine_tuned_on": given.bag.name, "fine_tuning_seed": given.seed,
+        "fine_tuning_iterations": given.iterations,
+        "held_out_medians": dict(zip(policy.robot.tip_names, medians, strict=True)),  # m, as described and fine-tuned
+    }  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -176,8 +223,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tips", default="measured_tip_poses", metavar="TOPIC", help="PoseArray in tip order (default: %(default)s)"
     )
-    parser.add_argument("--iterations", type=int, default=FinetuneOptions.iterations)
-    parser.add_argument("--seed", type=int, default=1, help="of weights and batches")
+    parser.add_argument("--iterations", type=whole_number(1), default=FinetuneOptions.iterations)
+    parser.add_argument("--seed", type=seed, default=1, help="of weights and batches")
     parser.add_argument("--calibration", type=Path, help="with --truth: a fitted calibration, to compare with")
     return parser
 

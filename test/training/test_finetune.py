@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from nnik_ros.training.bag import BagData
 from nnik_ros.training.correction import read_weights, tuned
 from nnik_ros.training.disturbed import Disturbance, DisturbedRobot, disturbed
 from nnik_ros.training.export import write
-from nnik_ros.training.finetune import Finetuned, FinetuneOptions, alone_error, finetune
+from nnik_ros.training.finetune import Finetuned, FinetuneOptions, alone_error, check_learned, finetune
 from nnik_ros.training.train import main as train_main
 
 LATE = 0.01  # s
@@ -104,15 +105,148 @@ def test_the_same_recording_and_seed_give_the_same_numbers(hand: Robot, real: Di
 
 
 def test_a_recording_with_too_little_is_refused(hand: Robot, real: DisturbedRobot) -> None:
-    with pytest.raises(InputError, match=r"too few tip measurements, at least 1000 are needed: index"):
+    with pytest.raises(
+        InputError, match=r"too few usable tip measurements, at least 1250 of each tip are needed: index"
+    ):
         finetune(recorded(real, 900), hand, OPTIONS)
 
 
-def test_the_command_writes_a_network_of_the_recorded_robot_and_compares_it_with_the_truth(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def spoiled(bag: BagData, robot: Robot, how: str) -> BagData:
+    q, tip = bag.joint_position.copy(), bag.tip_position.copy()
+    if how == "degrees":
+        q = np.degrees(q)
+    elif how == "millimetres":
+        tip *= 1e3
+    elif how == "absurd joints":
+        q[:] = 1e300
+    elif how == "absurd tips":
+        tip[:] = 1e300
+    elif how == "frozen":
+        q[:] = robot.home
+    elif how == "one frozen":
+        q[:, 5] = robot.home[5]
+    elif how == "exchanged":
+        tip = tip[:, [1, 0, 2, 3]]
+    elif how == "computed":
+        tip = robot.kinematics.tip_position(q)
+    return replace(bag, joint_position=q, tip_position=tip)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("degrees", "are angles in degrees"),
+        ("millimetres", "too few usable tip measurements.*: index 0"),
+        ("absurd joints", "none of 3000 joint states can be one of 'allegro_right'"),
+        ("absurd tips", "farther away than the finger is long"),
+        ("frozen", "hardly moved: joint_0.0 by 0.0 deg.*joint_15.0 by 0.0 deg"),
+        ("one frozen", "hardly moved: joint_5.0 by 0.0 deg; move"),
+        ("exchanged", "measurements of 'index' look like those of 'middle'"),
+        ("computed", "computed from the joints"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_recording_that_cannot_be_of_the_robot_is_refused_before_anything_is_learned(
+    hand: Robot, real: DisturbedRobot, how: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bag, file = tmp_path / "bag", tmp_path / "tuned.onnx"
-    assert record_simulation.main(["--robot", "spatial_2j", "--output", str(bag), "--duration", "25"]) == 0
+    monkeypatch.setattr(command, "_learned", lambda *_: pytest.fail("it was learned from"))
+    late = 0.0 if how == "computed" else LATE
+    bag = replace(recorded(real, 3000), tip_stamp=np.arange(3000) * 0.02 + late)
+    with pytest.raises(InputError, match=rf"(?s){message}"):
+        finetune(spoiled(bag, hand, how), hand, OPTIONS)
+
+
+def test_a_recording_of_the_other_hand_is_refused_with_the_tips_that_tell_it(real: DisturbedRobot) -> None:
+    with pytest.raises(
+        InputError, match=r"'index' by \d+ mm.*'thumb'.*is the recording of another robot or of the other"
+    ):
+        finetune(recorded(real, 3000), load_robot(robot_file("allegro_left")), OPTIONS)
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN")
+def test_a_correction_that_explains_nothing_is_refused_and_a_good_one_is_not(hand: Robot, learned: Finetuned) -> None:
+    check_learned(learned, hand)
+    for after in (learned.before * 0.9, learned.before * np.nan):
+        with pytest.raises(InputError, match=r"does not explain the recording.*index .* of 6.\d\d mm"):
+            check_learned(learned._replace(after=np.where(np.arange(4) == 0, after, learned.after)), hand)
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a spatial arm, with the truth beside it."""
+    path = tmp_path_factory.mktemp("recorded") / "bag"
+    assert record_simulation.main(["--robot", "spatial_2j", "--output", str(path), "--duration", "25"]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def tuned_file(bag: Path) -> Path:
+    path = bag.parent / "tuned.onnx"
+    words = ["--robot", "spatial_2j", "--model", "spatial_2j", "--iterations", "600"]
+    assert command.main([str(bag), *words, "--output", str(path)]) == 0
+    return path
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "message"),
+    [
+        ("--truth", "no.yaml", "no.yaml: 1 problem\n  - cannot be read: No such file"),
+        ("--truth", "broken.yaml", "broken.yaml: 1 problem\n  - must be a mapping"),
+        ("--calibration", "no.yaml", "no.yaml: 1 problem\n  - cannot be read: No such file"),
+        ("--model", "tuned.onnx", "tuned already, take the network that it was made from: 'spatial_2j'"),
+        ("--output", "", "cannot be written: is a folder"),
+        ("--output", "no/new.onnx", "cannot be written: there is no folder"),
+        ("--robot", "nobody", "robot 'nobody' is unknown; shipped: "),
+    ],
+)
+def test_a_mistyped_truth_is_refused_before_anything_is_trained_or_written(
+    bag: Path, tuned_file: Path, tmp_path: Path, option: str, given: str, message: str,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(command, "finetune", lambda *_: pytest.fail("it was trained"))
+    (tmp_path / "tuned.onnx").write_bytes(tuned_file.read_bytes())
+    (tmp_path / "old.onnx").write_text("kept")
+    (tmp_path / "broken.yaml").write_text("- 1")
+    words = {"--robot": "spatial_2j", "--model": "spatial_2j", "--output": str(tmp_path / "old.onnx")}
+    words = {**words, "--truth": f"{bag}.truth.yaml", option: given if option == "--robot" else str(tmp_path / given)}
+    before = sorted(tmp_path.iterdir())
+    assert command.main([str(bag), *(word for pair in words.items() for word in pair)]) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before and (tmp_path / "old.onnx").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "allowed"),
+    [
+        ("--iterations", "0", "a whole number, 1 at least"),
+        ("--iterations", "-5", "a whole number, 1 at least"),
+        ("--seed", "-1", "a whole number within [0, 2147483647]"),
+        ("--calibration", "a.yaml", "needs --truth"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_what_is_allowed(
+    tmp_path: Path, option: str, given: str, allowed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["bag", "--robot", "spatial_2j", "--model", "spatial_2j", "--output", str(tmp_path / "new.onnx")]
+    with pytest.raises(SystemExit) as stopped:
+        command.main([*words, option, given])
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert f"argument {option}: is '{given}'" in message and allowed in message and not list(tmp_path.iterdir())
+
+
+def test_what_explains_nothing_is_told_and_not_written(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--robot", "spatial_2j", "--model", "spatial_2j", "--output", str(tmp_path / "new.onnx")]
+    assert command.main([str(bag), *words, "--iterations", "1"]) == 2
+    assert "does not explain the recording" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_the_command_writes_a_network_of_the_recorded_robot_and_compares_it_with_the_truth(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "tuned.onnx"
     words = [str(bag), "--robot", "spatial_2j", "--model", "spatial_2j", "--output", str(file), "--iterations", "600"]
     assert command.main([*words, "--truth", f"{bag}.truth.yaml"]) == 0
     lines = capsys.readouterr().out.splitlines()
