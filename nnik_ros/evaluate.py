@@ -21,7 +21,7 @@ from nnik_ros.errors import ContractError, NnikError, Problems
 from nnik_ros.geometry import Array, distance
 from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
-from nnik_ros.paths import robot_file, share_dir
+from nnik_ros.paths import model_file, robot_file, share_dir, shipped
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.yaml_file import Section
@@ -170,13 +170,16 @@ def gate_table(gate: Gate, values: Mapping[str, float]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="evaluate", description="Score networks on held-out targets.")
-    parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="network files (default: all of models/)")
-    parser.add_argument("--robot", type=Path, help="robot file (default: the shipped one that the contract names)")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="shipped names or ONNX files (default: all shipped)")
+    parser.add_argument(
+        "--robot", help="a shipped name or the path of a YAML file (default: the shipped one that the contract names)"
+    )
     parser.add_argument("--targets", type=number_of_targets, default=20_000, help="held-out targets from random starts")
     options = parser.parse_args(arguments)
     try:
-        models = options.models or sorted((share_dir() / "models").glob("*.onnx"))
-        reports = [_report(path, options.robot, options.targets) for path in models]
+        models = options.models or shipped(share_dir() / "models", ".onnx")
+        tasks = [_task(model_file(name), options.robot) for name in models]
+        reports = [_report(task, options.targets) for task in tasks]
         return 0 if all(reports) else 1
     except NnikError as error:
         print(error, file=sys.stderr)
@@ -188,16 +191,36 @@ def number_of_targets(text: str) -> int:
     return whole_number(_LEAST_TARGETS)(text)
 
 
-def _report(path: Path, robot_path: Path | None, targets: int) -> bool:
-    """Print the tables of one model; True when it passes its gate."""
+class _Task(NamedTuple):
+    """A network that can be evaluated."""
+
+    policy: OnnxPolicy
+    gate: Gate
+
+
+def _task(path: Path, robot: str | None) -> _Task:
+    """Raises ContractError: a network of another robot, or without a gate."""
     contract = read_contract(path)
-    robot = load_robot(robot_path or robot_file(contract.robot))
+    policy = OnnxPolicy(path, load_robot(robot_file(robot or contract.robot)))
+    if "gate" not in contract.provenance:
+        origin = contract.provenance.get(FINE_TUNED_FROM)
+        why = (
+            "" if origin is None else f": it was fine-tuned from '{origin}' to one real hand, evaluate that network"
+        )
+        raise ContractError(str(path), [f"has no gate to be held against{why}"])
     problems = Problems(str(path), ContractError)
-    gate = read_gate(Section(contract.provenance.get("gate"), "provenance.gate", problems))
+    gate = read_gate(Section(contract.provenance["gate"], "provenance.gate", problems))
     problems.raise_if_any()
-    evaluation = evaluate(robot, OnnxPolicy(path, robot), targets)
+    return _Task(policy, gate)
+
+
+def _report(task: _Task, targets: int) -> bool:
+    """Print the tables of one model; True when it passes its gate."""
+    policy, gate = task
+    robot, recipe = policy.robot, policy.contract.provenance.get("recipe")
+    evaluation = evaluate(robot, policy, targets)
     values = measured(evaluation, gate)
-    print(f"{path.name}: robot {robot.name}, recipe {contract.provenance.get('recipe')}, {targets} targets")
+    print(f"{policy.path.name}: robot {robot.name}, recipe {recipe}, {targets} targets")
     print(table(evaluation, gate))
     print(gate_table(gate, values), flush=True)
     print()

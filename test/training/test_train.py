@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nnik_ros.errors import FileError
-from nnik_ros.evaluate import Gate
+from nnik_ros.evaluate import FINE_TUNED_FROM, Gate
 from nnik_ros.evaluate import main as evaluate_main
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import robot_file, share_dir
@@ -145,6 +145,39 @@ def test_a_model_without_a_gate_is_refused_with_the_missing_keys(
     write(export(planar, lively(planar).layers()), planar, tmp_path / "bare.onnx", {"gate": {"coarse": 0.1}})
     assert evaluate_main([str(tmp_path / "bare.onnx"), "--targets", "50"]) == 2
     assert "provenance.gate.fine: missing" in capsys.readouterr().err
+
+
+def test_a_shipped_model_and_robot_are_evaluated_by_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate_main(["spatial_2j", "--robot", "spatial_2j", "--targets", "50"])
+    assert "spatial_2j.onnx: robot spatial_2j, recipe spatial_2j, 50 targets" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nosuch"], "model 'nosuch' is unknown; shipped: allegro_left, "),
+        (["no/such.onnx"], "model 'no/such.onnx': there is no such file"),
+        (["spatial_2j", "--robot", "nosuch"], "robot 'nosuch' is unknown; shipped: allegro_left, "),
+        (["planar_2r", "nosuch"], "model 'nosuch' is unknown"),
+    ],
+)
+def test_an_unknown_name_is_refused_before_anything_is_evaluated(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate_main([*words, "--targets", "5"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(message) and not printed.out
+
+
+def test_a_fine_tuned_network_has_no_gate_and_is_told_as_such(
+    planar: Robot, lively: Callable[[Robot], StepNetwork], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tuned.onnx"
+    write(export(planar, lively(planar).layers()), planar, path, {FINE_TUNED_FROM: "planar_2r"})
+    assert evaluate_main([str(path), "--targets", "50"]) == 2
+    problem = "has no gate to be held against: it was fine-tuned from 'planar_2r'"
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and lines[1].startswith(f"  - {problem}")
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_recipe: Write, planar: Robot) -> None:
