@@ -204,9 +204,7 @@ def _task(path: Path, robot: str | None) -> _Task:
     policy = OnnxPolicy(path, load_robot(robot_file(robot or contract.robot)))
     if "gate" not in contract.provenance:
         origin = contract.provenance.get(FINE_TUNED_FROM)
-        why = (
-            "" if origin is None else f": it was fine-tuned from '{origin}' to one real hand, evaluate that network"
-        )
+        why = "" if origin is None else f": it was fine-tuned from '{origin}' to one real hand, evaluate that network"
         raise ContractError(str(path), [f"has no gate to be held against{why}"])
     problems = Problems(str(path), ContractError)
     gate = read_gate(Section(contract.provenance["gate"], "provenance.gate", problems))
