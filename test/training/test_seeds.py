@@ -130,6 +130,17 @@ def test_every_fault_of_a_recipe_is_named_at_once(write_tiny: Write, capsys: pyt
     assert "actor_critic" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--model", "--runs"])
+def test_a_baseline_that_cannot_be_written_is_refused_before_it_is_trained(
+    write_tiny: Write, tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_tiny("reach")
+    command = [str(path), "--runs", str(tmp_path / "runs"), option, str(path / "inside.onnx")]
+    assert main(command) == 2
+    assert f"cannot be written: there is no folder {path}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_table_comes_back_from_its_files_bit_for_bit(tmp_path: Path, rng: np.random.Generator) -> None:
     table = Table(rng.normal(size=(20, 2)), rng.normal(size=(20, 3)) * 1e-7)
     write_table(tmp_path, "train", table, ["x", "y"], ["a", "b", "c"])
