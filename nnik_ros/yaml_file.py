@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,23 @@ def load_mapping(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise FileError(str(path), [f"cannot be read: {reason}"]) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that Python cannot hold
         raise FileError(str(path), [f"is not valid YAML: {' '.join(str(error).split())}"]) from error
     if not isinstance(document, dict):
         raise FileError(str(path), [f"must be a mapping of keys to values, is {type(document).__name__}"])
     return document
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of a file is a finite number that float64 can hold."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def interval(low: float, high: float, above: float = -math.inf) -> str:
+    """The words for "a number within [low, high] (and > above, when given)"."""
+    if above <= low:
+        return f"within [{low:g}, {high:g}]"
+    return f"above {above:g}" + (f" and at most {high:g}" if math.isfinite(high) else "")
 
 
 class Section:
@@ -58,12 +71,20 @@ class Section:
         value = self._take(key, default)
         if value is _MISSING:
             return 0.0
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not is_number(value):
             self.wrong(key, value, "a finite number")
             return 0.0
         if not low <= value <= high or not above < value:
-            self.wrong(key, value, f"above {above:g}" if above > low else f"within [{low:g}, {high:g}]")
+            self.wrong(key, value, interval(low, high, above))
         return float(value)
+
+    def numbers(self, key: str, default: list[float] | None = None, *, length: int) -> list[float]:
+        """A list of `length` finite numbers."""
+        values = self.items(key, default, length=length)
+        if not all(map(is_number, values)):
+            self.wrong(key, values, f"{length} finite numbers")
+            return []
+        return [float(value) for value in values]
 
     def integer(self, key: str, default: int | None = None, *, low: int, high: int) -> int:
         value = self._take(key, default)

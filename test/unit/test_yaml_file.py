@@ -21,6 +21,8 @@ def write(tmp_path: Path, text: str) -> Path:
         ("a: {b: 1, b: 2}", "key 'b' is given twice"),
         ("a: [1", "is not valid YAML"),
         ("- 1\n- 2", "must be a mapping"),
+        ("a: 2024-13-45", "is not valid YAML: month must be in 1..12"),
+        (f"a: {'9' * 5000}", "is not valid YAML"),
         ("a: !!python/object/apply:os.system ['true']", "is not valid YAML"),
     ],
 )
@@ -58,3 +60,27 @@ def test_all_faults_of_a_section_are_collected_with_their_place() -> None:
         "top.deep.k: is 0, must be above 0",
         "top.surplus: unknown key; allowed: a, b, c, d, deep",
     ]
+
+
+def test_a_number_that_misses_one_of_two_bounds_is_told_both() -> None:
+    problems = Problems("f")
+    section = Section({"share": 0, "rate": 3.0}, "", problems)
+    section.number("share", above=0.0, high=1.0)
+    section.number("rate", above=0.0, high=2.0)
+    assert list(problems) == [
+        "share: is 0, must be above 0 and at most 1",
+        "rate: is 3.0, must be above 0 and at most 2",
+    ]
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), float("nan"), True, "1", None])
+def test_what_no_float_can_hold_is_no_number_alone_or_in_a_list(value: object) -> None:
+    problems = Problems("f")
+    section = Section({"one": value, "three": [0.0, value, 0.0]}, "", problems)
+    assert section.number("one") == 0.0
+    assert section.numbers("three", length=3) == []
+    one, three = problems
+    assert one.startswith("one: is ")
+    assert one.endswith(", must be a finite number")
+    assert three.startswith("three: is ")
+    assert three.endswith(", must be 3 finite numbers")
