@@ -11,13 +11,15 @@ import numpy as np
 from nnik_ros.errors import FileError, Problems
 from nnik_ros.geometry import Array, frozen
 from nnik_ros.kinematics import Kinematics, kinematics_of_chains
-from nnik_ros.urdf import FIXED, Joint, Urdf, load_urdf
+from nnik_ros.urdf import FIXED, REVOLUTE, Joint, Urdf, load_urdf
 from nnik_ros.yaml_file import Section, load_mapping
 
 SCHEMA = 1
 _TIP_MOTION_OF_REACH = np.array(
     [3.0, 30.0, 3000.0]
 )  # velocity, acceleration, jerk of a tip over its reach, where none are given
+_LEAST_REACH, _LARGEST = 1e-6, 1e6  # m
+_UNKNOWN = (-1e9, 1e9, 1e9)  # lower, upper, velocity of a joint whose URDF is not known: nothing is outside of them
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def load_robot(path: Path) -> Robot:
     """Read `path` (YAML, for example config/robots/allegro_right.yaml) and the URDF that it names, relative to it.
 
     Raises:
-        FileError: listing every unknown or missing key, unknown link or joint, wrong limit, shared or unused joint.
+        FileError: listing every unknown or missing key, unknown link or joint, wrong limit, shared or unused joint, and tip
+            without a reach. Of a URDF that cannot be read only its own problems, not what follows from them.
     """
     problems = Problems(str(path))
     document = Section(load_mapping(path), "", problems)
@@ -78,13 +81,7 @@ def load_robot(path: Path) -> Robot:
     joint_names = [section.text("name") for section in joint_sections]
     tips = [(section.text("name"), section.text("link")) for section in tip_sections]
     urdf_path = path.parent / urdf_name
-    urdf = None
-    if urdf_name:
-        try:
-            urdf = load_urdf(urdf_path)
-        except FileError as error:
-            for problem in error.problems:
-                problems.add(f"{urdf_name}: {problem}")
+    urdf = _urdf(urdf_path, urdf_name, problems) if urdf_name else None
     _report_duplicates(joint_names, "joints", problems)
     _report_duplicates([tip for tip, _ in tips], "tips", problems)
     limits = [_joint_limits(section, urdf.joints.get(joint) if urdf else None, joint, problems)
@@ -96,7 +93,7 @@ def load_robot(path: Path) -> Robot:
     chains = _chains(urdf, base_frame, joint_names, tips, problems) if urdf else []
     problems.raise_if_any()
     assert urdf is not None
-    kinematics = kinematics_of_chains(chains, joint_names)
+    kinematics = _kinematics(chains, joint_names, [tip for tip, _ in tips], problems)
     motion = np.where(np.isnan(tip_motion), _TIP_MOTION_OF_REACH * kinematics.reach[:, None], tip_motion)
     lower, upper, velocity, acceleration, home = (frozen(column) for column in np.array(limits).T)
     tip_velocity, tip_acceleration, tip_jerk = (frozen(column) for column in motion.T)
@@ -107,16 +104,34 @@ def load_robot(path: Path) -> Robot:
     )  # fmt: skip
 
 
+def _urdf(path: Path, name: str, problems: Problems) -> Urdf | None:
+    try:
+        return load_urdf(path)
+    except FileError as error:
+        for problem in error.problems:
+            problems.add(f"{name}: {problem}")
+        return None
+
+
 def _joint_limits(section: Section, joint: Joint | None, name: str, problems: Problems) -> tuple[float, ...]:
-    """(lower, upper, velocity, acceleration, home) of one joint: the URDF's limits unless the YAML gives others."""
+    """(lower, upper, velocity, acceleration, home) of one joint: the URDF's limits unless the YAML gives narrower ones.
+
+    joint: None where the URDF is not known; what it could say is then not missed.
+    """
     if joint is not None and joint.kind == FIXED:
         problems.add(f"{section.where}: joint '{name}' is fixed in the URDF, must be revolute or continuous")
         joint = None
-    lower = section.number("lower", _finite(joint.lower if joint else -math.inf))
-    upper = section.number("upper", _finite(joint.upper if joint else math.inf))
-    velocity = section.number("velocity", _finite(joint.velocity if joint else math.inf), above=0.0)
+    urdf_lower, urdf_upper, urdf_velocity = (joint.lower, joint.upper, joint.velocity) if joint else _UNKNOWN
+    lower = section.number("lower", _finite(urdf_lower))
+    upper = section.number("upper", _finite(urdf_upper))
+    velocity = section.number("velocity", _finite(urdf_velocity), above=0.0)
     acceleration = section.number("acceleration", above=0.0)
-    if joint is not None and lower >= upper:
+    if joint is not None and joint.kind == REVOLUTE:
+        for key, limit in (("lower", lower), ("upper", upper)):
+            if not urdf_lower <= limit <= urdf_upper:
+                section.wrong(key, limit, f"within the URDF's [{urdf_lower!r}, {urdf_upper!r}] rad")
+    both = all(section.has(key) or math.isfinite(x) for key, x in (("lower", urdf_lower), ("upper", urdf_upper)))
+    if both and lower >= upper:
         problems.add(f"{section.where}: lower {lower:g} must be below upper {upper:g}")
         return (0.0, 1.0, 1.0, 1.0, 0.0)
     home = section.number("home", 0.5 * (lower + upper), low=lower, high=upper)
@@ -131,13 +146,12 @@ def _tip_motion(section: Section) -> tuple[float, ...]:
 
 def _tip_axis(section: Section) -> Array:
     """The unit axis of a tip's frame that points: z unless the file names another."""
-    values = section.items("axis", [0.0, 0.0, 1.0], length=3)
-    numbers = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
-    length = math.hypot(*numbers)
-    if len(numbers) < 3 or not length > 0.0:
-        section.wrong("axis", values, "three finite numbers, not all 0")
+    axis = section.numbers("axis", [0.0, 0.0, 1.0], length=3) or [0.0, 0.0, 1.0]
+    length = math.hypot(*axis)
+    if not 0.0 < length < math.inf:
+        section.wrong("axis", axis, "three finite numbers, not all 0")
         return np.array([0.0, 0.0, 1.0])
-    return np.array(numbers) / length
+    return np.array(axis) / length
 
 
 def _finite(value: float) -> float | None:
@@ -147,30 +161,68 @@ def _finite(value: float) -> float | None:
 def _chains(
     urdf: Urdf, base: str, joint_names: list[str], tips: list[tuple[str, str]], problems: Problems
 ) -> list[list[Joint]]:
-    chains: list[list[Joint]] = []
-    owner: dict[str, str] = {}
+    """The joints from the base to each tip, as far as there are such."""
     for name in joint_names:
-        if name not in urdf.joints:
+        if name and name not in urdf.joints:
             problems.add(f"joints: '{name}' is not in the URDF; its joints: {', '.join(urdf.joints)}")
+    above = _joints_above(urdf, base, tips, problems)
+    owner: dict[str, str] = {}
+    for tip, chain in above.items():
+        moving = [joint.name for joint in chain if joint.kind != FIXED]
+        if not moving:
+            problems.add(f"tips: '{tip}' hangs on no joint; each tip needs its own joints")
+        for name in moving:
+            if name not in joint_names:
+                problems.add(f"tips: '{tip}' hangs on joint '{name}', which is not listed under joints")
+            if name in owner:
+                problems.add(f"tips: '{tip}' and '{owner[name]}' share joint '{name}'; each tip needs its own joints")
+            owner[name] = tip
+    for name in joint_names:
+        if name in urdf.joints and name not in owner and len(above) == len(tips):
+            problems.add(f"joints: '{name}' moves no tip")
+    return list(above.values())
+
+
+def _joints_above(urdf: Urdf, base: str, tips: list[tuple[str, str]], problems: Problems) -> dict[str, list[Joint]]:
+    """For each tip that hangs below the base, the joints between the two."""
+    known = base in urdf.links
+    chains: dict[str, list[Joint]] = {}
+    lost: dict[str, str] = {}
     for tip, link in tips:
         try:
-            chain = urdf.chain(link, base)
+            chains[tip] = urdf.chain(link, base if known else urdf.root)
         except KeyError as error:
-            problems.add(f"tips: '{tip}': {error.args[0]}")
-            continue
-        for joint in (j for j in chain if j.kind != FIXED):
-            if joint.name not in joint_names:
-                problems.add(f"tips: '{tip}' hangs on joint '{joint.name}', which is not listed under joints")
-            if joint.name in owner:
-                problems.add(
-                    f"tips: '{tip}' and '{owner[joint.name]}' share joint '{joint.name}'; each tip needs its own joints"
-                )
-            owner[joint.name] = tip
-        chains.append(chain)
-    for name in joint_names:
-        if name in urdf.joints and name not in owner and len(chains) == len(tips):
-            problems.add(f"joints: '{name}' moves no tip")
-    return chains
+            lost[tip] = error.args[0]
+    if base and not known:
+        problems.add(f"base_frame: link '{base}' is not in the URDF; its links: {', '.join(urdf.links)}")
+    elif len(lost) > 1 and not chains and all(link in urdf.links for _, link in tips):
+        problems.add(f"base_frame: no tip hangs below '{base}'; the root of the URDF is '{urdf.root}'")
+        return {}
+    for tip, problem in lost.items():
+        problems.add(f"tips: '{tip}': {problem}")
+    return chains if known else {}
+
+
+def _kinematics(
+    chains: list[list[Joint]], joint_names: list[str], tip_names: list[str], problems: Problems
+) -> Kinematics:
+    """Raises FileError: a tip without a reach, whose reference could not move, or one beyond all numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        kinematics = kinematics_of_chains(chains, joint_names)
+        reach = kinematics.reach
+        start = np.linalg.norm(kinematics.first_joint_position, axis=-1)
+    for tip, length, distance in zip(tip_names, reach.tolist(), start.tolist(), strict=True):
+        if not _LEAST_REACH <= length <= _LARGEST:
+            problems.add(
+                f"tips: '{tip}': its reach is {length:g} m from its first joint, must be within "
+                f"[{_LEAST_REACH:g}, {_LARGEST:g}] m"
+            )
+        elif not distance <= _LARGEST:
+            problems.add(
+                f"tips: '{tip}': its first joint is {distance:g} m from the base, must be at most {_LARGEST:g} m"
+            )
+    problems.raise_if_any()
+    return kinematics
 
 
 def _report_duplicates(names: list[str], what: str, problems: Problems) -> None:

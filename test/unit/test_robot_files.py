@@ -219,6 +219,25 @@ def assert_told(problems: tuple[str, ...], *parts: tuple[str, ...]) -> None:
         assert any(all(word in problem for word in words) for problem in problems), (words, problems)
 
 
+def fingers(n: int) -> str:
+    """The URDF of a hand whose fingers have one joint each, and beside them a link that none of them hangs on."""
+    parts = [
+        f'<link name="one_{i}"/><link name="tip_{i}"/><joint name="j_{i}" type="revolute"><parent link="base"/>'
+        f'<child link="one_{i}"/><axis xyz="0 0 1"/><limit lower="-1" upper="1" effort="1" velocity="1"/></joint>'
+        f'<joint name="f_{i}" type="fixed"><parent link="one_{i}"/><child link="tip_{i}"/><origin xyz="1 0 0"/></joint>'
+        for i in range(n)
+    ]
+    plate = '<link name="plate"/><joint name="p" type="fixed"><parent link="base"/><child link="plate"/></joint>'
+    return f'<robot name="hand"><link name="base"/>{"".join(parts)}{plate}</robot>'
+
+
+def hand_of(n: int) -> dict[str, Any]:
+    return arm() | {
+        "joints": [{"name": f"j_{i}", "acceleration": 1.0} for i in range(n)],
+        "tips": [{"name": str(i), "link": f"tip_{i}"} for i in range(n)],
+    }
+
+
 class TestRefusals:
     def test_the_sound_file_of_these_tests_loads(self, tmp_path: Path) -> None:
         assert load_robot(written(tmp_path, arm())).nq == 2
@@ -270,6 +289,85 @@ class TestRefusals:
         document = arm()
         document["joints"][0]["velocity"] = value
         assert_told(refusal(tmp_path, document), ("joints[0].velocity",))
+
+    @pytest.mark.parametrize(
+        ("change", "reach"),
+        [(('<origin xyz="1 0 0"/>', "", 2), "0"), (('xyz="1 0 0"', 'xyz="1e300 0 0"', 2), "inf"),
+         (('xyz="1 0 0"', 'xyz="1e7 0 0"', 1), "1e+07")],
+    )  # fmt: skip
+    def test_a_tip_that_reaches_nowhere_or_beyond_all_numbers_is_refused(
+        self, tmp_path: Path, change: tuple[str, str, int], reach: str
+    ) -> None:
+        assert refusal(tmp_path, arm(), URDF.replace(*change)) == (
+            f"tips: 'tip': its reach is {reach} m from its first joint, must be within [1e-06, 1e+06] m",
+        )
+
+    def test_a_finger_whose_root_is_beyond_all_numbers_is_refused(self, tmp_path: Path) -> None:
+        urdf = URDF.replace('<child link="one"/>', '<child link="one"/><origin xyz="1e300 0 0"/>')
+        assert_told(
+            refusal(tmp_path, arm(), urdf), ("'tip'", "its first joint is inf m from the base", "at most 1e+06")
+        )
+
+    def test_a_tip_that_hangs_on_no_joint_is_refused(self, tmp_path: Path) -> None:
+        document = arm()
+        document["tips"].append({"name": "palm", "link": "base"})
+        assert refusal(tmp_path, document) == ("tips: 'palm' hangs on no joint; each tip needs its own joints",)
+
+    def test_limits_in_degrees_and_others_outside_those_of_the_urdf_are_refused(self, tmp_path: Path) -> None:
+        document = arm()
+        document["joints"][0] |= {"lower": -90, "upper": 90}
+        document["joints"][1] |= {"lower": -1.0, "upper": 1.0000001}
+        assert refusal(tmp_path, document) == (
+            "joints[0].lower: is -90.0, must be within the URDF's [-1.0, 1.0] rad",
+            "joints[0].upper: is 90.0, must be within the URDF's [-1.0, 1.0] rad",
+            "joints[1].upper: is 1.0000001, must be within the URDF's [-1.0, 1.0] rad",
+        )
+
+    def test_narrower_limits_and_any_of_a_continuous_joint_are_taken(self, tmp_path: Path) -> None:
+        document = arm()
+        document["joints"][0] |= {"lower": -0.5, "upper": 1.0}
+        document["joints"][1] |= {"lower": -7.0, "upper": 7.0}
+        turning = '<joint name="b" type="continuous">'
+        robot = load_robot(written(tmp_path, document, URDF.replace('<joint name="b" type="revolute">', turning)))
+        assert (robot.lower.tolist(), robot.upper.tolist()) == ([-0.5, -7.0], [1.0, 7.0])
+
+    def test_a_continuous_joint_without_limits_misses_them_and_nothing_else(self, tmp_path: Path) -> None:
+        urdf = URDF.replace('<joint name="b" type="revolute">', '<joint name="b" type="continuous">')
+        first, second = urdf.rsplit(' lower="-1" upper="1"', 1)
+        assert refusal(tmp_path, arm(), first + second) == ("joints[1].lower: missing", "joints[1].upper: missing")
+
+    def test_of_an_unreadable_urdf_only_its_own_problems_and_those_of_the_yaml_are_told(self, tmp_path: Path) -> None:
+        assert refusal(tmp_path, arm(), "<robot") == ("arm.urdf: is not valid XML: unclosed token: line 1, column 0",)
+        document = arm()
+        document["joints"][0] |= {"lower": 0.5, "upper": 0.25, "velocity": -1.0}
+        document["joints"][1]["home"] = "up"
+        assert refusal(tmp_path, document, "<robot")[1:] == (
+            "joints[0].velocity: is -1.0, must be above 0",
+            "joints[0]: lower 0.5 must be below upper 0.25",
+            "joints[1].home: is 'up', must be a finite number",
+        )
+
+    def test_a_joint_that_the_urdf_lacks_is_named_and_its_limits_are_not_missed(self, tmp_path: Path) -> None:
+        document = arm()
+        document["joints"][1]["name"] = "elbow"
+        problems = refusal(tmp_path, document)
+        assert_told(problems, ("joints", "'elbow' is not in the URDF"))
+        assert not [problem for problem in problems if "missing" in problem]
+
+    def test_a_wrong_base_frame_is_told_once_and_under_its_own_name(self, tmp_path: Path) -> None:
+        document = hand_of(3)
+        assert load_robot(written(tmp_path, document, fingers(3))).nt == 3
+        links = "base, one_0, tip_0, one_1, tip_1, one_2, tip_2, plate"
+        assert refusal(tmp_path, document | {"base_frame": "palm"}, fingers(3)) == (
+            f"base_frame: link 'palm' is not in the URDF; its links: {links}",
+        )
+        assert refusal(tmp_path, document | {"base_frame": "plate"}, fingers(3)) == (
+            "base_frame: no tip hangs below 'plate'; the root of the URDF is 'base'",
+        )
+        document["tips"][1]["link"] = "nowhere"
+        problems = refusal(tmp_path, document | {"base_frame": "palm"}, fingers(3))
+        assert_told(problems, ("base_frame", "'palm'"), ("tips: '1'", "'nowhere' is not in the URDF"))
+        assert len(problems) == 2
 
     def test_an_impossible_inertia_is_refused(self, tmp_path: Path) -> None:
         inertial = '<inertial><mass value="1"/><inertia ixx="1" ixy="0" ixz="0" iyy="1" iyz="0" izz="3"/></inertial>'
