@@ -18,9 +18,9 @@ import numpy as np
 
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
-from nnik_ros.errors import FileError, NnikError, Problems
+from nnik_ros.errors import FileError, NnikError, Problems, collecting
 from nnik_ros.geometry import Array
-from nnik_ros.nodes.loading import Loaded, load, load_policy
+from nnik_ros.nodes.loading import Loaded, load, load_named_robot, load_policy
 from nnik_ros.nodes.node_options import NO_MODEL, NodeOptions
 from nnik_ros.nodes.tape_identity import digest, versions
 from nnik_ros.options import from_mapping
@@ -28,7 +28,7 @@ from nnik_ros.paths import robot_file
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
 from nnik_ros.states import TipState
-from nnik_ros.tape import Tape, Tick, read_tapes, replayed
+from nnik_ros.tape import Call, Tape, Tick, read_tapes, replayed
 
 IDENTICAL, DIFFERENT, UNUSABLE = 0, 1, 2
 _SHOWN = 10  # differences that are listed
@@ -63,34 +63,39 @@ def main(words: Sequence[str] | None = None) -> int:
     """Exit code 0: all identical, 1: some differ, 2: the recording cannot be used."""
     arguments = _parser().parse_args(words)
     try:
-        tapes = read_tapes(read_lines(arguments.recording, arguments.topic), str(arguments.recording))
-        results = [replay(tape, arguments, str(arguments.recording)) for tape in tapes]
+        source = str(arguments.recording)
+        tapes = read_tapes(read_lines(arguments.recording, arguments.topic), source)
+        _check(tapes, arguments, source)
+        results = [replay(tape, arguments, source) for tape in tapes]
     except NnikError as error:
         print(f"replay: {error}", file=sys.stderr)
         return UNUSABLE
     ticks, differ = (sum(n) for n in zip(*((r.ticks, len(r.differences)) for r in results), strict=True))
     commands = sum(result.commands for result in results)
     print(f"replay: {ticks} ticks, {commands} commands, {f'{differ} ticks differ' if differ else 'all identical'}")
-    return DIFFERENT if differ or not ticks else IDENTICAL
+    return DIFFERENT if differ else IDENTICAL
 
 
 def read_lines(path: Path, topic: str = "") -> list[str]:
     """The lines of a recording: a file, or the topic `tape` of a rosbag2.
 
     Raises:
-        FileError: no such file, not readable, or a bag without the topic.
+        FileError: no such file, not readable, a bag without the topic, or a topic of what is no bag.
     """
     try:
         if path.is_dir() or path.suffix in (".mcap", ".db3"):
             from nnik_ros.nodes.replay_bag import texts_of_bag  # a plain recording needs no rosbags
 
             return "".join(texts_of_bag(path, topic)).splitlines(keepends=True)
-        return path.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except ImportError as error:
         raise FileError(str(path), ["to read a bag, install rosbags (pip install rosbags)"]) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FileError(str(path), [f"cannot be read: {reason}"]) from error
+    if topic:
+        raise FileError(str(path), [f"--topic {topic}: only a bag has topics, and this is a file"])
+    return lines
 
 
 def replay(tape: Tape, arguments: argparse.Namespace, source: str) -> Comparison:
@@ -110,6 +115,22 @@ def replay(tape: Tape, arguments: argparse.Namespace, source: str) -> Comparison
     return result
 
 
+def _check(tapes: Sequence[Tape], arguments: argparse.Namespace, source: str) -> None:
+    """Raises FileError: there is nothing to replay, or a file was named that the recording does not know."""
+    entries = [entry for tape in tapes for entry in tape.entries]
+    if not any(isinstance(entry, Tick) for entry in entries):
+        raise FileError(source, ["holds no tick, so there is nothing to compare"])
+    models = [entry.value for entry in entries if isinstance(entry, Call) and entry.name == "model"]
+    used = {
+        "model": [tape.header["model"] for tape in tapes] + models,
+        "calibration": [tape.header["calibration"] for tape in tapes],
+    }
+    with collecting(source) as problems:
+        for what, files in used.items():
+            if (given := getattr(arguments, what)) and not any(files):
+                problems.add(f"--{what} {given}: the recording was made without a {what}")
+
+
 def _loaded(tape: Tape, arguments: argparse.Namespace, source: str) -> tuple[Loaded, Robot]:
     """What the recorded controller worked with.
 
@@ -117,14 +138,15 @@ def _loaded(tape: Tape, arguments: argparse.Namespace, source: str) -> tuple[Loa
         NnikError: a file is missing, or is another one than in the recording.
     """
     header = tape.header
+    path = robot_file(arguments.robot or header["robot"]["file"])
+    described, _ = load_named_robot(str(path))
+    if digest(path, described.urdf_path) != header["robot"]["sha256"]:  # first: all else is judged by the robot
+        raise FileError(source, [f"robot: {path} or its URDF is another one than in the recording"])
     names = {"model": NO_MODEL, "calibration": ""}
-    for key in ("model", "calibration"):
+    for key in names:
         if header[key] is not None:
             names[key] = _same_file(header[key], getattr(arguments, key), key, source)
-    path = robot_file(arguments.robot or header["robot"]["file"])
     loaded = load(NodeOptions(robot=str(path), model=names["model"], calibration=names["calibration"]))
-    if digest(path, loaded.described.urdf_path) != header["robot"]["sha256"]:
-        raise FileError(source, [f"robot: {path} or its URDF is another one than in the recording"])
     return loaded, loaded.described
 
 

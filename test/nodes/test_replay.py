@@ -184,6 +184,7 @@ def test_a_changed_measurement_changes_the_commands_from_its_tick_on(
         (lambda lines: lines[0]["robot"].update(sha256="0"), "is another one than in the recording"),
         (lambda lines: nth_tick(lines, 5).update(call="fly"), "'fly' is no call of a controller"),
         (lambda lines: lines.clear(), "it is empty"),
+        (lambda lines: lines.__delitem__(slice(1, None)), "holds no tick, so there is nothing to compare"),
     ],
 )  # fmt: skip
 def test_a_recording_that_cannot_be_used_says_where_and_why(
@@ -195,6 +196,30 @@ def test_a_recording_that_cannot_be_used_says_where_and_why(
 ) -> None:
     assert main([str(changed(session[0], tmp_path, change))]) == UNUSABLE
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--robot", "planar_2r"), "robot: {robots}/planar_2r.yaml or its URDF is another one than in the recording"),
+        (("--calibration", "mine.yaml"), "--calibration mine.yaml: the recording was made without a calibration"),
+        (("--topic", "left/tape"), "--topic left/tape: only a bag has topics, and this is a file"),
+    ],
+)
+def test_an_argument_that_does_not_fit_the_recording_is_the_one_thing_complained_about(
+    session: tuple[Path, list[String]], words: tuple[str, str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(session[0]), *words]) == UNUSABLE
+    complaint = complaint.format(robots=share_dir() / "config" / "robots")
+    assert capsys.readouterr().err == f"replay: {session[0]}: 1 problem\n  - {complaint}\n"
+
+
+def test_a_network_for_a_recording_of_damped_least_squares_is_refused(
+    session: tuple[Path, list[String]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = changed(session[0], tmp_path, lambda lines: lines[0].update(model=None))
+    assert main([str(file), "--model", "x.onnx"]) == UNUSABLE
+    assert "--model x.onnx: the recording was made without a model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"P6 \xff\xfe", b"[1, 2]\n", b"no tape\n"])
