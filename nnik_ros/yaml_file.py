@@ -36,13 +36,6 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def interval(low: float, high: float, above: float = -math.inf) -> str:
-    """The words for "a number within [low, high] (and > above, when given)"."""
-    if above <= low:
-        return f"within [{low:g}, {high:g}]"
-    return f"above {above:g}" + (f" and at most {high:g}" if math.isfinite(high) else "")
-
-
 class Section:
     """One mapping of a YAML file, read key by key; what was not read is reported as unknown.
 
@@ -75,7 +68,7 @@ class Section:
             self.wrong(key, value, "a finite number")
             return 0.0
         if not low <= value <= high or not above < value:
-            self.wrong(key, value, interval(low, high, above))
+            self.wrong(key, value, _interval(low, high, above))
         return float(value)
 
     def numbers(self, key: str, default: list[float] | None = None, *, length: int) -> list[float]:
@@ -174,6 +167,13 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 _MISSING = object()
+
+
+def _interval(low: float, high: float, above: float = -math.inf) -> str:
+    """The words for "a number within [low, high] (and > above, when given)"."""
+    if above <= low:
+        return f"within [{low:g}, {high:g}]"
+    return f"above {above:g}" + (f" and up to {high:g}" if math.isfinite(high) else "")
 
 
 def _describe(value: Any) -> str:

@@ -68,8 +68,8 @@ def test_a_number_that_misses_one_of_two_bounds_is_told_both() -> None:
     section.number("share", above=0.0, high=1.0)
     section.number("rate", above=0.0, high=2.0)
     assert list(problems) == [
-        "share: is 0, must be above 0 and at most 1",
-        "rate: is 3.0, must be above 0 and at most 2",
+        "share: is 0, must be above 0 and up to 1",
+        "rate: is 3.0, must be above 0 and up to 2",
     ]
 
 
