@@ -16,7 +16,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from nnik_ros.errors import NnikError
-from nnik_ros.nodes.demo_arguments import demo_parser
+from nnik_ros.nodes.demo_arguments import read_arguments
 from nnik_ros.nodes.demo_monitor import LiveLine
 from nnik_ros.nodes.demo_node import Demo
 from nnik_ros.nodes.demo_processes import Processes, free_domain, may_use_realtime
@@ -33,7 +33,7 @@ class DemoError(Exception):
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    arguments = demo_parser(__doc__).parse_args(words)
+    arguments = read_arguments(__doc__, words)
     arguments.robot = arguments.robot or f"allegro_{arguments.hand}"
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
