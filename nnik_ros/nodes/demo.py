@@ -20,6 +20,7 @@ from nnik_ros.nodes.demo_arguments import read_arguments
 from nnik_ros.nodes.demo_monitor import LiveLine
 from nnik_ros.nodes.demo_node import Demo
 from nnik_ros.nodes.demo_processes import Processes, free_domain, may_use_realtime
+from nnik_ros.nodes.web_address import check_host
 
 _START_LIMIT = 30.0  # s for processes to start and find each other
 _STEP = 0.02  # s between looks at the measured joints
@@ -59,6 +60,8 @@ def _run(arguments: argparse.Namespace, processes: Processes, stop: threading.Ev
     """One robot after the other, as they are chosen on the page."""
     if arguments.record and arguments.record.exists():
         raise DemoError(f"--record {arguments.record}: there is such a file already")
+    if not arguments.headless:
+        check_host(arguments.host)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     code, choice = _play(arguments, processes, stop)
     while choice is not None:

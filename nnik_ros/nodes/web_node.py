@@ -22,6 +22,7 @@ from nnik_ros.nodes.inbox import Inbox, newest
 from nnik_ros.nodes.loading import load_named_driver, load_named_robot
 from nnik_ros.nodes.parameters import Parameters
 from nnik_ros.nodes.process import run_node
+from nnik_ros.nodes.web_address import check_host
 from nnik_ros.nodes.web_chooser import ParameterClient, chosen, model_choices, robot_choices
 from nnik_ros.nodes.web_options import WebOptions
 from nnik_ros.nodes.web_panel import Actions, Offers, Panel
@@ -50,6 +51,7 @@ class WebNode(Node):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__("web", automatically_declare_parameters_from_overrides=True)
         options = Parameters(self, WebOptions, fixed=lambda: True).options(WebOptions)
+        check_host(options.host)
         self._robot, _ = load_named_robot(options.robot)
         self._presets = {
             preset.name: preset for preset in load_presets(share_dir() / "config" / "presets", self._robot)

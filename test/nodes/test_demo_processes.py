@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from node_bench import Lab
 
+from nnik_ros.errors import InputError
 from nnik_ros.nodes.demo_processes import Processes, free_domain
+from nnik_ros.nodes.web_address import check_host
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = (
@@ -58,14 +61,42 @@ def test_ctrl_c_ends_the_whole_demo_within_two_seconds(number: signal.Signals) -
 
 
 def test_an_unknown_robot_is_told_before_anything_starts() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "nnik_ros.nodes.demo", "--headless", "--robot", "alegro"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = finished("--headless", "--robot", "alegro")
     assert done.returncode == 1
     assert "robot 'alegro' is unknown; shipped: allegro_left, allegro_right" in done.stderr
+
+
+def test_a_page_on_an_address_that_is_not_here_is_refused_before_anything_starts() -> None:
+    done = finished("--host", "nosuch.invalid")
+    assert done.returncode == 1
+    assert done.stderr.startswith("demo: host 'nosuch.invalid' cannot be resolved: ")
+    assert "must be a name or address of this machine" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [("", "cannot be resolved"), ("x" * 300, "cannot be resolved"), ("192.0.2.1", "is no address of this machine")],
+)
+def test_a_host_is_refused_with_the_reason(host: str, words: str) -> None:
+    with pytest.raises(InputError, match=f"host '{host}' {words}: .+; must be "):
+        check_host(host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+def test_the_addresses_of_this_machine_are_taken(host: str) -> None:
+    check_host(host)
+
+
+def test_the_node_of_the_page_says_at_once_that_it_cannot_listen(lab: Lab) -> None:
+    process = lab.start("web_node", lab.station().namespace, host="192.0.2.1")
+    assert process.exit_code() == 1
+    assert "host '192.0.2.1' is no address of this machine" in process.output
+
+
+def finished(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A demo that refuses to start."""
+    command = [sys.executable, "-m", "nnik_ros.nodes.demo", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20.0)
 
 
 def demo(*arguments: str) -> Iterator[subprocess.Popen[str]]:
