@@ -31,7 +31,6 @@ from nnik_ros.nodes.web_scene import RobotScene, show_all, workspace_view
 from nnik_ros.nodes.web_status import NO_LOOP, no_status, read_loop, read_status, state_color
 from nnik_ros.nodes.web_steering import Steering
 from nnik_ros.nodes.web_targets import TargetHandles
-from nnik_ros.paths import share_dir
 
 _PANEL_PERIOD, _PLOT_PERIOD = 0.1, 0.15  # s
 _MODEL_PERIOD = 1.0  # s
@@ -52,10 +51,8 @@ class WebNode(Node):  # type: ignore[misc]
         super().__init__("web", automatically_declare_parameters_from_overrides=True)
         options = Parameters(self, WebOptions, fixed=lambda: True).options(WebOptions)
         check_host(options.host)
-        self._robot, _ = load_named_robot(options.robot)
-        self._presets = {
-            preset.name: preset for preset in load_presets(share_dir() / "config" / "presets", self._robot)
-        }
+        self._robot, path = load_named_robot(options.robot)
+        self._presets = {preset.name: preset for preset in load_presets(path, self._robot)}
         self._lock = threading.Lock()
         self._note, self._note_until = "", 0.0
         self._status, self._loop = no_status(self._robot.tip_names), NO_LOOP

@@ -9,8 +9,9 @@ import numpy as np
 
 from nnik_ros.errors import Problems
 from nnik_ros.geometry import Array, frozen
+from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot
-from nnik_ros.yaml_file import Section, load_mapping
+from nnik_ros.yaml_file import Section, is_number, load_mapping
 
 SCHEMA = 1
 
@@ -24,22 +25,38 @@ class Preset:
     tip_position: Array
 
 
-def load_presets(folder: Path, robot: Robot) -> tuple[Preset, ...]:
-    """The presets of `robot` from `folder`/<robot name>.yaml; none when there is no such file.
+def load_presets(robot_file: Path, robot: Robot) -> tuple[Preset, ...]:
+    """The presets of `robot`, which was read from `robot_file`; none when there is no file with presets.
 
     Raises:
-        FileError: listing every unknown key, wrong number of joint positions, and position outside the robot's limits.
+        FileError: listing every unknown key, name given twice, wrong number of joint positions, and position outside the
+            robot's limits.
     """
-    path = folder / f"{robot.name}.yaml"
-    if not path.is_file():
+    path = presets_file(robot_file)
+    if path is None:
         return ()
     problems = Problems(str(path))
     document = Section(load_mapping(path), "", problems)
     document.integer("schema", low=SCHEMA, high=SCHEMA)
     presets = tuple(_preset(section, robot, problems) for section in document.sections("presets"))
     document.finish()
+    names = [preset.name for preset in presets]
+    for name in sorted({name for name in names if name and names.count(name) > 1}):
+        problems.add(f"presets: '{name}' is given twice")
     problems.raise_if_any()
     return presets
+
+
+def presets_file(robot_file: Path) -> Path | None:
+    """`presets/` beside the robot's file, a file of the same name; for a shipped robot, the shipped one. Not by the robot's
+    name: one's own robot may be called as a shipped one."""
+    own = robot_file.parent / "presets" / robot_file.name
+    if own.is_file():
+        return own
+    config = share_dir() / "config"
+    shipped_robot, shipped = config / "robots" / robot_file.name, config / "presets" / robot_file.name
+    same = shipped_robot.is_file() and shipped_robot.samefile(robot_file)
+    return shipped if same and shipped.is_file() else None
 
 
 def _preset(section: Section, robot: Robot, problems: Problems) -> Preset:
@@ -54,9 +71,8 @@ def _preset(section: Section, robot: Robot, problems: Problems) -> Preset:
 
 
 def _joint_position(row: object, where: str, robot: Robot, problems: Problems) -> Array:
-    numbers = isinstance(row, list) and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in row)
-    if not numbers or len(row) != robot.nq:  # type: ignore[arg-type]
-        problems.add(f"{where}: must be {robot.nq} numbers [rad], in the robot's joint order")
+    if not isinstance(row, list) or len(row) != robot.nq or not all(map(is_number, row)):
+        problems.add(f"{where}: must be {robot.nq} finite numbers [rad], in the robot's joint order")
         return robot.home
     q = np.array(row, dtype=np.float64)
     for i in np.flatnonzero(~((q >= robot.lower) & (q <= robot.upper))):
