@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def read_hand_motion(path: Path, rate: float = 30.0) -> HandMotion:
     problems = Problems(str(path))
     try:
         time, points = _read_npy(path, problems) if path.suffix == ".npy" else _read_csv(path, problems)
-    except (OSError, EOFError, ValueError, csv.Error) as error:
+    except (OSError, EOFError, ValueError, csv.Error, zipfile.BadZipFile) as error:
         problems.add(f"cannot be read: {error}")
         problems.raise_if_any()
         raise AssertionError("unreachable") from error
@@ -78,6 +79,10 @@ def read_hand_motion(path: Path, rate: float = 30.0) -> HandMotion:
 
 def _read_npy(path: Path, problems: Problems) -> tuple[None, Array]:
     values = np.load(path, allow_pickle=False)
+    if not isinstance(values, np.ndarray):
+        values.close()
+        problems.add("is an archive of arrays (.npz), must be one array (.npy)")
+        return None, np.zeros((0, 21, 3))
     if not np.issubdtype(values.dtype, np.floating) or values.shape[1:] not in ((21, 3), (63,)):
         problems.add(
             f"holds {values.dtype} of shape {values.shape}, must be floating point of shape (n, 21, 3) or (n, 63)"
@@ -131,6 +136,9 @@ def _numbers(row: list[str], number: int, header: list[str], problems: Problems)
         except ValueError:
             problems.add(f"row {number}: {name} is '{cell[:40]}', must be a number")
             values.append(math.nan)
+        else:
+            if name == TIME and not math.isfinite(values[-1]):
+                problems.add(f"row {number}: {name} is '{cell[:40]}', must be a finite number")
     return values
 
 

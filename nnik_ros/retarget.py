@@ -74,7 +74,7 @@ def load_hand_map(path: Path, robot: Robot) -> HandMap:
     document.integer("schema", low=SCHEMA, high=SCHEMA)
     side = document.text("side", choices=SIDES)
     palm = document.section("palm")
-    forward, across = (_direction(palm, key) for key in ("forward", "across"))
+    forward, across = (np.array(palm.numbers(key, length=3) or [0.0] * 3) for key in ("forward", "across"))
     palm.finish()
     chosen: dict[str, tuple[str, float]] = {}
     for section in document.sections("fingers"):
@@ -139,11 +139,3 @@ def _axes(forward: Array, across: Array, handed: float) -> Array:
         a = np.where(width > _FLAT * length, flat / width, np.nan)
     axes: Array = np.stack([f, a, handed * np.cross(a, f)], axis=-1)
     return axes
-
-
-def _direction(section: Section, key: str) -> Array:
-    values = section.items(key, length=3)
-    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
-        section.wrong(key, values, "3 numbers")
-        values = []
-    return np.array(values, dtype=np.float64) if values else np.zeros(3)

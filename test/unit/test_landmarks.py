@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -183,6 +184,20 @@ def test_a_numpy_file_that_would_run_code_is_not_loaded(tmp_path: Path) -> None:
         read_hand_motion(tmp_path / "a.npy")
 
 
+@pytest.mark.parametrize("name", ["a.npz", "a.npy"])
+def test_an_archive_is_refused_under_any_name(name: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "archive.npz", points=np.zeros((4, 21, 3)))
+    (tmp_path / "archive.npz").rename(tmp_path / name)
+    with pytest.raises(FileError, match="must be one array" if name == "a.npy" else "cannot be read"):
+        read_hand_motion(tmp_path / name)
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_bytes(b"PK\x03\x04" + 100 * b"x")
+    with pytest.raises(FileError, match="cannot be read"):
+        read_hand_motion(tmp_path / "a.npy")
+
+
 def table_with(change: Callable[[list[str], list[list[object]]], None], path: Path) -> Path:
     header, rows = [*NAMED, "time"], [[0.1] * 63 + [float(i)] for i in range(3)]
     change(header, rows)
@@ -198,7 +213,9 @@ def table_with(change: Callable[[list[str], list[list[object]]], None], path: Pa
         (lambda header, rows: rows[2].pop(), "row 3: has 63 cells, the header has 64"),
         (lambda header, rows: rows[2].__setitem__(63, 1.0), "row 3: time 1 s does not follow 1 s"),
         (lambda header, rows: rows[1].__setitem__(63, ""), "row 2: time is '', must be a number"),
-        (lambda header, rows: rows[1].__setitem__(63, "nan"), "does not follow"),
+        (lambda header, rows: rows[1].__setitem__(63, "nan"), "row 2: time is 'nan', must be a finite number"),
+        (lambda header, rows: rows[2].__setitem__(63, "inf"), "row 3: time is 'inf', must be a finite number"),
+        (lambda header, rows: rows[2].__setitem__(63, "9" * 400), "row 3: time is '99999999"),
         (lambda header, rows: rows.__delitem__(slice(1, None)), "has 1 frames"),
         (lambda header, rows: [row.__setitem__(slice(0, 63), [""] * 63) for row in rows], "not one point was seen"),
     ],
@@ -240,3 +257,11 @@ def test_a_wrong_map_names_every_problem(right: tuple[Robot, HandMap], tmp_path:
     fingers = "one of thumb, index, middle, ring, little"
     for part in ("side", "must be two directions", fingers, "not given yet", "scale: unknown", "leads tip 'thumb'"):
         assert part in words
+
+
+@pytest.mark.parametrize("number", ["9" * 401, ".inf", ".nan", "true", "up"])
+def test_a_map_whose_numbers_are_none_is_refused(number: str, right: tuple[Robot, HandMap], tmp_path: Path) -> None:
+    text = (MAPS / "allegro_right.yaml").read_text()
+    (tmp_path / "map.yaml").write_text(re.sub(r"forward: \[[^,]*,", f"forward: [{number},", text))
+    with pytest.raises(FileError, match=r"palm\.forward: is \[.*, must be 3 finite numbers"):
+        load_hand_map(tmp_path / "map.yaml", right[0])
