@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.rosbag2 import ReaderError
-from rosbags.typesys import Stores, get_typestore
-
+from nnik_ros.bag_reader import opened
 from nnik_ros.errors import FileError
 from nnik_ros.nodes.tape_identity import TAPE_TOPIC
 
@@ -20,14 +17,10 @@ def texts_of_bag(path: Path, topic: str = "") -> list[str]:
     Raises:
         FileError: not a readable bag, or not exactly one such topic in it.
     """
-    try:
-        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
-            name = _chosen(path, {c.topic for c in reader.connections if c.msgtype == _TEXT}, topic)
-            wanted = [c for c in reader.connections if c.topic == name]
-            return [str(reader.deserialize(data, c.msgtype).data) for c, _, data in reader.messages(wanted)]  # type: ignore[attr-defined]
-    except (AnyReaderError, ReaderError, OSError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise FileError(str(path), [f"is not a readable rosbag2 (a folder with metadata.yaml): {reason}"]) from error
+    with opened(path) as reader:
+        name = _chosen(path, {c.topic for c in reader.connections if c.msgtype == _TEXT}, topic)
+        wanted = [c for c in reader.connections if c.topic == name]
+        return [str(reader.deserialize(data, c.msgtype).data) for c, _, data in reader.messages(wanted)]  # type: ignore[attr-defined]
 
 
 def _chosen(path: Path, topics: set[str], topic: str) -> str:

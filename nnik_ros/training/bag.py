@@ -5,25 +5,23 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import ReaderError
-from rosbags.typesys import Stores, get_typestore
 
+from nnik_ros.bag_reader import opened
 from nnik_ros.driver import JointMap
-from nnik_ros.errors import FileError, InputError, NnikError
+from nnik_ros.errors import FileError, InputError
 from nnik_ros.geometry import Array, frozen
 from nnik_ros.robot import Robot
 
 JOINT_STATE, POSE_ARRAY, POSE_STAMPED = (
     "sensor_msgs/msg/JointState", "geometry_msgs/msg/PoseArray", "geometry_msgs/msg/PoseStamped",
 )  # fmt: skip
-_TOLD = (AnyReaderError, ReaderError, OSError)  # of the reader library, with a message for people
 _LATEST = 2**63  # ns
 
 
@@ -73,7 +71,7 @@ def read_bag(path: Path, robot: Robot, joints: JointMap, topics: Topics) -> BagD
             frame than the robot's base, or no usable message on a topic.
     """
     dropped: Counter[str] = Counter()
-    with _opened(path) as reader:
+    with opened(path) as reader:
         _check_topics(path, reader, robot, topics)
         joint_rows = [
             row for m in _messages(reader, topics.joints) if (row := _joint_row(m, joints, dropped)) is not None
@@ -97,21 +95,6 @@ def read_bag(path: Path, robot: Robot, joints: JointMap, topics: Topics) -> BagD
         start, frozen((joint_time - start) * 1e-9), frozen(q), frozen((tip_time - start) * 1e-9), frozen(tip),
         joint_messages, tip_messages, dict(dropped), by_receipt,
     )  # fmt: skip
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[AnyReader]:
-    try:
-        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
-            yield reader
-    except NnikError:
-        raise
-    except (
-        Exception
-    ) as error:  # a damaged bag makes the reader library raise whatever its bytes lead to, KeyError to MemoryError
-        name = "" if isinstance(error, _TOLD) and str(error) else f"{type(error).__name__} "
-        reason = " ".join(f"{name}{error}".split())
-        raise FileError(str(path), [f"is not a readable rosbag2 (a folder with metadata.yaml): {reason}"]) from error
 
 
 def _check_topics(path: Path, reader: AnyReader, robot: Robot, topics: Topics) -> None:

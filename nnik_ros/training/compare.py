@@ -20,7 +20,7 @@ import onnx
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.contract import OPTIONAL_INPUTS
 from nnik_ros.errors import NnikError
-from nnik_ros.evaluate import SEED, STEPS
+from nnik_ros.evaluate import SEED, STEPS, number_of_targets
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import robot_file, share_dir
@@ -222,7 +222,7 @@ def tables(comparison: Comparison) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="compare", description="One table of many networks.")
     parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="default: models/ and models/seeds/")
-    parser.add_argument("--targets", type=int, default=2000, help="held-out targets of each robot")
+    parser.add_argument("--targets", type=number_of_targets, default=2000, help="held-out targets of each robot")
     parser.add_argument("--write", action="store_true", help="write docs/seeds.md and its pictures")
     options = parser.parse_args(arguments)
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nnik_ros.errors import NnikError
-from nnik_ros.evaluate import SEED
+from nnik_ros.evaluate import SEED, number_of_targets
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import model_file, robot_file, share_dir
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "models", nargs="*", type=Path, metavar="MODEL", help="network files (default: the right hand's)"
     )
-    parser.add_argument("--targets", type=int, default=20_000)
+    parser.add_argument("--targets", type=number_of_targets, default=20_000)
     parser.add_argument("--folder", type=Path, default=share_dir() / "docs" / "images")
     options = parser.parse_args(arguments)
     try:

@@ -1,0 +1,30 @@
+"""rosbag2 recordings (sqlite3 or mcap) without a ROS installation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.rosbag2 import ReaderError
+from rosbags.typesys import Stores, get_typestore
+
+from nnik_ros.errors import FileError, NnikError
+
+_TOLD = (AnyReaderError, ReaderError, OSError)  # with a message for people
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[AnyReader]:
+    """Raises FileError: not a readable bag, which may show only while it is read."""
+    try:
+        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
+            yield reader
+    except NnikError:
+        raise
+    except Exception as error:
+        # damaged bytes make the reader library raise whatever they lead to, from KeyError to MemoryError
+        name = "" if isinstance(error, _TOLD) and str(error) else f"{type(error).__name__} "
+        reason = " ".join(f"{name}{error}".split())
+        raise FileError(str(path), [f"is not a readable rosbag2 (a folder with metadata.yaml): {reason}"]) from error
