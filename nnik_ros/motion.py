@@ -16,6 +16,7 @@ from nnik_ros.limits import JointLimits
 from nnik_ros.robot import Robot
 
 _LEAD_BRAKE = 0.6  # of the acceleration, before the lead bound; the rest is for a bound that comes nearer
+_CLOSING = 0.1  # of the acceleration of a joint at the length of a finger: with so much fingers that meet can brake
 _LARGEST_OFFSET = 0.3  # rad, that the closed loop may add
 _RESTS = 0.05  # rad/s, below which a joint counts as at rest
 _ARRIVED = 0.01  # rad, from what is to be sent; a gap that is only due to being late says nothing about the drive
@@ -57,6 +58,7 @@ class JointMotion:
             self._unknown,
         )
         self._pairs = self._no_pairs if collision is None else collision.pairs
+        self._braking = _CLOSING * float(np.min(robot.acceleration) * np.min(kinematics.reach))
         self._pace, self._gentle = _JOINT_SHARE * robot.velocity, _JOINT_SHARE * robot.acceleration
         self.q: Array = robot.home
         self.set_kinematics(kinematics)
@@ -107,7 +109,7 @@ class JointMotion:
         q, v, finite, limited, tip, jacobian, measured_tip, clearance = motion.moved(
             self.q, self.v, wish, self._last_wish, followed, speed, measured, self._table, options.max_lead,
             self._tip_of_joint, *self._kinematics.model, place, ends, pairs, radii, known, options.collision_margin,
-            min(1.0, options.collision_gain * self._period), self._period,
+            min(1.0, options.collision_gain * self._period), self._braking, self._period,
         )  # fmt: skip
         self._last_wish = wish
         if finite:

@@ -6,6 +6,7 @@ import numpy as np
 
 from nnik_ros.compiled import F1, F2, F3, I1, I2, Array, Ints, compiled
 from nnik_ros.kernels.chains import MODEL, capsule_ends, frames
+from nnik_ros.kernels.joints import stopping_speed
 from nnik_ros.kernels.points import TINY, clip, length
 
 _POINT = 1e-15  # m^2 and m^4; below, a segment is a point and two segments are parallel
@@ -103,14 +104,17 @@ def clearance_gradients(
     return result
 
 
-@compiled(f"Tuple((i8[::1], f8[::1], f8[::1]))({F1}, {F1}, f8, f8)")
-def too_fast(now: Array, after: Array, margin: float, share: float) -> tuple[Ints, Array, Array]:
-    """The pairs that close by more than a share of what is left of their distance above the margin; what they may close,
-    and what they close [m]."""
+@compiled(f"Tuple((i8[::1], f8[::1], f8[::1]))({F1}, {F1}, f8, f8, f8, f8)")
+def too_fast(
+    now: Array, after: Array, margin: float, share: float, braking: float, period: float
+) -> tuple[Ints, Array, Array]:
+    """The pairs that close by more than a share of what is left of their distance above the margin, or too fast to stop before
+    it, braking [m/s^2]; what they may close, and what they close [m]."""
     pairs, allowed, closing = np.empty(len(now), dtype=np.int64), np.empty(len(now)), np.empty(len(now))
     n = 0
     for p in range(len(now)):
-        most = max(now[p] - margin, 0.0) * share
+        left = max(now[p] - margin, 0.0)
+        most = min(left * share, stopping_speed(left, braking, period) * period)
         if now[p] - after[p] > most:
             pairs[n], allowed[n], closing[n] = p, most, now[p] - after[p]
             n += 1

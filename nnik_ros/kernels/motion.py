@@ -25,12 +25,12 @@ def _apart(
 
 @compiled(
     f"Tuple((f8[::1], f8[::1], b1, i8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[::1]))"
-    f"({F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F2}, f8, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, f8, f8, f8)"
+    f"({F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F2}, f8, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, f8, f8, f8, f8)"
 )
 def moved(
     q: Array, v: Array, wish: Array, last_wish: Array, followed: Array, speed: Array, measured: Array, limits: Array,
     lead: float, tip_of_joint: Ints, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints,
-    radii: Array, clearance: Array, margin: float, share: float, period: float,
+    radii: Array, clearance: Array, margin: float, share: float, braking: float, period: float,
 ) -> tuple[Array, Array, bool, Ints, Array, Array, Array, Array]:  # fmt: skip
     """See `motion.JointMotion`. limits (5, nq): lower, upper, velocity, acceleration, and what the lead bound brakes with;
     place, local, pairs, radii: see `capsules`, no pairs for no check; clearance (pairs,) [m] at q, empty where not known.
@@ -61,7 +61,7 @@ def moved(
         for remedy in range(
             1 + groups
         ):  # slide past each other; where that does not help, slow down, and who is met by that
-            tight, allowed, closing = too_fast(now, after, margin, share)
+            tight, allowed, closing = too_fast(now, after, margin, share, braking, period)
             if len(tight) == 0:
                 break
             if remedy == 0:

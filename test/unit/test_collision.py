@@ -96,21 +96,33 @@ def test_gradients_of_clearances_agree_with_finite_differences_also_on_a_calibra
     assert np.quantile(np.concatenate(off), 0.99) < 1e-6
 
 
+@pytest.mark.parametrize(("name", "seed"), [("allegro_v5_a_right", 8), ("allegro_v5_b_left", 11)])
+def test_no_gain_lets_fingers_meet_faster_than_they_can_stop(name: str, seed: int) -> None:
+    sent, model = drawn_together(name, seed, 4.0, collision_gain=100.0)
+    assert model.distances(sent).min() > 0.0
+
+
 @pytest.mark.parametrize(("name", "seed"), [("allegro_right", 6), ("allegro_left", 7), ("allegro_v5_a_left", 3)])
 def test_fingers_drawn_together_to_one_point_keep_their_distance_and_come_to_rest(name: str, seed: int) -> None:
     """Three in a row: the middle one, slowed before its one neighbour, must not stand in the way of the other."""
+    sent, model = drawn_together(name, seed, 10.0)
+    assert model.distances(sent).min() > 0.75 * ControllerOptions().collision_margin
+    assert np.ptp(sent[-600:], axis=0).max() < 5e-3
+
+
+def drawn_together(name: str, seed: int, seconds: float, **options: float) -> tuple[np.ndarray, CollisionModel]:
+    """Commands (n, nq) [rad] of a hand from home to targets near one point, and the model that it is kept apart by."""
     robot = load_robot(robot_file(name))
     rng = np.random.default_rng(seed)
     tips = robot.kinematics.tip_position(robot.random_joint_position(rng, 1)[0])
     middle = tips.mean(axis=0)
     tips = middle + (tips - middle) * rng.uniform(0.0, 0.3)
-    model, options = CollisionModel(robot), ControllerOptions(target_timeout=0.0)
-    controller = Controller(robot, OnnxPolicy(model_file(name), robot), options, model)
+    model, settings = CollisionModel(robot), ControllerOptions(target_timeout=0.0, **options)
+    controller = Controller(robot, OnnxPolicy(model_file(name), robot), settings, model)
     controller.start()
     q, sent = robot.home, []
-    for k in range(round(10.0 * options.rate)):
-        now = k / options.rate
+    for k in range(round(seconds * settings.rate)):
+        now = k / settings.rate
         q = controller.tick(now, Measurement(q, now), Targets(tips, np.zeros(4))).command
         sent.append(q)
-    assert model.distances(np.array(sent)).min() > 0.75 * options.collision_margin
-    assert np.ptp(sent[-600:], axis=0).max() < 5e-3
+    return np.array(sent), model
