@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "nnik_ros"
 CORE = {"numpy", "yaml"}
-LIBRARY_OF = {"onnx_policy.py": "onnxruntime", "compiled.py": "numba"}
+LIBRARY_OF = {"onnx_policy.py": "onnxruntime", "compiled.py": "numba", "bag_reader.py": "rosbags"}
 FENCES = {
     "sim": CORE | {"mujoco"},
     "training": CORE
