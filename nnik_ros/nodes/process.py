@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 import rclpy
@@ -17,6 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from nnik_ros.errors import NnikError
 
+_LOOK = 0.2  # s between two looks for a signal
 _AFTER_ERROR = 0.01  # s; an error that recurs must not take the processor
 
 
@@ -50,7 +51,7 @@ def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     executor = _Executor(node, stop)
     try:
         executor.start()
-        failure = stop.get()
+        failure = _first(stop)
         executor.stop()
         try:
             node.close()
@@ -62,6 +63,16 @@ def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
         rclpy.try_shutdown()
         _on_signals(signal.SIG_IGN)  # the interpreter takes a handler away before its own end
     return 0
+
+
+def _first(stop: SimpleQueue[BaseException | None]) -> BaseException | None:
+    """Of what is put into the queue. Of several signals at once the last may interrupt another thread than this one, and Python
+    runs its handler only when this one goes on: without looking now and then, all of them would be lost."""
+    while True:
+        try:
+            return stop.get(timeout=_LOOK)
+        except Empty:
+            pass
 
 
 def _on_signals(handler: Any) -> None:
