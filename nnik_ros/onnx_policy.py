@@ -57,7 +57,7 @@ class OnnxPolicy:
             for name, value in zip(OPTIONAL_INPUTS, self.kinematics.parameters, strict=True)
         }
         try:
-            self._session = _session(with_constants(path.read_bytes(), constants))
+            self._session = open_session(with_constants(path.read_bytes(), constants))
         except ValueError as error:
             raise ContractError(source, [f"is not stored as this package stores it: {error}"]) from error
 
@@ -112,12 +112,13 @@ def _open(path: Path) -> onnxruntime.InferenceSession:
     if not path.is_file():
         raise ContractError(str(path), ["there is no such file"])
     try:
-        return _session(str(path))
+        return open_session(str(path))
     except Exception as error:  # onnxruntime raises its own, undocumented types
         raise ContractError(str(path), [f"is not a usable ONNX file: {' '.join(str(error).split())}"]) from error
 
 
-def _session(model: str | bytes) -> onnxruntime.InferenceSession:
+def open_session(model: str | bytes) -> onnxruntime.InferenceSession:
+    """A session of a file, or of its bytes, with one thread that does not spin."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

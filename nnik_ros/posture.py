@@ -36,8 +36,8 @@ class Posture:
     Of all joint steps with the same tip motion the one closest to a gentle pull towards the preferred posture is taken. So
     the free degree neither drifts nor depends on how the solver came to its step. Out of reach, too, where the finger is
     stretched: which way its joints are bent there, ever so little, decides which way they bend when the target comes back, and
-    the way that is not preferred soon ends at their limits. The pull sets in smoothly when a tip begins
-    to take part: a finger may start in any posture.
+    the way that is not preferred soon ends at their limits. The pull sets in smoothly when a tip begins to take part: a finger
+    may start in any posture.
     """
 
     def __init__(self, robot: Robot, kinematics: Kinematics, period: float) -> None:

@@ -12,7 +12,7 @@ from nnik_ros.errors import FileError, Problems
 from nnik_ros.geometry import Array, frozen
 from nnik_ros.kinematics import Kinematics, kinematics_of_chains
 from nnik_ros.urdf import FIXED, REVOLUTE, Joint, Urdf, load_urdf
-from nnik_ros.yaml_file import Section, load_mapping
+from nnik_ros.yaml_file import Section, load_mapping, report_duplicates
 
 SCHEMA = 1
 _TIP_MOTION_OF_REACH = np.array(
@@ -82,8 +82,8 @@ def load_robot(path: Path) -> Robot:
     tips = [(section.text("name"), section.text("link")) for section in tip_sections]
     urdf_path = path.parent / urdf_name
     urdf = _urdf(urdf_path, urdf_name, problems) if urdf_name else None
-    _report_duplicates(joint_names, "joints", problems)
-    _report_duplicates([tip for tip, _ in tips], "tips", problems)
+    report_duplicates(joint_names, "joints", problems)
+    report_duplicates([tip for tip, _ in tips], "tips", problems)
     limits = [_joint_limits(section, urdf.joints.get(joint) if urdf else None, joint, problems)
               for section, joint in zip(joint_sections, joint_names, strict=True)]  # fmt: skip
     tip_motion = np.array([_tip_motion(section) for section in tip_sections])
@@ -223,8 +223,3 @@ def _kinematics(
             )
     problems.raise_if_any()
     return kinematics
-
-
-def _report_duplicates(names: list[str], what: str, problems: Problems) -> None:
-    for name in sorted({name for name in names if name and names.count(name) > 1}):
-        problems.add(f"{what}: '{name}' is given twice")

@@ -31,6 +31,13 @@ def load_mapping(path: Path) -> dict[str, Any]:
     return document
 
 
+def report_duplicates(names: Iterable[str], what: str, problems: Problems) -> None:
+    """Add a problem for every name that is given more than once; missing ones, empty, do not count."""
+    names = list(names)
+    for name in sorted({name for name in names if name and names.count(name) > 1}):
+        problems.add(f"{what}: '{name}' is given twice")
+
+
 def is_number(value: Any) -> bool:
     """Whether a value of a file is a finite number that float64 can hold."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

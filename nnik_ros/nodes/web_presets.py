@@ -11,7 +11,7 @@ from nnik_ros.errors import Problems
 from nnik_ros.geometry import Array, frozen
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot
-from nnik_ros.yaml_file import Section, is_number, load_mapping
+from nnik_ros.yaml_file import Section, is_number, load_mapping, report_duplicates
 
 SCHEMA = 1
 
@@ -40,9 +40,7 @@ def load_presets(robot_file: Path, robot: Robot) -> tuple[Preset, ...]:
     document.integer("schema", low=SCHEMA, high=SCHEMA)
     presets = tuple(_preset(section, robot, problems) for section in document.sections("presets"))
     document.finish()
-    names = [preset.name for preset in presets]
-    for name in sorted({name for name in names if name and names.count(name) > 1}):
-        problems.add(f"presets: '{name}' is given twice")
+    report_duplicates([preset.name for preset in presets], "presets", problems)
     problems.raise_if_any()
     return presets
 

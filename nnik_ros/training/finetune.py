@@ -177,9 +177,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = finetune(task.read(given.bag), task.robot, options)
         check_learned(result, task.robot)
         exported, facts = tuned(policy, result.correction), _facts(given, policy, result)
-        with (
-            TemporaryDirectory() as folder
-        ):  # what loads is what is written, and the last that can go wrong is the writing
+        # What loads is what is written, and the last that can go wrong is the writing.
+        with TemporaryDirectory() as folder:
             draft = Path(folder) / "tuned.onnx"
             write(exported, task.robot, draft, facts)
             policies.append(("fine-tuned", OnnxPolicy(draft, task.robot)))
