@@ -14,7 +14,7 @@ CONTROLLER = str(share_dir() / "launch" / "controller.launch.py")
 
 
 def hand(side):
-    arguments = {"hand": side, "namespace": side, "sim": "true", "start_paused": "false"}
+    arguments = {"hand": side, "namespace": side, "frame_prefix": f"{side}/", "sim": "true", "start_paused": "false"}
     include = IncludeLaunchDescription(PythonLaunchDescriptionSource(CONTROLLER), launch_arguments=arguments.items())
     return GroupAction([include])  # its arguments end with it and do not reach the other hand
 

@@ -19,6 +19,7 @@ from nnik_ros.calibration import load_calibration
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.driver import joint_map, load_driver
 from nnik_ros.errors import InputError, NnikError, Problems
+from nnik_ros.nodes.frames import prefixed
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions, SimHandOptions
 from nnik_ros.options import OptionInfo, describe
 from nnik_ros.paths import driver_file, model_file, robot_file, share_dir, shipped
@@ -33,8 +34,8 @@ PASSED_ON = tuple(
     info
     for info in [*describe(NodeOptions), *describe(ControllerOptions)]
     if info.name in {
-        "model", "calibration", "driver", "driver_namespace", "start_paused", "autostart", "rate", "speed", "closed_loop_gain",
-        "realtime_priority", "lock_memory", "cpu_affinity", "spin",
+        "model", "calibration", "driver", "driver_namespace", "frame_prefix", "start_paused", "autostart", "rate", "speed",
+        "closed_loop_gain", "realtime_priority", "lock_memory", "cpu_affinity", "spin",
     }
 )  # fmt: skip
 PHYSICS = next(info for info in describe(SimHandOptions) if info.name == "physics")
@@ -83,21 +84,22 @@ def _nodes(context: LaunchContext) -> list[Node]:
     given, parameters, robot = _checked(context)
     named = {"robot": _text(given["robot"])}
     driver = {name: parameters[name] for name in ("driver", "driver_namespace") if name in parameters}
+    frames = {"frame_prefix": _text(given["frame_prefix"])}
     physics = {"physics": given["physics"]}
     view = str("true" in (given["rviz"], given["view"])).lower()
     namespace = given["namespace"]
     description = ParameterValue(Path(robot.urdf_path).read_text(encoding="utf-8"), value_type=str)
-    rviz_config = given["rviz_config"] or str(_view(robot, namespace))
+    rviz_config = given["rviz_config"] or str(_view(robot, namespace, given["frame_prefix"]))
     return [
         _node("sim_hand_node", namespace, [{**named, **driver, **physics}], given["sim"]),
         _node("controller_node", namespace, [given["parameters"], {**named, **parameters}], "true"),
-        _node("marker_node", namespace, [{**named, **driver}], view),
-        _node("web_node", namespace, [{**named, **driver}], given["web"]),
+        _node("marker_node", namespace, [{**named, **driver, **frames}], view),
+        _node("web_node", namespace, [{**named, **driver, **frames}], given["web"]),
         Node(
             package="robot_state_publisher",
             executable="robot_state_publisher",
             namespace=namespace,
-            parameters=[{"robot_description": description}],
+            parameters=[{"robot_description": description, **frames}],
             remappings=[("joint_states", "measured_joints")],
             condition=IfCondition(view),
         ),
@@ -145,7 +147,12 @@ def _fill_in(given: dict[str, str]) -> None:
     """What all nodes have to agree on, and the controller alone would read in the parameter file."""
     in_file = _of_controller(Path(given["parameters"]))
     shipped_robot = {"allegro_right": f"allegro_{given['hand']}"}
-    for name, default in (("robot", "allegro_right"), ("driver", "simulated"), ("driver_namespace", "")):
+    for name, default in (
+        ("robot", "allegro_right"),
+        ("driver", "simulated"),
+        ("driver_namespace", ""),
+        ("frame_prefix", ""),
+    ):
         if not given[name]:
             value = str(in_file.get(name, default))
             given[name] = shipped_robot.get(value, value) if name == "robot" else value
@@ -213,6 +220,10 @@ def _check_together(robot: Robot, given: dict[str, str]) -> None:
     joint_map(driver, robot)
     for channel in (driver.state, driver.command):
         driver.topic(channel, given["driver_namespace"] or None)
+    prefix = given["frame_prefix"]
+    prefixed(robot.base_frame, prefix)
+    if prefix and not prefix.endswith("/") and given["rviz"] == "true":
+        raise InputError(f"frame_prefix: is '{prefix}', must end with '/': RViz finds no other robot")
     if given["calibration"]:
         load_calibration(Path(given["calibration"]), robot)
 
@@ -221,13 +232,14 @@ def _text(value: object) -> ParameterValue:
     return ParameterValue(str(value), value_type=str)  # '0' and 'true' stay texts
 
 
-def _view(robot: Robot, namespace: str) -> Path:
+def _view(robot: Robot, namespace: str, prefix: str) -> Path:
     """The shipped view, looking at this robot's base frame from a distance that fits its size."""
     document = yaml.safe_load((CONFIG / "robot.rviz").read_text(encoding="utf-8"))
     manager = document["Visualization Manager"]
     size = float(robot.kinematics.reach.max())
-    manager["Global Options"]["Fixed Frame"] = robot.base_frame
+    manager["Global Options"]["Fixed Frame"] = prefixed(robot.base_frame, prefix)
     manager["Views"]["Current"]["Distance"] = 3.5 * size
+    manager["Displays"][1]["TF Prefix"] = prefix.removesuffix("/")  # RViz puts a '/' behind it
     manager["Displays"][0]["Cell Size"] = 10.0 ** round(-0.5 + float(f"{size:e}".split("e")[1]))
     folder = Path(launch.logging.launch_config.log_dir)
     path = folder / f"{namespace.strip('/').replace('/', '_') or robot.name}.rviz"

@@ -25,6 +25,17 @@ class FrameLookup(Protocol):
         ...
 
 
+def prefixed(frame: str, prefix: str) -> str:
+    """A frame of the robot as TF names it.
+
+    Raises:
+        InputError: a prefix that no frame can begin with.
+    """
+    if prefix.startswith("/") or any(map(str.isspace, prefix)):
+        raise InputError(f"frame_prefix: is '{prefix}', must be without spaces and not begin with '/', such as 'left/'")
+    return prefix + frame
+
+
 def check_age(frame: str, stamp: Any, now: float, longest: float) -> None:
     """tf2 goes on telling the last transform that it has heard. stamp: of a message; zero, for a frame that never moves, has no
     age; now and longest [s], of 0 for any age.
@@ -75,8 +86,10 @@ class TfLookup:
 class Frames:
     """T_base_frame of the base frame, of every link of the robot, and of what `other` knows."""
 
-    def __init__(self, robot: Robot, other: FrameLookup) -> None:
-        self._base, self._other = robot.base_frame, other
+    def __init__(self, robot: Robot, other: FrameLookup, prefix: str = "") -> None:
+        """prefix: before the names of the base frame and the links; see `prefixed`."""
+        self._prefix, self._other = prefix, other
+        self._base, self.base = robot.base_frame, prefixed(robot.base_frame, prefix)
         self._links = robot.urdf.links
         self._index = {name: i for i, name in enumerate(robot.joint_names)}
         self._above = {joint.child: joint for joint in robot.urdf.joints.values()}
@@ -87,17 +100,23 @@ class Frames:
         Raises:
             InputError: empty or unknown frame, or a moving link before the joints are known.
         """
-        if frame == self._base:
+        if frame == self.base:
             return None
         if not frame:
-            raise InputError(f"frame_id is empty, must name a frame, for instance '{self._base}'")
-        if frame in self._links:
-            up, down = self._path(frame)
+            raise InputError(f"frame_id is empty, must name a frame, for instance '{self.base}'")
+        link = frame.removeprefix(self._prefix)
+        if link in self._links and prefixed(link, self._prefix) == frame:
+            up, down = self._path(link)
             if all(joint.kind == FIXED or joint.name in self._index for joint in up + down):
                 T_base_common = np.linalg.inv(self._product(up, frame, q))
                 pose: Array = T_base_common @ self._product(down, frame, q)
                 return pose
-        return self._other.pose_in(self._base, frame)
+        try:
+            return self._other.pose_in(self.base, frame)
+        except InputError as error:
+            if not self._prefix or frame not in self._links:
+                raise
+            raise InputError(f"{error}; the frames of this hand begin with '{self._prefix}'") from error
 
     def _path(self, frame: str) -> tuple[list[Joint], list[Joint]]:
         """Joints from the nearest link above both to the base, and from there to `frame`."""

@@ -14,6 +14,7 @@ from nnik_ros.collision import CollisionModel
 from nnik_ros.driver import Driver, JointMap, joint_map, load_driver
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.kinematics import Kinematics
+from nnik_ros.nodes.frames import prefixed
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions
 from nnik_ros.nodes.realtime import checked_cpus
 from nnik_ros.nodes.statistics import TimedNetwork
@@ -94,6 +95,8 @@ def load(options: NodeOptions) -> Loaded:
         policy = load_policy(options.model, described, kinematics)
     with _collected(problems):
         cpus = checked_cpus(options.cpu_affinity)
+    with _collected(problems):
+        prefixed(described.base_frame, options.frame_prefix)
     if problems:
         raise problems[0] if len(problems) == 1 else InputError("\n".join(map(str, problems)))
     robot = replace(described, kinematics=kinematics)

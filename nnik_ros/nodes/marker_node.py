@@ -16,6 +16,7 @@ from visualization_msgs.msg import InteractiveMarkerFeedback as Feedback
 
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
+from nnik_ros.nodes.frames import prefixed
 from nnik_ros.nodes.inbox import newest
 from nnik_ros.nodes.loading import load_named_robot
 from nnik_ros.nodes.marker_joints import MeasuredJoints
@@ -38,6 +39,7 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
         super().__init__("tip_markers", automatically_declare_parameters_from_overrides=True)
         options = Parameters(self, MarkerOptions, fixed=lambda: True).options(MarkerOptions)
         self._robot, _ = load_named_robot(options.robot)
+        self._base_frame = prefixed(self._robot.base_frame, options.frame_prefix)
         nt = self._robot.nt
         self._status = no_status(self._robot.tip_names)
         self._enabled = [True] * nt
@@ -91,7 +93,7 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
             self._shown[tip] = np.inf  # the server has put it there, so it has to be put back
             return
         self._shown[tip] = place
-        frame = feedback.header.frame_id or self._robot.base_frame
+        frame = feedback.header.frame_id or self._base_frame
         if not self._steering.drag(tip, frame, place, now):
             self.get_logger().warning(
                 f"{feedback.marker_name}: another publisher steers it, so dragging does nothing",
@@ -169,7 +171,7 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
         name = self._robot.tip_names[tip]
         if paint and look != self._looks[tip]:
             reach = float(self._robot.kinematics.reach[tip])
-            marker = tip_marker(name, self._robot.base_frame, position, reach, look)
+            marker = tip_marker(name, self._base_frame, position, reach, look)
             self._server.insert(marker, feedback_callback=self._on_feedback)
             self._looks[tip] = look
         elif np.linalg.norm(position - self._shown[tip]) > _STILL:

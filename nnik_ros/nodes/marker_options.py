@@ -18,6 +18,9 @@ class MarkerOptions:
     driver_namespace: str = option(
         "", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False
     )
+    frame_prefix: str = option(
+        "", "Before the names of the hand's own frames, for instance 'left/'; as robot_state_publisher's.", live=False
+    )
     controller: str = option("controller", "Name of the controller node whose services the menu calls.", live=False)
     update_rate: float = option(
         30.0, "Rate at which markers follow and targets repeat.", unit="Hz", low=5.0, high=100.0, live=False

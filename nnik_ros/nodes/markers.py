@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
-from std_msgs.msg import ColorRGBA
+from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from nnik_ros.geometry import Array
@@ -27,10 +26,11 @@ _COLORS = {
 }  # fmt: skip
 
 
-def marker_array(robot: Robot, result: TickResult, targets: Array, stamp: Time) -> MarkerArray:
+def marker_array(robot: Robot, result: TickResult, targets: Array, header: Header) -> MarkerArray:
     """Per tip: a ball at its target, a smaller one at the measured tip, and a line between them, coloured by the tip's state.
 
-    targets (nt, 3) [m] in the base frame, nan where there is none: those markers are deleted.
+    targets (nt, 3) [m] in the base frame, nan where there is none: those markers are deleted. header: of all markers, with the
+    base frame as TF names it.
     """
     markers = []
     for tip, name in enumerate(robot.tip_names):
@@ -43,17 +43,16 @@ def marker_array(robot: Robot, result: TickResult, targets: Array, stamp: Time) 
             ("error", [target, measured], Marker.LINE_STRIP, 0.1 * size, 1.0),
         ):
             known = [point for point in points if point is not None]
-            markers.append(_marker(f"{name}/{kind}", robot.base_frame, stamp, shape, scale, (*color, alpha), known))
+            markers.append(_marker(f"{name}/{kind}", header, shape, scale, (*color, alpha), known))
             if len(known) < len(points):
                 markers[-1].action = Marker.DELETE
     return MarkerArray(markers=markers)
 
 
 def _marker(
-    namespace: str, frame: str, stamp: Time, shape: int, scale: float, color: tuple[float, ...], points: list[Point]
+    namespace: str, header: Header, shape: int, scale: float, color: tuple[float, ...], points: list[Point]
 ) -> Marker:
-    marker = Marker(ns=namespace, type=shape, action=Marker.ADD)
-    marker.header.frame_id, marker.header.stamp = frame, stamp
+    marker = Marker(header=header, ns=namespace, type=shape, action=Marker.ADD)
     marker.scale.x = marker.scale.y = marker.scale.z = scale
     marker.color = ColorRGBA(**dict(zip("rgba", color, strict=True)))
     marker.pose.orientation.w = 1.0

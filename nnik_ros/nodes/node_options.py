@@ -23,6 +23,9 @@ class NodeOptions:
     driver_namespace: str = option(
         "", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False
     )
+    frame_prefix: str = option(
+        "", "Before the names of the hand's own frames, for instance 'left/'; as robot_state_publisher's.", live=False
+    )
     tf_timeout: float = option(
         0.5, "Oldest transform that takes a target to the base frame; 0: any age. Frames that never move have none.",
         unit="s", low=0.0, high=60.0, live=False,

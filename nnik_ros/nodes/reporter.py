@@ -8,6 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from nnik_ros.nodes.conversions import fill_poses
@@ -46,7 +47,7 @@ class Reporter:
         self._diagnostics = node.create_publisher(DiagnosticArray, "diagnostics", 1)
         self._statistics = node.create_publisher(DiagnosticStatus, "statistics", 1)
         self._tip_poses = PoseArray()
-        self._tip_poses.header.frame_id = session.robot.base_frame
+        self._tip_poses.header.frame_id = session.base_frame
         chores = session.chores
         self._status_chore = chores.add(self.tell_status, 1.0 / options.status_rate)
         chores.add(self._tell_tip_poses, 1.0 / options.tip_pose_rate)
@@ -123,7 +124,8 @@ class Reporter:
     def _tell_markers(self) -> None:
         session = self._session
         if session.result is not None and self._markers.get_subscription_count():
-            self._markers.publish(marker_array(session.robot, session.result, session.targets, self._now()))
+            header = Header(frame_id=session.base_frame, stamp=self._now())
+            self._markers.publish(marker_array(session.robot, session.result, session.targets, header))
 
     def _tell_diagnostics(self) -> None:
         session, name, robot = self._session, self._name, self._session.robot.name

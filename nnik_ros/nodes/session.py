@@ -69,7 +69,9 @@ class Session:
         self._output = CommandOutput(node, driver, loaded.joints, driver.topic(driver.command, namespace), control.rate)
         self._tf = TfLookup(node, options.tf_timeout)
         self._state = StateIntake(loaded.robot, loaded.joints, self._states.topic, self.refusals)
-        self._targets = TargetIntake(loaded.robot, Frames(loaded.robot, self._tf), self.refusals)
+        frames = Frames(loaded.robot, self._tf, options.frame_prefix)
+        self.base_frame = frames.base
+        self._targets = TargetIntake(loaded.robot, frames, self.refusals)
         self.loop = ControlLoop(
             1.0 / control.rate, self._tick, self._on_error, spin=options.spin, setup=self._set_up_thread,
             meanwhile=self.chores.serve,

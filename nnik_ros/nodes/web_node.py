@@ -18,6 +18,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from nnik_ros.errors import InputError
 from nnik_ros.nodes.commands import MESSAGE_OF, read_command
+from nnik_ros.nodes.frames import prefixed
 from nnik_ros.nodes.inbox import Inbox, newest
 from nnik_ros.nodes.loading import load_named_driver, load_named_robot
 from nnik_ros.nodes.parameters import Parameters
@@ -52,6 +53,7 @@ class WebNode(Node):  # type: ignore[misc]
         options = Parameters(self, WebOptions, fixed=lambda: True).options(WebOptions)
         check_host(options.host)
         self._robot, path = load_named_robot(options.robot)
+        self._base_frame = prefixed(self._robot.base_frame, options.frame_prefix)
         self._presets = {preset.name: preset for preset in load_presets(path, self._robot)}
         self._lock = threading.Lock()
         self._note, self._note_until = "", 0.0
@@ -194,7 +196,7 @@ class WebNode(Node):  # type: ignore[misc]
                 self._heard(tip, (pose.position.x, pose.position.y, pose.position.z), message.header)
 
     def _heard(self, tip: int, position: tuple[float, float, float], header: Any) -> None:
-        if header.frame_id not in ("", self._robot.base_frame):
+        if header.frame_id not in ("", self._base_frame):
             return  # shown where the tip is, since the page knows no other frames
         with self._lock:
             self._steering.heard(tip, np.array(position), _stamp(header), time.monotonic())
@@ -209,7 +211,7 @@ class WebNode(Node):  # type: ignore[misc]
 
     def _send(self, tip: int, position: Any) -> int:
         message = PoseStamped()
-        message.header.frame_id = self._robot.base_frame
+        message.header.frame_id = self._base_frame
         message.header.stamp = self.get_clock().now().to_msg()
         message.pose.position.x, message.pose.position.y, message.pose.position.z = (float(v) for v in position)
         self._target_publishers[tip].publish(message)

@@ -16,6 +16,9 @@ class WebOptions:
     driver_namespace: str = option(
         "", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False
     )
+    frame_prefix: str = option(
+        "", "Before the names of the hand's own frames, for instance 'left/'; as robot_state_publisher's.", live=False
+    )
     controller: str = option("controller", "Name of the controller node whose services the buttons call.", live=False)
     chooser: str = option(
         "", "Name of the node whose parameter `robot` changes the robot, as the demo does; empty: it stays.", live=False

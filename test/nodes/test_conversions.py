@@ -116,6 +116,31 @@ def test_a_moving_link_is_refused_before_the_joints_are_known_and_the_base_is_no
         frames.pose("camera", None)
 
 
+def test_with_a_prefix_the_own_frames_are_those_that_begin_with_it(robot: Robot) -> None:
+    q = robot.random_joint_position(np.random.default_rng(6), 1)[0]
+    plain, frames = Frames(robot, NoOtherFrames()), Frames(robot, NoOtherFrames(), "left/")
+    assert frames.base == f"left/{robot.base_frame}"
+    assert frames.pose(frames.base, q) is None
+    for link in robot.tip_links:
+        np.testing.assert_array_equal(frames.pose(f"left/{link}", q), plain.pose(link, q))
+        with pytest.raises(InputError, match=rf"'{link}' is unknown; the frames of this hand begin with 'left/'"):
+            frames.pose(link, q)
+    with pytest.raises(InputError, match=r"'left/camera' is unknown$"):
+        frames.pose("left/camera", q)
+
+
+def test_with_a_prefix_the_frames_of_another_hand_are_looked_up(robot: Robot) -> None:
+    np.testing.assert_array_equal(
+        Frames(robot, OneFrame(), "left/").pose(robot.base_frame, None), OneFrame().pose_in("", "")
+    )
+
+
+@pytest.mark.parametrize("prefix", ["/left/", "left hand/", "\t"])
+def test_a_prefix_that_no_frame_can_begin_with_is_refused(robot: Robot, prefix: str) -> None:
+    with pytest.raises(InputError, match=r"frame_prefix.*must be without spaces"):
+        Frames(robot, NoOtherFrames(), prefix)
+
+
 @pytest.mark.parametrize(
     ("sec", "longest", "refused"), [(99, 0.5, True), (99, 2.0, False), (99, 0.0, False), (0, 0.5, False)]
 )

@@ -8,6 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Pose, PoseArray, PoseStamped
 from node_bench import Bench, diagnostics_of, pose_array, pose_stamped, wait_for
 from sensor_msgs.msg import JointState
+from visualization_msgs.msg import MarkerArray
 
 from nnik_ros.driver import load_driver
 from nnik_ros.nodes.conversions import fill_poses
@@ -96,6 +97,24 @@ def test_a_target_in_the_frame_of_a_moved_link_is_taken_to_the_base_frame(lab, r
     target = pose_stamped(robot.tip_links[thumb], R.T @ (goal - p))
     bench.until("REACHED", "index.state", lambda: bench.station.publish("index/target_pose", target))
     assert np.linalg.norm(bench.tips()[0] - goal) < 0.0006
+
+
+def test_a_hand_with_a_prefix_speaks_and_follows_in_frames_of_its_own(lab, robot):
+    bench = lab.bench(frame_prefix="left/")
+    poses = bench.station.listen(PoseArray, "tip_poses")
+    markers = bench.station.listen(MarkerArray, "markers")
+    goal = goal_of(robot, 5)
+    other = pose_array(robot.base_frame, goal)
+    wait_for(
+        lambda: bench.station.publish("target_poses", other) or "begin with 'left/'" in bench.message,
+        "the frame to be refused", bench.process,
+    )  # fmt: skip
+    own = pose_array(f"left/{robot.base_frame}", goal)
+    bench.until("REACHED", meanwhile=lambda: bench.station.publish("target_poses", own))
+    assert np.linalg.norm(bench.tips() - goal, axis=-1).max() < 0.0006
+    wait_for(lambda: bool(poses and markers), "tip poses and markers", bench.process)
+    assert poses[-1].header.frame_id == f"left/{robot.base_frame}"
+    assert {marker.header.frame_id for marker in markers[-1].markers} == {f"left/{robot.base_frame}"}
 
 
 def test_the_orientation_of_a_target_turns_the_tip_in_any_frame(lab, robot):

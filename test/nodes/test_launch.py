@@ -147,7 +147,14 @@ def state_of(statuses: list[DiagnosticStatus]) -> str:
 def test_the_demo_starts_a_hand_that_waits_for_targets_and_rviz_with_the_robots_view(launch_file, prefix, lab) -> None:
     station: Station = lab.station()
     statuses = station.listen(DiagnosticStatus, "status")
-    given = (f"namespace:={station.namespace}", "web:=false", "rate:=100", "model:=none", "hand:=left")
+    given = (
+        f"namespace:={station.namespace}",
+        "web:=false",
+        "rate:=100",
+        "model:=none",
+        "hand:=left",
+        "frame_prefix:=lab/left/",
+    )
     launched = launch_file("launch/demo.launch.py", *given)
     wait_for(lambda: state_of(statuses) == "IDLE", "the controller to wait for targets", launched, limit=40.0)
     assert statuses[-1].hardware_id == "allegro_left"
@@ -156,10 +163,13 @@ def test_the_demo_starts_a_hand_that_waits_for_targets_and_rviz_with_the_robots_
     words = rviz.read_text().split()
     assert f"__ns:={station.namespace}" in words
     view = yaml.safe_load(Path(words[words.index("-d") + 1]).read_text())["Visualization Manager"]
-    assert view["Global Options"]["Fixed Frame"] == "palm_link"
+    assert view["Global Options"]["Fixed Frame"] == "lab/left/palm_link"
+    assert [entry["TF Prefix"] for entry in view["Displays"] if "TF Prefix" in entry] == ["lab/left"]
     assert 0.2 < view["Views"]["Current"]["Distance"] < 1.0
     assert not re.search(r"Value: /", (ROOT / "config" / "robot.rviz").read_text()), "a topic of the view is absolute"
-    assert "joint_states:=measured_joints" in (prefix / "robot_state_publisher.txt").read_text()
+    publisher = (prefix / "robot_state_publisher.txt").read_text()
+    assert "joint_states:=measured_joints" in publisher
+    assert "lab/left/" in "".join(Path(file).read_text() for file in re.findall(r"--params-file (\S+)", publisher))
     topics = dict(station.node.get_topic_names_and_types())
     wait_for(
         lambda: f"{station.namespace}/tip_markers/update" in dict(station.node.get_topic_names_and_types()),
@@ -205,7 +215,7 @@ def test_two_hands_live_side_by_side_and_a_target_of_one_leaves_the_other_alone(
     assert {side: heard[-1].hardware_id for side, heard in statuses.items()} == {
         side: f"allegro_{side}" for side in sides
     }
-    target = pose_stamped("palm_link", (0.09, -0.05, 0.05))
+    target = pose_stamped("left/palm_link", (0.09, -0.05, 0.05))
     wait_for(
         lambda: station.publish("/left/index/target_pose", target) or state_of(statuses["left"]) not in ("", "IDLE"),
         "the left hand to take its target", launched,
@@ -249,6 +259,7 @@ def test_another_robot_is_simulated_in_its_drivers_dialect_and_brings_a_tip_to_i
         ("physics:=magic", ["auto", "mujoco", "stiff"]),
         ("rviz_config:=nowhere.rviz", ["no such file"]),
         ("parameters:=/dev/null/parameters.yaml", ["no such file"]),
+        ("frame_prefix:=/left/", ["spaces", "begin"]),
         ("driver_namespace:=left-hand", ["letters", "digits", "underscores"]),
         ("cpu_affinity:=two", ["4095"]),
     ],
@@ -260,6 +271,12 @@ def test_a_wrong_argument_starts_nothing_and_lists_what_is_allowed(
     assert launched.exit_code() != 0
     assert all(re.search(rf"\b{re.escape(word)}\b", launched.output) for word in allowed), launched.output
     assert argument.split(":=")[1] in launched.output
+
+
+def test_a_prefix_that_rviz_cannot_put_before_its_frames_starts_no_rviz(launch_file) -> None:
+    launched = launch_file("launch/controller.launch.py", "frame_prefix:=left_", "rviz:=true")
+    assert launched.exit_code() != 0
+    assert "must end with '/'" in launched.output
 
 
 @pytest.mark.parametrize("name", ["controller.launch.py", "demo.launch.py"])

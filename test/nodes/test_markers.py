@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from builtin_interfaces.msg import Time
+from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
 from nnik_ros.controller import Controller
@@ -22,7 +22,9 @@ def test_a_tip_with_a_target_shows_ball_tip_and_line_and_one_without_shows_its_t
     controller.start()
     stamps = np.where(np.isnan(targets[:, 0]), -np.inf, 0.0)
     result = controller.tick(0.0, Measurement(robot.home, 0.0), Targets(targets, stamps))
-    markers = {marker.ns: marker for marker in marker_array(robot, result, targets, Time()).markers}
+    markers = {
+        marker.ns: marker for marker in marker_array(robot, result, targets, Header(frame_id="left/palm")).markers
+    }
     assert {ns for ns, marker in markers.items() if marker.action == Marker.ADD} == {
         "index/tip", "middle/tip", "ring/tip", "thumb/tip", "ring/target", "ring/error",
     }  # fmt: skip
@@ -30,4 +32,4 @@ def test_a_tip_with_a_target_shows_ball_tip_and_line_and_one_without_shows_its_t
     assert (ball.x, ball.y, ball.z) == (0.05, -0.04, 0.09)
     tip = robot.kinematics.tip_position(robot.home)[2]
     np.testing.assert_allclose([[p.x, p.y, p.z] for p in line], [targets[2], tip], atol=1e-9)
-    assert all(marker.header.frame_id == "palm_link" for marker in markers.values())
+    assert all(marker.header.frame_id == "left/palm" for marker in markers.values())
