@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from nnik_ros.errors import FileError
+from nnik_ros.errors import FileError, range_in_words
 
 
 def number(*, low: float = -math.inf, high: float = math.inf, above: float = -math.inf) -> Callable[[str], float]:
     """The `type` of an argument: a finite number within [low, high] (and > above, when given). It raises
     argparse.ArgumentTypeError, which says what was given and what is allowed."""
-    allowed = f"a finite number{_range(low, high, above)}"
+    allowed = f"a finite number {range_in_words(low, high, above)}".rstrip()
 
     def parse(text: str) -> float:
         try:
@@ -30,7 +30,7 @@ def number(*, low: float = -math.inf, high: float = math.inf, above: float = -ma
 
 def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
     """As `number`, without a fraction and not negative."""
-    allowed = f"a whole number{_range(low, math.inf if high is None else high)}"
+    allowed = f"a whole number {range_in_words(low, math.inf if high is None else high)}"
 
     def parse(text: str) -> int:
         value = int(text) if text.isdecimal() and len(text) < 19 else -1  # as many digits as an int64 holds
@@ -63,13 +63,3 @@ def check_writable(path: Path, *, makes_folder: bool = False) -> None:
         raise FileError(str(path), [f"cannot be written: there is no folder {folder}"])
     if not os.access(path if os.path.exists(path) else folder, os.W_OK):
         raise FileError(str(path), ["cannot be written: permission denied"])
-
-
-def _range(low: float, high: float, above: float = -math.inf) -> str:
-    """Of a number, in words that follow it; whole numbers in all their digits."""
-    least, most = (f"{bound:.12g}" for bound in (low, high))
-    if above > -math.inf:
-        return f" above {above:g}" + (f" and up to {most}" if high < math.inf else "")
-    if low > -math.inf and high < math.inf:
-        return f" within [{least}, {most}]"
-    return f", {least} at least" if low > -math.inf else f", {most} at most" if high < math.inf else ""

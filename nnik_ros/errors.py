@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -58,6 +59,16 @@ def collecting(source: str, error: type[FileError] = FileError) -> Iterator[Prob
     problems = Problems(source, error)
     yield problems
     problems.raise_if_any()
+
+
+def range_in_words(low: float, high: float, above: float = -math.inf) -> str:
+    """Of a number within [low, high] (and > above, when given); whole numbers in all their digits. Empty: any number."""
+    least, most, more = (f"{bound:.12g}" for bound in (low, high, above))
+    if above > low:
+        return f"above {more}" + (f" and up to {most}" if high < math.inf else "")
+    if low > -math.inf and high < math.inf:
+        return f"within [{least}, {most}]"
+    return f"not below {least}" if low > -math.inf else f"not above {most}" if high < math.inf else ""
 
 
 def _count(n: int) -> str:

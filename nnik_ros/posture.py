@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
-from nnik_ros.kernels import fingers
+from nnik_ros.kernels import free_degree
 from nnik_ros.kinematics import Kinematics, Tips
 from nnik_ros.robot import Robot
 
@@ -54,7 +54,7 @@ class Posture:
         self._kinematics, self._period = kinematics, period
         self._axis = robot.tip_axis
         self._eased: Array = np.zeros(robot.nt)
-        self.shapes_any = bool(((self._chain >= 0).sum(axis=-1) > fingers.COORDINATES).any())
+        self.shapes_any = bool(((self._chain >= 0).sum(axis=-1) > free_degree.COORDINATES).any())
 
     def let_go(self) -> None:
         """No tip takes part; the pull sets in anew for all."""
@@ -66,7 +66,7 @@ class Posture:
 
     def pull(self, q: Array, rate: float) -> Array:
         """The step (nq,) [rad] that the preferred posture asks for at q (nq,) [rad], by a rate [1/s]."""
-        pull: Array = fingers.posture_pull(
+        pull: Array = free_degree.posture_pull(
             q, self._preferred, *self._inner, self._largest, _REPULSION, rate * self._period
         )
         return pull
@@ -74,7 +74,7 @@ class Posture:
     def turn(self, pull: Array, tips: Tips, direction: Tips, wanted: Array, weight: Array) -> None:
         """Replace a part, weight (nt,) from 0 to 1, of a pull by the way to wanted directions (nt, 3), nan for none."""
         share = min(1.0, _TURN_RATE * self._period)
-        fingers.turn(
+        free_degree.turn(
             pull, tips.jacobian, direction.jacobian, wanted - direction.position, weight, self._chain, self._turn_damping,
             self._leak, self._largest, share,
         )  # fmt: skip
@@ -84,7 +84,7 @@ class Posture:
     ) -> Array:
         """q (nq,) [rad] with its tips, q_next (nq,) [rad] of a solver for target (nt, 3) [m], takes_part (nt,), pull (nq,)
         [rad]; returns another q_next (nq,) [rad], the one closest to the pull among those with the same tip motion."""
-        shaped: Array = fingers.postured(
+        shaped: Array = free_degree.postured(
             q, tips.position, tips.jacobian, q_next, target, takes_part, pull, self._eased, self._period / _EASE, self._chain,
             *self._limits, self._damping, self._near, _SOFT, _AGREE, _ROUNDING,
         )  # fmt: skip

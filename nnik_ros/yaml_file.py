@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from nnik_ros.errors import FileError, Problems
+from nnik_ros.errors import FileError, Problems, range_in_words
 
 
 def load_mapping(path: Path) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Section:
             self.wrong(key, value, "a finite number")
             return 0.0
         if not low <= value <= high or not above < value:
-            self.wrong(key, value, _interval(low, high, above))
+            self.wrong(key, value, range_in_words(low, high, above))
         return float(value)
 
     def numbers(self, key: str, default: list[float] | None = None, *, length: int) -> list[float]:
@@ -174,13 +174,6 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 _MISSING = object()
-
-
-def _interval(low: float, high: float, above: float = -math.inf) -> str:
-    """The words for "a number within [low, high] (and > above, when given)"."""
-    if above <= low:
-        return f"within [{low:g}, {high:g}]"
-    return f"above {above:g}" + (f" and up to {high:g}" if math.isfinite(high) else "")
 
 
 def _describe(value: Any) -> str:

@@ -8,20 +8,18 @@ import numpy as np
 
 from nnik_ros.compiled import B1, F1, F2, F3, F4, I1, I2, Array, Bools, Ints, compiled
 from nnik_ros.kernels.chains import MODEL, depth_of, lever_arms, walk
-from nnik_ros.kernels.points import TINY, clip, length
+from nnik_ros.kernels.points import clip, length
 
-COORDINATES = 3  # of a tip; a chain with more joints has a free degree
 NETWORK, SHORTENED, STAND_IN, HOLD = 0, 1, 2, 3  # which step a tip took: guard.Solver
 _PARTS = (0.5, 0.25)  # of a step that does not help
 _PREFERRED = 2.0  # so many times as much must be gained to take the lead over from the policy, and back
 # Of the motion of an end that may be only a part s of the way, so that it moves by 1 - s with the joints themselves: they come
 # from a distance d by sqrt(2 a d) sqrt(s) / (1 - (1 - s) / 2), never faster than for s = 1.
 _PART_FOLLOWED = 0.5
-_FLAT = 1e-3  # of a joint's turn, that a tip turns at least with it in a Newton step
 
 
 @compiled(f"void({F2}, {F1}, {B1}, f8, f8[::1])")
-def _add_closest(J: Array, rest: Array, fixed: Bools, damping: float, step: Array) -> None:
+def add_closest(J: Array, rest: Array, fixed: Bools, damping: float, step: Array) -> None:
     """Add to step (depth,) the smallest motion of the joints that are not fixed that moves the tip by rest (3,), by
     J^T (J J^T + damping)^-1 rest."""
     a = b = c = d = e = f = 0.0  # the symmetric matrix, by rows
@@ -42,7 +40,7 @@ def _add_closest(J: Array, rest: Array, fixed: Bools, damping: float, step: Arra
 
 
 @compiled(f"void({F2}, {F1}, {F1}, f8[::1])")
-def _subtract_motion(J: Array, step: Array, task: Array, rest: Array) -> None:
+def subtract_motion(J: Array, step: Array, task: Array, rest: Array) -> None:
     """rest = task - J step."""
     for i in range(3):
         rest[i] = task[i]
@@ -69,14 +67,14 @@ def _damped_step(
     dq, rest = scratch[0, :depth], scratch[1, :3]
     for k in range(depth):
         dq[k], fixed[k] = 0.0, False
-    _add_closest(J, error, fixed, damping, dq)
+    add_closest(J, error, fixed, damping, dq)
     for _ in range(2):  # two joints of a chain may be at their limits together; a third would leave nothing to solve
         for k in range(depth):
             low, high = lower[chain[k]] - q[chain[k]], upper[chain[k]] - q[chain[k]]
             fixed[k] = dq[k] <= low or dq[k] >= high
             dq[k] = clip(dq[k], low, high) if fixed[k] else 0.0
-        _subtract_motion(J, dq, error, rest)
-        _add_closest(J, rest, fixed, damping, dq)
+        subtract_motion(J, dq, error, rest)
+        add_closest(J, rest, fixed, damping, dq)
     most = largest
     for k in range(depth):
         most = max(most, abs(dq[k]))
@@ -250,120 +248,3 @@ def solved(
                     here[i] = there[i]
             left[n, t] = size * reach[t]
     return end, left, easy, bool(easy.all())
-
-
-@compiled(f"f8({F2}, {F1}, {F1}, f8, f8, f8[::1])")
-def _task(J: Array, solved: Array, to_go: Array, agree_share: float, rounding: float, task: Array) -> float:
-    """The tip motion (3,) [m] of a step, or the way to go itself where both agree: a network's float32 step is a noise of
-    1e-7 rad away from it, which is nothing in position and a lot in jerk. Returns how far the tip is to move: the length of
-    the step's motion, or of the way to go if that is less."""
-    for i in range(3):
-        task[i] = 0.0
-        for k in range(len(solved)):
-            task[i] += J[i, k] * solved[k]
-    gap = to_go - task
-    moves, whole = length(task), length(to_go)
-    task += gap * clip(2.0 - length(gap) / (agree_share * whole + rounding), 0.0, 1.0)
-    return min(moves, whole)
-
-
-@compiled(f"void({F2}, {F1}, f8, {F1}, {F1}, f8[::1])")
-def _shape(J: Array, task: Array, damping: float, low: Array, high: Array, step: Array) -> None:
-    """Of all steps (depth,) with the tip motion task (3,) the one closest to the given one, which it replaces; the joints
-    that would go beyond low or high stop there, and those that are free make up for them."""
-    pull, rest, fixed = step.copy(), np.empty(3), np.zeros(len(step), dtype=np.bool_)
-    _subtract_motion(J, step, task, rest)
-    _add_closest(J, rest, fixed, damping, step)
-    any_fixed = False
-    for k in range(len(step)):
-        fixed[k] = step[k] <= low[k] or step[k] >= high[k]
-        any_fixed |= fixed[k]
-        step[k] = clip(step[k], low[k], high[k]) if fixed[k] else step[k]
-    if any_fixed:
-        for k in range(len(step)):
-            step[k] = step[k] if fixed[k] else pull[k]
-        _subtract_motion(J, step, task, rest)
-        _add_closest(J, rest, fixed, damping, step)
-
-
-@compiled(f"f8[::1]({F1}, {F1}, {F1}, {F1}, {F1}, f8, f8)")
-def posture_pull(
-    q: Array, preferred: Array, inner_lower: Array, inner_upper: Array, largest: Array, repulsion: float, share: float
-) -> Array:
-    """A step (nq,) [rad] by a share of the way to the preferred posture, with more weight on what is close to its limits."""
-    pull = np.empty(len(q))
-    for i in range(len(q)):
-        inwards = max(inner_lower[i] - q[i], 0.0) + min(inner_upper[i] - q[i], 0.0)
-        pull[i] = clip((preferred[i] - q[i] + repulsion * inwards) * share, -largest[i], largest[i])
-    return pull
-
-
-@compiled(f"void(f8[::1], {F3}, {F3}, {F2}, {F1}, {I2}, {F1}, {F1}, {F1}, f8)")
-def turn(
-    pull: Array, jacobian: Array, turning: Array, gap: Array, weight: Array, chain: Ints, damping: Array, leak: Array,
-    largest: Array, share: float,
-) -> None:  # fmt: skip
-    """Replace a part, weight (nt,), of the pull (nq,) [rad] by what turns the tips. turning (nt, 3, depth): derivatives of
-    their directions, gap (nt, 3): from the directions to the wanted ones, nan for none; share of a Newton step; leak (nt,) [m]:
-    so far the tip may move with it, where the finger is all but stretched and no motion leaves it in place."""
-    for t in range(len(chain)):
-        n = depth_of(chain[t])
-        if not weight[t] > 0.0 or not math.isfinite(gap[t, 0] + gap[t, 1] + gap[t, 2]) or n <= COORDINATES:
-            continue
-        J, D = np.ascontiguousarray(jacobian[t, :, :n]), np.ascontiguousarray(turning[t, :, :n])
-        uphill, away, none = np.zeros(n), np.zeros(3), np.zeros(n, dtype=np.bool_)
-        for k in range(n):
-            for i in range(3):
-                uphill[k] += D[i, k] * gap[t, i]
-        free = uphill.copy()  # the part of it that leaves the tip where it is
-        _subtract_motion(J, uphill, away, away)
-        _add_closest(J, away, none, damping[t], free)
-        slope = steepness = 0.0
-        for i in range(3):
-            turned = 0.0
-            for k in range(n):
-                turned += D[i, k] * free[k]
-            steepness += turned * turned
-        for k in range(n):
-            slope += uphill[k] * free[k]
-            steepness += _FLAT * free[k] * free[k]
-        step = share * slope / max(steepness, TINY)
-        for k in range(n):
-            step = min(step, largest[chain[t, k]] / max(abs(free[k]), TINY))
-        _subtract_motion(J, free, np.zeros(3), away)
-        step = min(step, leak[t] / max(length(away), TINY))
-        for k in range(n):
-            pull[chain[t, k]] += weight[t] * (step * free[k] - pull[chain[t, k]])
-
-
-@compiled(f"f8[::1]({F1}, {F2}, {F3}, {F1}, {F2}, {B1}, {F1}, f8[::1], f8, {I2}, {F1}, {F1}, {F1}, {F1}, f8, f8, f8)")
-def postured(
-    q: Array, position: Array, jacobian: Array, q_next: Array, target: Array, takes_part: Bools, pull: Array, eased: Array,
-    ease: float, chain: Ints, lower: Array, upper: Array, damping: Array, near: Array, soft: float, agree: float,
-    rounding: float,
-) -> Array:  # fmt: skip
-    """See `posture.Posture`: q_next with another motion of the free degrees, as close to pull (nq,) [rad] as the tips allow.
-    position (nt, 3) and jacobian (nt, 3, depth) at q; eased (nt,) goes on by ease, from 0 to 1, of those that take part."""
-    result = q_next.copy()
-    depth = chain.shape[1]
-    solved, shaped, low, high, task = np.empty(depth), np.empty(depth), np.empty(depth), np.empty(depth), np.empty(3)
-    for t in range(len(chain)):
-        n = depth_of(chain[t])
-        eased[t] = min(1.0, eased[t] + ease) if takes_part[t] else 0.0
-        if not takes_part[t] or n <= COORDINATES:
-            continue
-        J = np.ascontiguousarray(jacobian[t, :, :n])
-        say = eased[t] * eased[t] * (3.0 - 2.0 * eased[t])
-        for k in range(n):
-            i = chain[t, k]
-            shaped[k], solved[k] = say * pull[i], q_next[i] - q[i]
-            low[k], high[k] = soft * (lower[i] - q[i]), soft * (upper[i] - q[i])
-        way = _task(J, solved[:n], target[t] - position[t], agree, rounding, task)
-        share = clip(2.0 - way / near[t], 0.0, 1.0)
-        if share == 0.0:
-            continue
-        _shape(J, task, damping[t], low[:n], high[:n], shaped[:n])
-        for k in range(n):
-            i = chain[t, k]
-            result[i] = q[i] + solved[k] + share * (shaped[k] - solved[k])
-    return result

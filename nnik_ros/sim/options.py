@@ -50,7 +50,7 @@ def load_sim_options(path: Path, robot: Robot) -> SimOptions:
     names = document.items("robots")
     if not all(isinstance(name, str) for name in names):
         document.wrong("robots", names, "a list of robot names")
-    gravity = _gravity(document)
+    gravity = frozen(document.numbers("gravity", length=3))
     timestep = document.number("timestep", low=1e-5, high=0.01)
     self_contact = document.boolean("self_contact")
     drives = _drives(document, problems)
@@ -95,14 +95,6 @@ def _drives(document: Section, problems: Problems) -> dict[str, list[float]]:
         ]
         section.finish()
     return drives
-
-
-def _gravity(document: Section) -> Array:
-    values = document.items("gravity", length=3)
-    numbers = [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool) and np.isfinite(v)]
-    if len(numbers) != len(values):
-        document.wrong("gravity", values, "3 finite numbers")
-    return frozen(numbers)
 
 
 def _compare_names(names: list[str], robot: Robot, problems: Problems) -> None:

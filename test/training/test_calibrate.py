@@ -323,8 +323,8 @@ class TestCommands:
         [
             ("--precision-mm", "nan", "a finite number above 0"),
             ("--precision-mm", "-1", "a finite number above 0"),
-            ("--longest-gap", "-1", "a finite number, 0 at least"),
-            ("--longest-gap", "nan", "a finite number, 0 at least"),
+            ("--longest-gap", "-1", "a finite number not below 0"),
+            ("--longest-gap", "nan", "a finite number not below 0"),
             ("--largest-noise-mm", "nan", "a finite number above 0"),
             ("--model", "nosuch", "needs --truth"),
         ],

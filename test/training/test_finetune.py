@@ -218,8 +218,8 @@ def test_a_mistyped_truth_is_refused_before_anything_is_trained_or_written(
 @pytest.mark.parametrize(
     ("option", "given", "allowed"),
     [
-        ("--iterations", "0", "a whole number, 1 at least"),
-        ("--iterations", "-5", "a whole number, 1 at least"),
+        ("--iterations", "0", "a whole number not below 1"),
+        ("--iterations", "-5", "a whole number not below 1"),
         ("--seed", "-1", "a whole number within [0, 2147483647]"),
         ("--calibration", "a.yaml", "needs --truth"),
     ],

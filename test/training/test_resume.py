@@ -69,7 +69,7 @@ class TestResume:
         with pytest.raises(SystemExit) as stopped:
             main([*command, "--stop-after", number])
         assert stopped.value.code == 2
-        assert f"--stop-after: is '{number}', must be a whole number, 1 at least" in capsys.readouterr().err
+        assert f"--stop-after: is '{number}', must be a whole number not below 1" in capsys.readouterr().err
         assert checkpoint.read_bytes() == before
 
     def test_a_run_folder_without_a_checkpoint_is_refused(

@@ -92,7 +92,7 @@ def test_too_few_targets_are_refused_before_anything_is_trained(
     with pytest.raises(SystemExit) as stopped:
         run([str(tiny_recipe()), "--targets", number])
     assert stopped.value.code == 2
-    assert f"is '{number}', must be a whole number, 5 at least" in capsys.readouterr().err
+    assert f"is '{number}', must be a whole number not below 5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--model", "--runs"])

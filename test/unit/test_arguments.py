@@ -15,10 +15,10 @@ from nnik_ros.errors import FileError
     ("parse", "good", "bad", "allowed"),
     [
         (number(), ["1e3", "-2.5"], ["nan", "inf", "-inf", "1,5", "", "1e999"], "a finite number$"),
-        (number(low=0.0), ["0"], ["-1e-9", "nan"], "a finite number, 0 at least$"),
+        (number(low=0.0), ["0"], ["-1e-9", "nan"], "a finite number not below 0$"),
         (number(above=0.0), ["1e-9"], ["0", "-1"], "a finite number above 0$"),
         (number(low=0.0, high=1.0), ["0", "1"], ["2", "-1", "nan"], r"a finite number within \[0, 1\]$"),
-        (whole_number(5), ["5", "20000"], ["4", "-5", "5.0", "many", "1_0", "9" * 5000], "a whole number, 5 at least$"),
+        (whole_number(5), ["5", "20000"], ["4", "-5", "5.0", "many", "1_0", "9" * 5000], "a whole number not below 5$"),
         (whole_number(0, 9), ["0", "9"], ["10", "-1"], r"a whole number within \[0, 9\]$"),
         (seed, ["0", "2147483647"], ["-1", "2147483648", "nan"], r"a whole number within \[0, 2147483647\]$"),
     ],
