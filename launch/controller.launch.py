@@ -19,7 +19,7 @@ from nnik_ros.calibration import load_calibration
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.driver import joint_map, load_driver
 from nnik_ros.errors import InputError, NnikError, Problems
-from nnik_ros.nodes.frames import prefixed
+from nnik_ros.nodes.loading import prefixed
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions, SimHandOptions
 from nnik_ros.options import OptionInfo, describe
 from nnik_ros.paths import driver_file, model_file, robot_file, share_dir, shipped

@@ -127,7 +127,7 @@ class Controller:
         self._measured: Array | None = None
         self._measured_stamp = self._rest_stamp = -np.inf
         self._rest: Array = np.zeros(self.robot.nq)  # where the hand has stood since _rest_stamp [s]
-        self._posture_goal = self.robot.home.copy()
+        self._rest_posture = self.robot.home  # where the joints come to rest that are told to
         self._way_out.forget()
 
     def set_enabled(self, enabled: Sequence[bool]) -> None:
@@ -155,6 +155,7 @@ class Controller:
             self._motion.set_kinematics(self._kinematics)
         self._centre = self._kinematics.first_joint_position  # (nt, 3) [m]
         self._farthest = _BEYOND_REACH * self._kinematics.reach  # (nt,) [m]
+        self._home_tips = self._kinematics.tip_position(self.robot.home)  # (nt, 3) [m]
         self._posture = Posture(self.robot, self._kinematics, self._period)
         stand_in = DampedLeastSquares(self.robot, self._kinematics)
         self._guard = GuardedPolicy(policy or stand_in, self.robot.velocity * self._period)
@@ -198,11 +199,9 @@ class Controller:
         follows, goal = judged.follows, judged.goal
         homing, way_out = self._homing(judged, stale_state), self._way_out
         escaping = way_out.escaping & follows
-        if np.count_nonzero(homing):
-            self._posture_goal = np.where(homing[self._guard.tip_of_joint], self.robot.home, self._posture_goal)
         stopping = self._resetting or self._mode is _Mode.PAUSED
         if stopping and not self._stopping:
-            self._posture_goal = self._motion.at_rest()
+            self._rest_posture = self._motion.at_rest()
         self._stopping = stopping
         by_joints = ~self._no_tip if stopping else homing | escaping
         near = points.drawn_in(goal, self._centre, self._farthest)  # a reference must not be led away for ever
@@ -210,18 +209,20 @@ class Controller:
         step = self._guarded_step(reference, follows & ~escaping)
         wish, pointing_error = self._with_posture(step, reference, follows & ~by_joints, direction)
         if np.count_nonzero(by_joints):
-            towards = self._motion.towards(self._posture_goal, self._tip_speed[self._guard.tip_of_joint])
-            wish = np.where(by_joints[self._guard.tip_of_joint], towards, wish)
+            tip_of_joint = self._guard.tip_of_joint
+            end = np.where(homing[tip_of_joint], self.robot.home, way_out.posture)
+            end = self._rest_posture if stopping else end
+            towards = self._motion.towards(end, self._tip_speed[tip_of_joint])
+            wish = np.where(by_joints[tip_of_joint], towards, wish)
         motion = self._motion.step(wish, step.followed, self._tip_speed, measured, self.options)
         if not stale_state:
             self._gap = np.abs(self._motion.sent - measured)
+        end_of_way = np.where(homing[:, None], self._home_tips, goal)
         error, measured_error, best_error, reached, stuck = progress.seen(
-            motion.tip_position, motion.measured_tip_position, goal, near, reference, way_out.best_error, follows, escaping,
-            way_out.ticks, self.options.closed_loop_gain > 0, self.options.tolerance, _STUCK_PROGRESS,
+            motion.tip_position, motion.measured_tip_position, end_of_way, near, reference, way_out.best_error, follows,
+            escaping, way_out.ticks, self.options.closed_loop_gain > 0, self.options.tolerance, _STUCK_PROGRESS,
         )  # fmt: skip
-        self._posture_goal = way_out.watch(
-            best_error, stuck, goal, self._motion, self._posture_goal, self.options.tolerance
-        )
+        way_out.watch(best_error, stuck, goal, self._motion, self._tip_speed > 0.0, self.options.tolerance)
         motion = motion._replace(limited=motion.limited | self._stands)
         state, worst = self._tip_states(reached, judged, homing, motion, stale_state)
         return TickResult(
@@ -357,6 +358,8 @@ class Controller:
             everywhere = TipState.PAUSED
         if everywhere is not None:
             return np.full(self.robot.nt, int(everywhere)), everywhere
+        if self._mode is _Mode.RUNNING and np.count_nonzero(homing):  # who is there waits for a new target
+            homing = homing & ~self._motion.arrived(self.robot.home)
         classical = self._benched or not self._has_network
         state, worst = progress.first_state(
             homing, self._enabled, judged.given, judged.stale, reached, motion.limited, self._way_out.ticks,

@@ -84,7 +84,7 @@ class TickResult(NamedTuple):
             TipState.IDLE: "holds; waits for its first target",
             TipState.DISABLED: "holds; disabled, waits to be enabled",
             TipState.TRACKING: f"{error:.2f} mm to go",
-            TipState.HOMING: "on the way to the home position",
+            TipState.HOMING: f"{error:.2f} mm from the home position",
             TipState.LIMITED: f"{error:.2f} mm to go, limited by {limits or 'limits'}",
             TipState.UNREACHABLE: f"target out of reach: {error:.2f} mm beyond the closest point found",
             TipState.COLLISION: f"{error:.2f} mm to go, kept apart from another part of the hand",

@@ -10,15 +10,16 @@ from nnik_ros.geometry import Array, distance
 from nnik_ros.motion import JointMotion
 
 STUCK_TICKS = 30  # without progress, at a resting reference, until another posture is looked for
-_ARRIVED = 1e-3  # rad, from a posture
+_HELD_TICKS = 300  # without motion, until a tip gives up its way to another posture
+_SEARCHES = 3  # for one goal; the later ones after a way that was given up
 
 
 class WayOut:
     """After enough ticks without progress another posture is looked for, once for each goal, and gone to if it is
-    enough better (`Escape.found`).
+    enough better (`Escape.found`). A tip that is held on its way there, and gives up, looks once more.
 
     ticks (nt,): without progress; best_error (nt,) [m]: what progress is measured against; escaping (nt,): tips on their way
-    to another posture.
+    to another posture; posture (nq,) [rad]: where these go.
     """
 
     def __init__(self, escape: Escape, tip_of_joint: NDArray[np.int64]) -> None:
@@ -31,38 +32,52 @@ class WayOut:
         self.ticks: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)
         self.best_error: Array = np.full(nt, np.nan)
         self.escaping: NDArray[np.bool_] = np.zeros(nt, dtype=bool)
+        self.posture: Array = np.zeros(len(self._tip_of_joint))
+        self._held: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks on the way out without motion
         self._searched_for: Array = np.full((nt, 3), np.nan)  # goals for which a search was made
+        self._searches: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # that are left for these
+        self._gave_up: NDArray[np.bool_] = np.zeros(nt, dtype=bool)  # tips that may have another one
         self._waiting: NDArray[np.bool_] = np.zeros(nt, dtype=bool)  # tips for which the present one was begun
 
     def watch(
-        self, best_error: Array, ticks: NDArray[np.int64], goal: Array, motion: JointMotion, posture_goal: Array,
+        self, best_error: Array, ticks: NDArray[np.int64], goal: Array, motion: JointMotion, may_move: NDArray[np.bool_],
         tolerance: float,
-    ) -> Array:  # fmt: skip
-        """After a tick: best errors (nt,) [m], ticks without progress (nt,), goals (nt, 3) [m], nan for none. Returns the
-        posture (nq,) [rad] that escaping tips go to, posture_goal until a search has found another one."""
+    ) -> None:  # fmt: skip
+        """After a tick: best errors (nt,) [m], ticks without progress (nt,), goals (nt, 3) [m], nan for none, and whether the
+        tips may move (nt,): those that may not, and those without a goal, go on with their way out when they may."""
         self.best_error, self.ticks = best_error, ticks
         if np.count_nonzero(self.escaping):
-            away = np.zeros(len(ticks), dtype=bool)
-            np.logical_or.at(away, self._tip_of_joint, np.abs(posture_goal - motion.q) > _ARRIVED)
-            goes_on = away & self._was_searched_for(goal, tolerance) & motion.moving
-            self.escaping &= goes_on | np.isnan(goal[:, 0])  # who has to wait for a target goes on when it is back
+            self._go_on(goal, motion, may_move, tolerance)
         if self._escape.searching:
             self._escape.advance()
-            return posture_goal if self._escape.searching else self._taken(goal, motion, posture_goal, tolerance)
+            if not self._escape.searching:
+                self._take(goal, motion, tolerance)
+            return
         fresh = self.ticks >= STUCK_TICKS
         if np.count_nonzero(fresh):
-            fresh &= ~self._was_searched_for(goal, tolerance)
+            known = self._was_searched_for(goal, tolerance)
+            self._searches = np.where(fresh & ~known, _SEARCHES, self._searches)
+            fresh &= ~known | self._gave_up
         if np.count_nonzero(fresh):
             self._searched_for, self._waiting = np.where(fresh[:, None], goal, self._searched_for), fresh
+            self._searches, self._gave_up = self._searches - fresh, self._gave_up & ~fresh
             self._escape.begin(np.where(np.isnan(goal), motion.tips.position, goal))
-        return posture_goal
 
-    def _taken(self, goal: Array, motion: JointMotion, posture_goal: Array, tolerance: float) -> Array:
+    def _go_on(self, goal: Array, motion: JointMotion, may_move: NDArray[np.bool_], tolerance: float) -> None:
+        """End the way out of tips that are there, of those with another goal, and of those that are held for long."""
+        waits = np.isnan(goal[:, 0]) | ~may_move
+        self._held = np.where(waits | motion.moving, 0, self._held + 1)
+        held = self.escaping & (self._held >= _HELD_TICKS)
+        self._gave_up |= held & (self._searches > 0)
+        on_its_way = ~motion.arrived(self.posture) & self._was_searched_for(goal, tolerance) & ~held
+        self.escaping &= on_its_way | waits
+
+    def _take(self, goal: Array, motion: JointMotion, tolerance: float) -> None:
         posture, better = self._escape.found(motion.q, tolerance)
         found = better & self._was_searched_for(goal, tolerance) & self._waiting
         self.escaping |= found
-        result: Array = np.where(found[self._tip_of_joint], posture, posture_goal)
-        return result
+        self._held = np.where(found, 0, self._held)
+        self.posture = np.where(found[self._tip_of_joint], posture, self.posture)
 
     def _was_searched_for(self, goal: Array, tolerance: float) -> NDArray[np.bool_]:
         same: NDArray[np.bool_] = distance(goal, self._searched_for) < tolerance

@@ -39,12 +39,13 @@ def first_state(
     homing: Bools, enabled: Bools, given: Bools, stale: Bools, reached: Bools, limited: Ints, stuck: Ints,
     escaping: Bools, longest: int, states: Ints,
 ) -> tuple[Ints, int]:  # fmt: skip
-    """The first of nine states that applies to each tip (nt,), in the order of `controller._STATES`, and the largest; a tip
-    that is stuck for more than `longest` ticks and not on its way out is lost."""
+    """The first of nine states that applies to each tip (nt,), in the order of `controller._STATES`, and the largest; on the
+    way home only a collision goes before it, and a tip that is stuck for more than `longest` ticks and not on its way out is
+    lost."""
     result = np.empty(len(homing), dtype=np.int64)
     for t in range(len(homing)):
         if homing[t]:
-            n = 0
+            n = 5 if limited[t] & COLLISION else 0
         elif not enabled[t]:
             n = 1
         elif not given[t]:

@@ -88,14 +88,18 @@ class CommandOutput:
         share = driver.rate / rate
         self._share = share if share < 0.9 else 1.0
         self._owed = 1.0
+        self._unsent: Array | None = None  # the newest command, where its turn has not come
         self.topic: str = self._publisher.topic_name
 
     def put(self, q: Array | None) -> bool:
-        """One tick with command q (nq,) [rad], None where nothing is to be sent. Returns whether it went out."""
+        """One tick with command q (nq,) [rad], None where nothing is to be sent. Returns whether a command went out: the last
+        one before nothing always does, for there the hand is believed to rest."""
         if q is None:
-            self._owed = 1.0  # the first command after a pause goes out at once
-            return False
+            self._owed, q = 1.0, self._unsent  # the first command after a pause goes out at once
+            if q is None:
+                return False
         goes = self._owed >= 1.0
+        self._unsent = None if goes else q
         if goes:
             self._publisher.publish(self._message.set(q, self._clock.now().nanoseconds))
             self._owed -= 1.0

@@ -11,6 +11,7 @@ from rclpy.time import Time
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array, rotation_about_axis, transform
 from nnik_ros.nodes.conversions import matrix_of
+from nnik_ros.nodes.loading import prefixed
 from nnik_ros.robot import Robot
 from nnik_ros.urdf import FIXED, Joint
 
@@ -23,17 +24,6 @@ class FrameLookup(Protocol):
             InputError: it is not known.
         """
         ...
-
-
-def prefixed(frame: str, prefix: str) -> str:
-    """A frame of the robot as TF names it.
-
-    Raises:
-        InputError: a prefix that no frame can begin with.
-    """
-    if prefix.startswith("/") or any(map(str.isspace, prefix)):
-        raise InputError(f"frame_prefix: is '{prefix}', must be without spaces and not begin with '/', such as 'left/'")
-    return prefix + frame
 
 
 def check_age(frame: str, stamp: Any, now: float, longest: float) -> None:

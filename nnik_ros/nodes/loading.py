@@ -14,7 +14,6 @@ from nnik_ros.collision import CollisionModel
 from nnik_ros.driver import Driver, JointMap, joint_map, load_driver
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.kinematics import Kinematics
-from nnik_ros.nodes.frames import prefixed
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions
 from nnik_ros.nodes.realtime import checked_cpus
 from nnik_ros.nodes.statistics import TimedNetwork
@@ -53,6 +52,17 @@ def load_named_driver(name: str, robot: Robot) -> tuple[Driver, JointMap]:
     """Raises NnikError: unknown name, broken file, or a profile that does not fit the robot."""
     driver = load_driver(driver_file(name))
     return driver, joint_map(driver, robot)
+
+
+def prefixed(frame: str, prefix: str) -> str:
+    """A frame of the robot as TF names it.
+
+    Raises:
+        InputError: a prefix that no frame can begin with.
+    """
+    if prefix.startswith("/") or any(map(str.isspace, prefix)):
+        raise InputError(f"frame_prefix: is '{prefix}', must be without spaces and not begin with '/', such as 'left/'")
+    return prefix + frame
 
 
 def load_kinematics(calibration: str, robot: Robot) -> Kinematics:

@@ -18,9 +18,8 @@ from std_srvs.srv import SetBool, Trigger
 
 from nnik_ros.errors import InputError
 from nnik_ros.nodes.commands import MESSAGE_OF, read_command
-from nnik_ros.nodes.frames import prefixed
 from nnik_ros.nodes.inbox import Inbox, newest
-from nnik_ros.nodes.loading import load_named_driver, load_named_robot
+from nnik_ros.nodes.loading import load_named_driver, load_named_robot, prefixed
 from nnik_ros.nodes.parameters import Parameters
 from nnik_ros.nodes.process import run_node
 from nnik_ros.nodes.web_address import check_host

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Pose, PoseArray, PoseStamped
 from node_bench import Bench, diagnostics_of, pose_array, pose_stamped, wait_for
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
 from visualization_msgs.msg import MarkerArray
 
-from nnik_ros.driver import load_driver
+from nnik_ros.driver import joint_map, load_driver
+from nnik_ros.nodes.commands import CommandOutput
 from nnik_ros.nodes.conversions import fill_poses
 from nnik_ros.paths import driver_file, robot_file
 from nnik_ros.robot import load_robot
@@ -199,3 +203,20 @@ def test_the_statistics_tell_percentiles_solvers_and_the_age_of_the_data(lab):
     assert float(values["inference_max_ms"]) < float(values["compute_max_ms"])
     assert int(values["solver.index.NETWORK"]) > 0
     assert 0.0 <= float(values["late_share"]) <= 1.0
+
+
+def test_a_driver_slower_than_the_loop_hears_where_the_joints_come_to_rest(lab, robot):
+    """The turn of the last command may not have come when the hand falls silent."""
+    station, driver = lab.station(), load_driver(driver_file("wonik_ros2_control"))
+    heard = station.listen(Float64MultiArray, "slow")
+    joints = joint_map(driver, robot)
+    output = CommandOutput(station.node, replace(driver, rate=333.0 / 8), joints, "slow", 333.0)
+    wait_for(lambda: output.receivers == 1, "the ear")
+    went_out = [output.put(np.full(robot.nq, 0.01 * tick)) for tick in range(23)]
+    assert [tick for tick, goes in enumerate(went_out) if goes] == [0, 8, 16]
+    assert output.put(None)
+    assert not output.put(None)
+    wait_for(lambda: len(heard) == 4, "all commands")
+    assert [round(message.data[0], 6) for message in heard] == [0.0, 0.08, 0.16, 0.22]
+    assert output.put(np.zeros(robot.nq)), "the first command after a pause goes out at once"
+    assert not output.put(None), "it went out already"

@@ -217,9 +217,35 @@ def test_home_moves_every_joint_home_under_the_limits_and_stays(hand: Robot) -> 
     rig = Rig(hand)
     rig.q = hand.random_joint_position(np.random.default_rng(2), 1)[0]
     rig.controller.home()
-    result = rig.run(1500)
+    on_the_way = rig.run(20)
+    way = hand.kinematics.tip_position(rig.q) - hand.kinematics.tip_position(hand.home)
+    np.testing.assert_allclose(on_the_way.error, np.linalg.norm(way, axis=-1), atol=1e-12)
+    result = rig.run(1480)
     assert result.hand_state is TipState.HOMING
     np.testing.assert_allclose(rig.q, hand.home, atol=1e-9)
+    assert result.messages() == ["0.00 mm from the home position"] * 4
+
+
+def test_a_hand_that_stale_targets_send_home_says_there_that_it_waits_for_new_ones(hand: Robot) -> None:
+    rig = Rig(hand, target_timeout=0.2, on_stale_target="home")
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.run(60)
+    assert rig.run(30).hand_state is TipState.HOMING
+    assert rig.run(1500).hand_state is TipState.STALE_TARGET
+    np.testing.assert_allclose(rig.q, hand.home, atol=1e-3)
+
+
+def test_a_way_home_with_another_finger_in_it_says_so(hand: Robot) -> None:
+    """The index finger is disabled where the thumb has its home."""
+    rig = Rig(hand, collision=CollisionModel(hand), target_timeout=0.0)
+    rig.q = np.array([0.2, 1.45, 0.85, 0.09, -0.04, -0.08, 0.03, 0.02, 0.39, -0.14, 0.93, 0.78, 1.13, 0.8, 1.28, 0.1])
+    rig.controller.set_enabled([False, True, True, True])
+    rig.controller.home()
+    result = rig.run(1500)
+    assert [TipState(s).name for s in result.tip_state] == ["DISABLED", "HOMING", "HOMING", "COLLISION"]
+    assert result.error[3] > 0.005
+    assert "kept apart" in result.messages()[3]
 
 
 def test_a_disabled_finger_holds_while_the_others_go_on(hand: Robot) -> None:

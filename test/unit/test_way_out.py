@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,14 +60,79 @@ def test_a_stuck_tip_first_holds_then_goes_to_another_posture_and_arrives(v5: Ro
 
 def test_a_tip_on_its_way_out_that_loses_its_target_goes_on_when_it_is_back(v5: Robot, corner: np.ndarray) -> None:
     """For the same goal no other search is made: forgetting what was found would leave the tip where it was stuck."""
-    hand, target = Follower(v5), v5.kinematics.tip_position(corner)
-    ticks = 0
+    target = v5.kinematics.tip_position(corner)
+    hand = sets_out(v5, target)
+    assert hand.run(400, None).tip_state[THUMB] == TipState.STALE_TARGET
+    assert hand.run(1200, target).tip_state[THUMB] == TipState.REACHED
+
+
+def sets_out(robot: Robot, target: np.ndarray) -> Follower:
+    """A hand whose thumb is on its way to another posture, in full motion."""
+    hand, ticks = Follower(robot), 0
     while not hand.controller._way_out.escaping[THUMB]:
         ticks += 1
         assert ticks < 1000
         hand.run(1, target)
-    assert hand.run(400, None).tip_state[THUMB] == TipState.STALE_TARGET
+    hand.run(20, target)
+    assert hand.controller._way_out.escaping[THUMB]
+    return hand
+
+
+def test_a_way_out_that_is_paused_goes_on_after_the_next_start(v5: Robot, corner: np.ndarray) -> None:
+    target = v5.kinematics.tip_position(corner)
+    hand = sets_out(v5, target)
+    hand.controller.pause()
+    assert hand.run(300, target).command is None
+    hand.controller.start()
     assert hand.run(1200, target).tip_state[THUMB] == TipState.REACHED
+
+
+@pytest.mark.parametrize("stop", [{"speed": 0.0}, {"tip_weight": (1.0, 1.0, 1.0, 0.0)}])
+def test_a_way_out_that_is_stopped_by_its_speed_goes_on_when_it_may(
+    v5: Robot, corner: np.ndarray, stop: dict[str, object]
+) -> None:
+    target = v5.kinematics.tip_position(corner)
+    hand = sets_out(v5, target)
+    goes, stops = hand.controller.options, replace(hand.controller.options, **stop)
+    hand.controller.set_options(stops)
+    hand.run(100, target)
+    rest = hand.q[12:]
+    hand.run(1000, target)
+    np.testing.assert_allclose(hand.q[12:], rest, atol=1e-8)
+    hand.controller.set_options(goes)
+    assert hand.run(1200, target).tip_state[THUMB] == TipState.REACHED
+
+
+def test_a_tip_that_is_held_on_its_way_out_gives_up_and_looks_once_more_but_not_for_ever(
+    v5: Robot, corner: np.ndarray
+) -> None:
+    target = v5.kinematics.tip_position(corner)
+    hand = sets_out(v5, target)
+    begun = []
+    search = hand.controller._way_out._escape
+    begin = search.begin
+    search.begin = lambda goal: (begun.append(hand.now), begin(goal))[1]  # type: ignore[method-assign]
+    held = hand.q.copy()
+    for _ in range(4000):
+        hand.q = held  # who holds the hand is stronger than its drive
+        hand.run(1, target)
+        hand.q = held
+    assert not hand.controller._way_out.escaping[THUMB]
+    assert len(begun) == 2
+    assert np.abs(hand.controller._motion.q - held).max() <= hand.controller.options.max_lead + 1e-9
+
+
+def test_a_tip_that_was_held_on_its_way_out_for_seconds_arrives_once_it_is_let_go(
+    v5: Robot, corner: np.ndarray
+) -> None:
+    target = v5.kinematics.tip_position(corner)
+    hand = sets_out(v5, target)
+    held = hand.q.copy()
+    for _ in range(500):
+        hand.q = held
+        hand.run(1, target)
+        hand.q = held
+    assert hand.run(2500, target).tip_state[THUMB] == TipState.REACHED
 
 
 def test_a_target_out_of_reach_is_searched_for_once(v5: Robot) -> None:
