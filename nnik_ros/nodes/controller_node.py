@@ -23,6 +23,7 @@ from nnik_ros.nodes.reporter import Reporter
 from nnik_ros.nodes.session import Session
 
 RCLError: type[Exception] = rclpy_implementation.RCLError
+_STATES_IN_TIMEOUT = 1.5  # at least, on time
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -81,14 +82,25 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
 
     def _configure(self, options: NodeOptions) -> None:
         loaded = load(options)
-        self._session = Session(self, loaded, options, self._settings.options(ControllerOptions))
-        self._reporter = Reporter(self, self._session, options)
-        self._create_services(self._session)
+        control = self._settings.options(ControllerOptions)
+        self._session = Session(self, loaded, options, control)
+        try:
+            self._reporter = Reporter(self, self._session, options)
+            self._create_services(self._session)
+        except Exception:
+            self._remove_session()
+            raise
         network = loaded.robot.name if options.model == AUTO_MODEL else options.model
         solver = "damped least squares" if loaded.policy is None else f"network '{network}'"
         if loaded.policy is None and options.model == AUTO_MODEL:
             self.get_logger().warning(
                 f"no network is shipped for robot '{loaded.robot.name}': damped least squares moves it"
+            )
+        between = 1.0 / loaded.driver.rate
+        if control.state_timeout < _STATES_IN_TIMEOUT * between:
+            self.get_logger().warning(
+                f"state_timeout is {control.state_timeout:g} s, and driver {loaded.driver.name} sends joint states every "
+                f"{between:.3g} s: raise it, or STALE_STATE will come and go"
             )
         if not COMPILED:
             self.get_logger().warning(

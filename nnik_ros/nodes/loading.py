@@ -101,6 +101,8 @@ def load(options: NodeOptions) -> Loaded:
         kinematics = load_kinematics(options.calibration, described)
     with _collected(problems):
         driver, joints = load_named_driver(options.driver, described)
+        for channel in (driver.state, driver.command):
+            driver.topic(channel, options.driver_namespace or None)
     with _collected(problems):
         policy = load_policy(options.model, described, kinematics)
     with _collected(problems):

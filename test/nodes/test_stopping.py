@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from node_bench import Bench, Lab, wait_for
 from sensor_msgs.msg import JointState
+
+from nnik_ros.paths import driver_file
+from nnik_ros.robot import Robot
 
 
 def far_goal(bench: Bench) -> np.ndarray:
@@ -182,3 +187,28 @@ def test_a_managed_controller_that_cannot_be_configured_stays_alive_unconfigured
     assert not change(bench, Transition.TRANSITION_CONFIGURE)
     assert bench.station.call(GetState, "controller/get_state").current_state.id == State.PRIMARY_STATE_UNCONFIGURED
     assert "'shadow'" in bench.process.output
+
+
+def test_a_configuration_that_fails_leaves_nothing_behind(lab: Lab, robot: Robot, tmp_path: Path) -> None:
+    document = yaml.safe_load(driver_file("simulated").read_text())
+    document["command"]["topic"] = "joint-cmd"
+    driver, tape = tmp_path / "driver.yaml", tmp_path / "tape.jsonl"
+    driver.write_text(yaml.safe_dump(document))
+    station = lab.station()
+    process = lab.start("controller_node", station.namespace, autostart=False, driver=driver, record=tape)
+    bench = Bench(station, robot, None, process)
+    for _ in range(2):
+        assert not change(bench, Transition.TRANSITION_CONFIGURE)
+    assert "'joint-cmd' must consist of letters" in bench.process.output
+    assert not tape.exists()
+    topic = f"{bench.station.namespace}/target_poses"
+    assert bench.station.node.get_subscriptions_info_by_topic(topic) == []
+
+
+def test_a_state_timeout_that_the_drivers_joint_states_hardly_keep_is_warned_of(lab: Lab) -> None:
+    bench = lab.bench(driver="wonik_ros2_control", state_timeout=0.012)
+    bench.until("IDLE")
+    assert (
+        "state_timeout is 0.012 s, and driver wonik_ros2_control sends joint states every 0.01 s"
+        in bench.process.output
+    )

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -61,14 +62,35 @@ def test_the_version_of_the_manifest_heads_the_change_log() -> None:
     assert newest.group(1) == version
 
 
+def dependencies(kind: str) -> set[str]:
+    return {str(element.text) for element in ElementTree.parse(ROOT / "package.xml").getroot().iter(kind)}
+
+
+def imported(files: Iterable[Path]) -> set[str]:
+    return {name for path in files for name in re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE)}
+
+
 def test_every_ros_package_that_a_node_imports_is_a_dependency_of_the_manifest() -> None:
-    named = {element.text for element in ElementTree.parse(ROOT / "package.xml").getroot().iter("exec_depend")}
-    sources = [*(ROOT / "nnik_ros" / "nodes").glob("*.py"), *(ROOT / "launch").glob("*.py")]
-    imported = {
-        match
-        for path in sources
-        for match in re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
-        if match.endswith("_msgs") or match in {"rclpy", "std_srvs", "builtin_interfaces", "tf2_ros", "launch", "launch_ros"}
-        or match in {"interactive_markers", "rcl_interfaces"}
-    }  # fmt: skip
-    assert imported <= named
+    ros = {
+        "rclpy",
+        "std_srvs",
+        "builtin_interfaces",
+        "tf2_ros",
+        "launch",
+        "launch_ros",
+        "interactive_markers",
+        "rcl_interfaces",
+    }
+    modules = imported([*(ROOT / "nnik_ros" / "nodes").glob("*.py"), *(ROOT / "launch").glob("*.py")])
+    wanted = {name for name in modules if name.endswith("_msgs") or name in ros}
+    assert {"tf2_ros", "rclpy", "sensor_msgs"} <= wanted
+    package_of = {"tf2_ros": "tf2_ros_py"}  # tf2_ros itself is the library for C++
+    assert {package_of.get(name, name) for name in wanted} <= dependencies("exec_depend")
+
+
+def test_every_package_that_the_tests_need_is_a_dependency_of_the_manifest() -> None:
+    keys = {"pytest": "python3-pytest", "hypothesis": "python3-hypothesis", "scipy": "python3-scipy", "PIL": "python3-pil",
+            "selenium": "python3-selenium"}  # fmt: skip
+    wanted = {keys[name] for name in imported((ROOT / "test").rglob("*.py")) & keys.keys()}
+    assert wanted == set(keys.values())
+    assert dependencies("test_depend") == wanted | {"python3-pytest-timeout"}  # of the option in pyproject.toml
