@@ -147,23 +147,19 @@ def _tracking(scene: Scene, solvers: Sequence[Solver], effort: Effort) -> dict[s
         for place in range(effort.paths):
             path = make(scene.robot, np.random.default_rng((SEED, kind, place)), effort.ticks)
             runs = measure.track([s for s in solvers if s.track is not None], path, effort)
-            known: dict[bytes, Array] = {}
+            closest = _closest(scene, path.target, effort.oracle_every) if name == "beyond" else None
             for solver, run in runs.items():
                 score = scores.track_score(scene.robot, scene.kinematics, run)
-                if name == "beyond":
-                    score |= _beyond(scene, run, effort.oracle_every, known)
+                if closest is not None:
+                    score |= scores.beyond_score(scene.kinematics, run, closest, effort.oracle_every)
                 found.setdefault(solver, []).append(score)
         tracking[name] = {solver: scores.merged(all_) for solver, all_ in found.items()}
     return tracking
 
 
-def _beyond(scene: Scene, run: measure.TrackRun, every: int, known: dict[bytes, Array]) -> scores.Score:
-    """known: what the oracle found for the references that it was asked for before."""
-    reference = run.reference[::every]
-    key = reference.tobytes()
-    if key not in known:
-        known[key] = workloads.closest_distance(scene.robot, reference, np.random.default_rng(SEED))
-    return scores.beyond_score(scene.kinematics, run, known[key], every)
+def _closest(scene: Scene, target: Array, every: int) -> Array:
+    """What the oracle finds for every `every`-th target of a path (ticks, nt, 3) [m], once for all solvers: (n, nt) [m]."""
+    return workloads.closest_distance(scene.robot, target[::every], np.random.default_rng(SEED))
 
 
 def _calibrated(

@@ -56,9 +56,11 @@ class StaticRun(NamedTuple):
 
 
 class TrackRun(NamedTuple):
-    """q (ticks + 1, nq) [rad] from the start on; reference (ticks, nt, 3) [m]; seconds (repeats, ticks)."""
+    """q (ticks + 1, nq) [rad] from the start on; target (ticks, nt, 3) [m] as given, reference (ticks, nt, 3) [m] as followed,
+    see `Tick`; seconds (repeats, ticks)."""
 
     q: Array
+    target: Array
     reference: Array
     seconds: Array
 
@@ -90,8 +92,7 @@ def track(solvers: Sequence[Solver], path: Path, effort: Effort) -> dict[str, Tr
                 _track_once(solver, path, ticks, np.inf if repeat or solver.ours else effort.seconds)
             )
     return {
-        name: TrackRun(all_[0].q, all_[0].reference, np.concatenate([run.seconds for run in all_]))
-        for name, all_ in runs.items()
+        name: all_[0]._replace(seconds=np.concatenate([run.seconds for run in all_])) for name, all_ in runs.items()
     }
 
 
@@ -193,7 +194,7 @@ def _track_once(solver: Solver, path: Path, ticks: int, budget: float) -> TrackR
         if time.process_time() > finish:
             ticks = i + 1
             break
-    return TrackRun(q[: ticks + 1], reference[:ticks], seconds[None, :ticks])
+    return TrackRun(q[: ticks + 1], path.target[:ticks], reference[:ticks], seconds[None, :ticks])
 
 
 def _inside(robot: Robot, q: Array) -> bool:

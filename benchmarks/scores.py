@@ -1,4 +1,4 @@
-"""From what was measured to the numbers of the tables: plain dictionaries, as they are kept in runs/bench."""
+"""From what was measured to the numbers of the tables: plain dictionaries, as they are kept as JSON."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def steps_score(errors: Array) -> Score:
 
 def track_score(robot: Robot, kinematics: Kinematics, run: TrackRun) -> Score:
     """Errors [mm] against the reference, joint motion, excess over joint limits [rad], time of a tick [us]."""
-    errors = tip_errors(kinematics, run) * 1e3
+    errors = tip_errors(kinematics, run.q, run.reference) * 1e3
     q = run.q
     outside = np.maximum(robot.lower - q, q - robot.upper).max()
     return {
@@ -77,12 +77,13 @@ def tick_times(seconds: Array) -> Score:
 
 
 def beyond_score(kinematics: Kinematics, run: TrackRun, closest: Array, every: int) -> Score:
-    """closest (n, nt) [m]: smallest possible distance at every `every`-th tick of the run."""
-    distance = tip_errors(kinematics, run)[::every][: len(closest)]
+    """Distances to the targets as given, whatever reference a solver follows. closest (n, nt) [m]: the smallest possible ones
+    at every `every`-th tick of the path, of which the run may be the beginning."""
+    distance = tip_errors(kinematics, run.q, run.target)[::every][: len(closest)]
     outside = closest[: len(distance)] > 1e-3
     beyond = (distance - closest[: len(distance)]) * 1e3
     excess, within = beyond[outside], beyond[~outside]
-    ticks = np.repeat(outside.any(axis=1), every)[: len(run.reference)]
+    ticks = np.repeat(outside.any(axis=1), every)[: len(run.target)]
     spent = np.median(run.seconds, axis=0)[: len(ticks)]
     inside = float(np.median(spent[~ticks])) if (~ticks).any() else float("nan")
     if not len(excess):
@@ -97,9 +98,9 @@ def beyond_score(kinematics: Kinematics, run: TrackRun, closest: Array, every: i
     }
 
 
-def tip_errors(kinematics: Kinematics, run: TrackRun) -> Array:
-    """Distance of each tip to its reference after each tick, (ticks, nt) [m]."""
-    errors: Array = np.linalg.norm(kinematics.tip_position(run.q[1:]) - run.reference, axis=-1)
+def tip_errors(kinematics: Kinematics, q: Array, goal: Array) -> Array:
+    """Distance of each tip to its goal (ticks, nt, 3) [m] after each tick, (ticks, nt) [m]; q as in `TrackRun`."""
+    errors: Array = np.linalg.norm(kinematics.tip_position(q[1:]) - goal, axis=-1)
     return errors
 
 

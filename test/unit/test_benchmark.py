@@ -123,13 +123,44 @@ def test_tracking_scores_see_a_jump(robot: Robot) -> None:
     q = np.tile(0.5 * (robot.lower + robot.upper), (11, 1))
     q[6:, 3] += 0.01
     reference = np.repeat(robot.kinematics.tip_position(q[0])[None], 10, axis=0)
-    run = measure.TrackRun(q, reference, np.full((1, 10), 2e-6))
+    elsewhere = reference + 1.0  # the target; a tick is judged by the reference that it follows
+    run = measure.TrackRun(q, elsewhere, reference, np.full((1, 10), 2e-6))
     score = scores.track_score(robot, robot.kinematics, run)
     assert score["speed_max"] == pytest.approx(0.01 * workloads.RATE)
     assert score["second_difference"] == pytest.approx(0.01)
     assert score["tick_p50_us"] == pytest.approx(2.0)
     assert score["error_max_mm"] == pytest.approx(0.267, rel=0.02)  # 26.7 mm from the last joint to the tip
     assert score["outside_rad"] == 0.0
+
+
+def test_a_run_carries_the_targets_as_given_beside_the_reference_that_a_solver_follows(robot: Robot) -> None:
+    path = workloads.smooth_path(robot, np.random.default_rng(0), 50)
+    late = Solver("late", "", "", None, lambda q: lambda target: (q, target - 0.02))
+    run = measure.track([late], path, measure.QUICK)["late"]
+    assert np.array_equal(run.target, path.target[: len(run.target)]) and len(run.target) == len(run.reference) == 50
+    assert np.allclose(run.target - run.reference, 0.02)
+
+
+def test_out_of_reach_is_scored_against_the_target_as_given_over_its_closest_point(robot: Robot) -> None:
+    q = 0.5 * (robot.lower + robot.upper)
+    away = 1e-3 * np.array([  # m, of the tips from their targets, where every second tick counts
+        [3.0, 2.0, 1.0, 0.0], [99.0, 99.0, 99.0, 99.0], [52.0, 44.0, 3.0, 4.0], [99.0, 99.0, 99.0, 99.0],
+    ])  # fmt: skip
+    closest = 1e-3 * np.array([[0.0, 0.5, 0.0, 0.0], [50.0, 43.0, 0.0, 0.0], [7.0, 7.0, 7.0, 7.0]])  # of a longer path
+    target = robot.kinematics.tip_position(q) + away[..., None] * np.array([0.6, 0.0, 0.8])
+    seconds = np.array([[2e-6, 2e-6, 5e-6, 5e-6]])
+    run = measure.TrackRun(np.tile(q, (5, 1)), target, target - 0.5, seconds)
+    assert scores.beyond_score(robot.kinematics, run, closest, 2) == pytest.approx({
+        "outside_tips": 2.0, "excess_p50_mm": 1.5, "excess_p99_mm": 1.99, "excess_max_mm": 2.0,
+        "within_p99_mm": 3.95, "cost_growth": 2.5,
+    })  # fmt: skip
+
+
+def test_a_path_within_reach_has_no_score_out_of_reach(robot: Robot) -> None:
+    q = np.tile(0.5 * (robot.lower + robot.upper), (3, 1))
+    target = robot.kinematics.tip_position(q[1:])
+    run = measure.TrackRun(q, target, target, np.full((1, 2), 1e-6))
+    assert scores.beyond_score(robot.kinematics, run, np.zeros((2, robot.nt)), 1) == {}
 
 
 def test_a_share_of_steps_counts_hands_that_were_there_before() -> None:
