@@ -16,7 +16,7 @@ from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
 
 _INCREMENTS, _CLASSICAL = 12, 3  # of the policy, and steps of damped least squares beside each
-_SPREAD = 6  # random postures to start from
+POSTURES = 10  # to start from: four given ones and random ones
 _INSIDE = 0.01  # of the joints' ranges; how far from all lower and from all upper limits two others are
 _GAIN, _WORTH = 0.5, 0.003  # of the error, and of the reach: what an escape must gain, the smaller of both
 
@@ -62,13 +62,11 @@ class Escape:
 
 
 def other_postures(robot: Robot) -> Array:
-    """Where a tip that got stuck may start anew: (10, nq) [rad], the same ones every time. Some places can be reached only from
-    a corner of the limits, as with a finger that bends backwards a little."""
-    spread = robot.random_joint_position(np.random.default_rng(0), _SPREAD)
+    """Where a tip that got stuck may start anew: (POSTURES, nq) [rad], the same ones every time. Some places can be reached
+    only from a corner of the limits, as with a finger that bends backwards a little."""
     inside = _INSIDE * (robot.upper - robot.lower)
-    return np.vstack(
-        [robot.home, 0.5 * (robot.lower + robot.upper), robot.lower + inside, robot.upper - inside, spread]
-    )
+    given = [robot.home, 0.5 * (robot.lower + robot.upper), robot.lower + inside, robot.upper - inside]
+    return np.vstack([*given, robot.random_joint_position(np.random.default_rng(0), POSTURES - len(given))])
 
 
 def best_end(kinematics: Kinematics, ends: Array, target: Array) -> tuple[Array, Array]:

@@ -14,12 +14,10 @@ from nnik_ros.guard import LEAST_GAIN, RESOLUTION, GuardedPolicy, GuardedStep, p
 from nnik_ros.kernels import fingers
 from nnik_ros.policy import Policy
 
-_POLISHING, _GOOD = (
-    2,
-    1e-4,
-)  # steps of damped least squares after the network's, and of the reach: a tip that needs none
+POLISHING = 2  # steps of damped least squares after the network's
+_GOOD = 1e-4  # of the reach; a tip that needs none of them
 _STANDS, _FAR = 0.9, 1e-4  # of the error before the step, and of the reach: such a tip stands still far from its target
-_ANEW, _CLASSICAL = 8, 30  # steps from another posture, of the network and of damped least squares alone
+ANEW, CLASSICAL = 8, 30  # steps from another posture, of the network and of damped least squares alone
 _CLOSER = 0.99  # of the error, which they must undercut: out of reach no posture halves it
 
 
@@ -83,7 +81,7 @@ class GuardedSolver:
         """See `fingers.solved`."""
         solved: tuple[Array, Array, NDArray[np.bool_], bool] = fingers.solved(
             q, q_next, target, *self.kinematics.model, self.robot.lower, self.robot.upper, self.kinematics.reach, RESOLUTION,
-            LEAST_GAIN, _STANDS, _FAR, _GOOD, _POLISHING, RELATIVE_DAMPING, SMALLEST_DAMPING, LARGEST_STEP,
+            LEAST_GAIN, _STANDS, _FAR, _GOOD, POLISHING, RELATIVE_DAMPING, SMALLEST_DAMPING, LARGEST_STEP,
         )  # fmt: skip
         return solved
 
@@ -98,9 +96,9 @@ class GuardedSolver:
         starts = np.repeat(self._postures[:, None], np.count_nonzero(rows), axis=1)  # (postures, rows, nq)
         goals = np.broadcast_to(target[rows], (len(starts), *target[rows].shape))
         q = starts
-        for _ in range(_ANEW):
+        for _ in range(ANEW):
             q = self.policy.step(q, goals)
-        classical = self._stand_in.descent(starts, goals, _CLASSICAL)
+        classical = self._stand_in.descent(starts, goals, CLASSICAL)
         found, error = best_end(self.kinematics, np.concatenate([q, classical]), np.concatenate([goals, goals]))
         better = stands[rows] & (error < _CLOSER * step.error[rows])
         result = step.q.copy()
