@@ -15,13 +15,23 @@ from nnik_ros.collision import CollisionModel
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import NnikError
+from nnik_ros.escape import POSTURES
 from nnik_ros.geometry import Array
-from nnik_ros.guarded_solver import GuardedSolver
+from nnik_ros.guarded_solver import ANEW, CLASSICAL, POLISHING, GuardedSolver
 from nnik_ros.policy import Policy
 from nnik_ros.states import Measurement, Targets
 
 NETWORK, GUARDED, DAMPED, CONTROLLER = "network alone", "guarded network", "damped least squares", "controller tick"
 FREE = "controller, fingers may cross"
+GUARDED_CALL = (
+    f"a step of the network, up to {POLISHING} checked steps of damped least squares after it and, where a tip stands still "
+    f"far from its target, {ANEW} steps of the network and {CLASSICAL} damped ones from each of {POSTURES} postures"
+)
+_SETTINGS = {
+    NETWORK: "one step a call, one step a tick",
+    GUARDED: f"a call: {GUARDED_CALL}; a tick: one checked step of the network or of damped least squares, nothing anew",
+    DAMPED: "one step a call, one step a tick",
+}
 
 
 def load_policies(scene: Scene, model: Path) -> tuple[dict[str, Policy], list[Absent]]:
@@ -39,7 +49,7 @@ def load_own(scene: Scene, model: Path, version: str) -> tuple[list[Solver], lis
     """All rows of this package for the hand of `scene`."""
     policies, absent = load_policies(scene, model)
     solvers = [
-        Solver(name, version, "one step a call, one step a tick", policy.step, _follow(policy), ours=True, batched=True)
+        Solver(name, version, _SETTINGS[name], policy.step, _follow(policy), ours=True, batched=True)
         for name, policy in policies.items()
     ]
     network = policies.get(NETWORK)

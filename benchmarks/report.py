@@ -7,20 +7,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import plots
+from benchmarks import plots, record
 from benchmarks.acceptance import Verdict, judge
-from benchmarks.own import CONTROLLER, FREE, GUARDED
+from benchmarks.better import better_peers
+from benchmarks.columns import BEYOND, STATIC, TRACKING, Column
+from benchmarks.markdown import number, table
+from benchmarks.own import CONTROLLER, FREE, GUARDED, GUARDED_CALL
 
 Results = Mapping[str, Any]
 
-INTRODUCTION = """# The hand benchmark
+_STEP = (
+    f"A step of the guarded network is one call of its solver: {GUARDED_CALL}. Those of the network alone and of damped least "
+    "squares are one step each."
+)
+_FEWER = "Fewer ticks than the others: a solver too slow for the whole path, seen on its beginning alone."
+_BETTER = (
+    f"For each column of the tables above the best peer beside the row of this package that one would use: {GUARDED} for hands "
+    f"from anywhere, {CONTROLLER} along a path. Left out are peers that got through a part of the hands or of the path only."
+)
 
-Made by `./run bench --write`; the raw results of every run are in `runs/bench/`. All solvers get the same Allegro hand (one
-URDF of the joints and tips, written from this package's kinematics), the same starts and targets, and one thread. Times are
-processor time of calls from Python, medians over repeats in which the solvers take turns; they hold for the machine of the
-header, so compare the ratios. A solve is repeated until all four tips are within the distance **and all joints within their
-limits**; checking that is not part of anybody's time. roboticstoolbox and dex-retargeting iterate inside one call, the others
-make one step a call. The peers' settings come from the short search of `benchmarks/sweep.md`.
+INTRODUCTION = f"""# The hand benchmark
+
+Made by `./run bench --write`; the numbers behind it are in [{record.FILE}]({record.FILE}), where `null` stands for what was
+never reached. All solvers get the same Allegro hand (one URDF of the joints and tips, written from this package's kinematics),
+the same starts and targets, and one thread. Times are processor time of calls from Python, medians over repeats in which the
+solvers take turns; they hold for the machine of the header, so compare the ratios. A solve is repeated until all four tips are
+within the distance **and all joints within their limits**; checking that is not part of anybody's time. What a call is differs:
+roboticstoolbox and dex-retargeting iterate inside it; for the guarded network it is {GUARDED_CALL}; for all others it is one
+step. The peers' settings come from the short search of `benchmarks/sweep.md`.
 """
 
 
@@ -31,10 +45,12 @@ def text(results: Results) -> str:
 
 
 def write_page(results: Results, docs: Path) -> None:
-    """docs/benchmark.md and its pictures."""
+    """docs/benchmark.md, the record that it is made from, and its pictures."""
+    (docs / record.FILE).write_text(record.written(results), encoding="utf-8")
+    results = record.read(docs / record.FILE)
     pictures = plots.draw(results, docs / "images")
     shown = "\n".join(f"![{caption}](images/{name})" for name, caption in pictures)
-    (docs / "benchmark.md").write_text(f"{INTRODUCTION}\n{text(results)}\n\n## Pictures\n\n{shown}\n")
+    (docs / "benchmark.md").write_text(f"{INTRODUCTION}\n{text(results)}\n\n## Pictures\n\n{shown}\n", encoding="utf-8")
 
 
 def header(results: Results) -> str:
@@ -46,77 +62,14 @@ def header(results: Results) -> str:
     )
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, padded so that it also reads as text."""
-    rows = [list(columns), *(list(row) for row in rows)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in
-                          enumerate(zip(row, widths, strict=True))) + " |" for row in rows
-    ]  # fmt: skip
-    lines.insert(
-        1, "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
-    )
-    return "\n".join(lines)
-
-
-def number(value: float, digits: int = 3) -> str:
-    """Short: at most `digits` significant ones."""
-    if not math.isfinite(value):
-        return "–"
-    if value == 0:
-        return "0"
-    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{places}f}" if abs(value) >= 1e-4 else f"{value:.0e}"
-
-
 def verdict_table(verdicts: Sequence[Verdict]) -> str:
     rows = [(v.criterion, v.measured, {True: "PASS", False: "FAIL", None: "–"}[v.passed]) for v in verdicts]
     return table(("criterion", "measured", ""), rows)
 
 
-def better_peers(results: Results) -> list[str]:
-    """Where a peer beats this package's row for that job, in words."""
-    ours = {solver["name"] for solver in results["solvers"] if solver["ours"]}
-    found = []
-    for where, scores, own, key, unit, what in (
-        ("static, random starts", results["static"]["random"], GUARDED, "fine_p50_us", "us", "time to 0.1 mm, p50"),
-        ("static, random starts", results["static"]["random"], GUARDED, "fine_p99_us", "us", "time to 0.1 mm, p99"),
-        ("static, rest", results["static"]["rest"], GUARDED, "fine_p50_us", "us", "time to 0.1 mm, p50"),
-        ("static, near starts", results["static"]["near"], GUARDED, "fine_p50_us", "us", "time to 0.1 mm, p50"),
-        ("smooth path", results["tracking"]["smooth"], CONTROLLER, "tick_p50_us", "us", "tick"),
-        ("smooth path", results["tracking"]["smooth"], GUARDED, "error_rms_mm", "mm", "error rms"),
-        *(
-            (where, results["tracking"][path], CONTROLLER, key, unit, what)
-            for where, path in (("smooth path", "smooth"), ("singular pass", "singular"))
-            for key, unit, what in (
-                ("error_rms_mm", "mm", "error rms"), ("error_max_mm", "mm", "largest error"),
-                ("speed_max", "rad/s", "joint speed"), ("second_difference", "rad", "second difference"),
-                ("jerk_rms", "rad/s3", "jerk"),
-            )
-        ),
-        ("singular pass", results["tracking"]["singular"], GUARDED, "error_rms_mm", "mm", "error rms"),
-        ("singular pass", results["tracking"]["singular"], GUARDED, "error_max_mm", "mm", "largest error"),
-        ("out of reach", results["tracking"]["beyond"], CONTROLLER, "excess_p99_mm", "mm", "excess, p99"),
-        ("out of reach", results["tracking"]["beyond"], FREE, "excess_p99_mm", "mm", "excess, p99"),
-        ("out of reach", results["tracking"]["beyond"], FREE, "within_p99_mm", "mm", "on the way out and back, p99"),
-    ):  # fmt: skip
-        if own not in scores:
-            continue
-        mine = scores[own].get(key, math.inf)
-        whole = {
-            name: s for name, s in scores.items() if name not in ours and s.get("ticks") == scores[own].get("ticks")
-        }
-        better = [(s[key], name) for name, s in whole.items() if key in s and s[key] < mine]
-        if better:
-            value, name = min(better)
-            found.append(f"{where}, {what}: {name} {number(value)} {unit}, {own} {number(mine)} {unit}")
-    return found
-
-
 def _tables(results: Results) -> Iterable[tuple[str, str]]:
     yield "Static solves, whole hand", _static(results)
-    yield "Guarded steps needed, many random starts", _steps(results["steps"])
+    yield "Guarded steps needed, many random starts", f"{_steps(results['steps'])}\n\n{_STEP}"
     yield "A calibrated hand, random starts", _calibrated(results["calibrated"])
     for path, title in (
         ("smooth", "Tracking a smooth path at 333 Hz"),
@@ -128,32 +81,36 @@ def _tables(results: Results) -> Iterable[tuple[str, str]]:
     yield "Several guarded steps in one call, us", _several(results)
     if results["step"]:
         yield "One step of the network, us", _step(results["step"])
-    if results["node"]:
+    if results.get("node"):
         yield "The node beside a bare relay", node_table(results["node"]) + _of_node_run(results["node"])
     yield "Settings", _settings(results)
     better = better_peers(results)
-    yield "Where a peer is better", "\n".join(f"- {line}" for line in better) or "Nowhere in this run."
+    yield (
+        "Where a peer is better",
+        f"{_BETTER}\n\n" + ("\n".join(f"- {line}" for line in better) or "Nowhere in this run."),
+    )
     yield "What the project promises", verdict_table(judge(results))
 
 
 def _static(results: Results) -> str:
     columns = ["solver", "hands"]
     for start in results["static"]:
-        columns += [f"{start}: 1 mm", "0.1 mm", "p50 us", "p99 us", "calls"]
-    names = list(results["static"]["random"])
+        columns += [f"{start}: {STATIC[0].head}", *(column.head for column in STATIC[1:]), "calls"]
     rows = []
-    for name in names:
+    for name in results["static"]["random"]:
         row = [name, " / ".join(f"{scores[name]['hands']:.0f}" for scores in results["static"].values())]
         for scores in results["static"].values():
-            s = scores[name]
-            row += [f"{s['share_coarse']:.1%}", f"{s['share_fine']:.1%}", number(s["fine_p50_us"]), number(s["fine_p99_us"]),
-                    number(s["calls_p50"])]  # fmt: skip
+            row += _solves(scores[name])
         rows.append(row)
     return table(columns, rows) + (
         "\n\nShares of hands solved within 1 mm and 0.1 mm; time to 0.1 mm (p50, p99 over all hands: – when fewer were solved) "
         f"and median calls. Hands: how many were tried, {' / '.join(results['static'])}; a slow solver gets through fewer.\n"
         + _ratios(results)
     )
+
+
+def _solves(score: Mapping[str, float]) -> list[str]:
+    return [*(column.shown(score[column.key]) for column in STATIC), number(score["calls_p50"])]
 
 
 def _ratios(results: Results) -> str:
@@ -171,55 +128,34 @@ def _steps(steps: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _calibrated(results: Results) -> str:
-    rows = [
-        (
-            name,
-            f"{s['hands']:.0f}",
-            f"{s['share_coarse']:.1%}",
-            f"{s['share_fine']:.1%}",
-            number(s["fine_p50_us"]),
-            number(s["calls_p50"]),
-        )
-        for name, s in results["static"].items()
-    ]
-    first = table(("solver", "hands", "1 mm", "0.1 mm", "p50 us", "calls"), rows)
+    rows = [(name, f"{s['hands']:.0f}", *_solves(s)) for name, s in results["static"].items()]
+    first = table(("solver", "hands", *(column.head for column in STATIC), "calls"), rows)
     note = "Joint zeros off by up to 0.05 rad, joints by 1 mm, tips by 2 mm; nothing retrained."
     return f"{first}\n\n{_steps(results['steps'])}\n\n{note}"
 
 
+def _along(scores: Mapping[str, Mapping[str, float]], columns: Sequence[Column]) -> str:
+    rows = [(name, *(column.shown(s.get(column.key, math.nan)) for column in columns), number(s["ticks"]))
+            for name, s in scores.items()]  # fmt: skip
+    return table(("solver", *(column.head for column in columns), "ticks"), rows)
+
+
 def _tracking(scores: Mapping[str, Mapping[str, float]]) -> str:
-    columns = ("solver", "tick p50", "p99", "p99.9 us", "error rms", "max mm", "speed rad/s", "2nd diff rad", "jerk rad/s3",
-               "outside rad", "ticks")  # fmt: skip
-    keys = ("tick_p50_us", "tick_p99_us", "tick_p999_us", "error_rms_mm", "error_max_mm", "speed_max", "second_difference",
-            "jerk_rms", "outside_rad", "ticks")  # fmt: skip
-    return table(columns, [(name, *(number(s[key]) for key in keys)) for name, s in scores.items()]) + (
+    return _along(scores, TRACKING) + (
         "\n\nThe error of the controller is against its own governed reference, which is smooth and later than the target.\n"
-        "Fewer ticks than the others: a solver too slow for the whole path, seen on its beginning alone."
+        + _FEWER
     )
 
 
 def _beyond(scores: Mapping[str, Mapping[str, float]]) -> str:
-    columns = (
-        "solver",
-        "excess p50",
-        "p99",
-        "max mm",
-        "within reach p99 mm",
-        "speed rad/s",
-        "2nd diff rad",
-        "tick p50 us",
-        "p99 us",
-        "cost growth",
-    )
-    keys = ("excess_p50_mm", "excess_p99_mm", "excess_max_mm", "within_p99_mm", "speed_max", "second_difference",
-            "tick_p50_us", "tick_p99_us", "cost_growth")  # fmt: skip
-    rows = [(name, *(number(s.get(key, math.nan)) for key in keys)) for name, s in scores.items()]
-    return table(columns, rows) + (
-        "\n\nExcess: distance of a tip to its target beyond that of the closest reachable point (best of many starts); within "
-        "reach: the same where that point is the target, or within 1 mm of it, so on the way out and back. Cost growth: median "
-        "tick out of reach over median tick within reach. The closest point is that of each finger alone, and the way out "
-        "leads fingers through each other. The peers go there, the controller as shipped does not; hence its row without the "
-        "collision check. Both rows keep the limits of the joints' acceleration, which the peers do not."
+    return _along(scores, BEYOND) + (
+        "\n\nExcess: distance of a tip to its target beyond that of the closest reachable point (best of many starts). The "
+        "target is the one given, for the controller, too, which follows a reference of its own behind it. Within "
+        "reach: the same where the closest point is the target, or within 1 mm of it, so on the way out and back. Cost "
+        "growth: median tick out of reach over median tick within reach. The closest point is that of each finger "
+        "alone, and the way out leads fingers through each other. The peers go there, the controller as shipped does "
+        "not; hence its row without the collision check. Both rows keep the limits of the joints' acceleration, which "
+        "the peers do not.\n" + _FEWER
     )
 
 
@@ -229,7 +165,9 @@ def _batch(results: Results) -> str:
     smooth = results["tracking"]["smooth"]
     others = [name for name in smooth if name not in results["batch"] and name not in (CONTROLLER, FREE)]
     rows += [(f"{name} (one by one)", number(smooth[name]["tick_p50_us"]), *("" for _ in sizes[1:])) for name in others]
-    return table(("solver", *(f"{size} hands" for size in sizes)), rows)
+    return table(("solver", *(f"{size} hands" for size in sizes)), rows) + (
+        "\n\nA step of the guarded network is one call of its solver, as above; one by one: the tick of the smooth path."
+    )
 
 
 def _several(results: Results) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import measure, peers_other, peers_qp, report, scores, workloads
+from benchmarks import measure, peers_other, peers_qp, scores, workloads
+from benchmarks.markdown import number, table
 from benchmarks.measure import Effort
 from benchmarks.plain_urdf import plain_urdf
 from benchmarks.solver import Scene, Solver
@@ -91,9 +92,9 @@ def _static(scene: Scene, make: Callable[..., Solver], grid: Grid) -> str:
     for settings in _combinations(grid):
         solver = make(scene, **settings)
         score = scores.static_score(measure.static(scene, [solver], problems, _EFFORT)[solver.name])
-        rows.append((_words(settings), f"{score['share_fine']:.0%}", report.number(score["fine_p50_us"]),
-                     report.number(score["calls_p50"])))  # fmt: skip
-    return report.table(("settings", "0.1 mm", "p50 us", "calls"), rows)
+        rows.append((_words(settings), f"{score['share_fine']:.0%}", number(score["fine_p50_us"]),
+                     number(score["calls_p50"])))  # fmt: skip
+    return table(("settings", "0.1 mm", "p50 us", "calls"), rows)
 
 
 def _tracking(scene: Scene, make: Callable[..., Solver], grid: Grid) -> str:
@@ -109,9 +110,9 @@ def _tracking(scene: Scene, make: Callable[..., Solver], grid: Grid) -> str:
         b.update(scores.beyond_score(scene.kinematics, beyond, closest, _EFFORT.oracle_every))
         values = [s[key] for key in ("error_rms_mm", "error_max_mm", "speed_max", "second_difference")]
         values += [b.get(key, np.nan) for key in ("excess_p99_mm", "excess_max_mm", "speed_max")]
-        rows.append((_words(settings), *map(report.number, values)))
+        rows.append((_words(settings), *map(number, values)))
     columns = ("settings", "rms mm", "max mm", "speed", "2nd diff", "beyond: p99 mm", "max mm", "speed")
-    return report.table(columns, rows)
+    return table(columns, rows)
 
 
 def _combinations(grid: Grid) -> list[dict[str, Any]]:

@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks import measure, perceptron, scores, workloads
 from benchmarks.acceptance import judge
+from benchmarks.markdown import number, table
 from benchmarks.own import GUARDED
 from benchmarks.plain_urdf import plain_urdf, rpy_from_rotation
-from benchmarks.report import number, table
 from benchmarks.solver import Solver
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.geometry import Array, rotation_from_rpy
