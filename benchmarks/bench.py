@@ -16,19 +16,22 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import measure, own, peers, perceptron, report, scores, workloads
+from benchmarks import measure, own, peers, perceptron, record, report, scores, workloads
 from benchmarks.acceptance import judge
 from benchmarks.measure import FULL, QUICK, Effort
 from benchmarks.plain_urdf import plain_urdf
 from benchmarks.solver import Absent, Scene, Solver
+from nnik_ros.errors import InputError, NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.guarded_solver import GuardedSolver
+from nnik_ros.kinematics import Kinematics
 from nnik_ros.onnx_policy import OnnxPolicy
-from nnik_ros.paths import robot_file
-from nnik_ros.robot import load_robot
+from nnik_ros.paths import model_file, robot_file
+from nnik_ros.robot import Robot, load_robot
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "runs" / "bench"
+ROBOT = "allegro_right"  # of the page
 SIZES = (1, 4, 16, 64, 256)
 SEED = 20_270_101
 _STEPS = 10
@@ -39,18 +42,31 @@ _ROUNDS = 50  # of a step of the network, for each repeat
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench", description="This package side by side with other solvers.")
     parser.add_argument("--quick", action="store_true", help="a small sample, in less than a minute")
-    parser.add_argument("--robot", default="allegro_right", help="a shipped robot")
-    parser.add_argument("--model", type=Path, help="network file (default: the robot's of models/)")
-    parser.add_argument("--only", nargs="*", help="only the solvers whose names contain one of these words")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmark.md and its plots from this run")
+    parser.add_argument("--robot", default=ROBOT, help="a shipped robot")
+    parser.add_argument("--model", help="a shipped network or a file (default: that of the robot's name)")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="WORD", help="only the solvers whose names contain one of these words"
+    )
+    parser.add_argument("--write", action="store_true", help="write docs/benchmark.md, its numbers and its plots")
     options = parser.parse_args(arguments)
-    effort = QUICK if options.quick else FULL
-    model = options.model or ROOT / "models" / f"{options.robot}.onnx"
+    partial = [f"--{name}" for name in ("quick", "robot", "model", "only")
+               if getattr(options, name) != parser.get_default(name)]  # fmt: skip
+    if options.write and partial:
+        parser.error(f"--write replaces the page of a whole run, it cannot go with {', '.join(partial)}")
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        results = run(options.robot, model, effort, Path(folder), options.only or [])
+    try:
+        robot, model = _subject(options.robot, options.model)
+        node = _node_results()
+        if options.write and node is None:
+            raise InputError("--write: there are no results of the node for the page, run ./run bench-node before")
+        with tempfile.TemporaryDirectory() as folder:
+            effort = QUICK if options.quick else FULL
+            results = run(robot, model, effort, Path(folder), options.only, whole=options.write)
+    except NnikError as error:
+        print(error, file=sys.stderr)
+        return 2
     results["header"]["minutes"] = round((time.monotonic() - begin) / 60, 2)
-    results["node"] = _node_results()
+    results["node"] = node
     RESULTS.mkdir(parents=True, exist_ok=True)
     file = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}{'-quick' if options.quick else ''}.json"
     file.write_text(json.dumps(results, indent=1))
@@ -61,15 +77,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(row.passed for row in judge(results) if row.passed is not None) else 1
 
 
-def run(robot_name: str, model: Path, effort: Effort, folder: Path, only: Sequence[str]) -> dict[str, Any]:
-    """Everything but the node; the dictionary that is kept as JSON."""
-    robot = load_robot(robot_file(robot_name))
+def run(
+    robot: Robot, model: Path, effort: Effort, folder: Path, only: Sequence[str], *, whole: bool = False
+) -> dict[str, Any]:
+    """Everything but the node; the dictionary that is kept as JSON. Raises InputError: a word of `only` that is in no solver's
+    name; whole: a solver that cannot be loaded."""
     rng = np.random.default_rng(SEED)
     scene = _scene(robot, robot.kinematics, folder / "hand.urdf")
     built = workloads.calibrated(robot.kinematics, rng)
     solvers, absent = _load(scene, model, only)
+    missing = [f"{item.name}: {item.why}" for item in absent if item not in peers.NOT_HERE]
+    if whole and missing:
+        raise InputError("\n".join(["not every solver of the page can be loaded:", *missing]))
     results: dict[str, Any] = {
-        "header": _header(effort, robot_name),
+        "header": _header(effort, robot.name),
         "solvers": [{"name": s.name, "version": s.version, "settings": s.settings, "ours": s.ours} for s in solvers],
         "absent": [[item.name, item.why] for item in absent],
     }
@@ -85,14 +106,28 @@ def run(robot_name: str, model: Path, effort: Effort, folder: Path, only: Sequen
     return results
 
 
+def _subject(robot_name: str, model: str | None) -> tuple[Robot, Path]:
+    """The robot and its network's file, which may be missing unless it was named. Raises NnikError."""
+    robot = load_robot(robot_file(robot_name))
+    if model is None:
+        return robot, ROOT / "models" / f"{robot.name}.onnx"
+    file = model_file(model)
+    OnnxPolicy(file, robot)  # or else its rows would be left out
+    return robot, file
+
+
 def _load(scene: Scene, model: Path, only: Sequence[str]) -> tuple[list[Solver], list[Absent]]:
     ours, missing = own.load_own(scene, model, _package_version())
     others, absent = peers.load_peers(scene)
-    chosen = [s for s in (*ours, *others) if not only or any(word in s.name for word in only)]
-    return chosen, [*missing, *absent]
+    solvers = [*ours, *others]
+    for word in only:
+        if not any(word in solver.name for solver in solvers):
+            names = ", ".join(f"'{solver.name}'" for solver in solvers)
+            raise InputError(f"--only {word}: in the name of no solver that can be loaded; there are {names}")
+    return [s for s in solvers if not only or any(word in s.name for word in only)], [*missing, *absent]
 
 
-def _scene(robot: Any, kinematics: Any, urdf: Path) -> Scene:
+def _scene(robot: Robot, kinematics: Kinematics, urdf: Path) -> Scene:
     urdf.write_text(plain_urdf(robot, kinematics))
     return Scene(robot, kinematics, str(urdf))
 
@@ -204,8 +239,12 @@ def _package_version() -> str:
 
 
 def _node_results() -> dict[str, Any] | None:
-    file = RESULTS / "node.json"
-    return json.loads(file.read_text()) if file.exists() else None
+    """Of the last whole run here, else those that the page has."""
+    file, page = RESULTS / "node.json", ROOT / "docs" / record.FILE
+    if file.exists():
+        found: dict[str, Any] = json.loads(file.read_text())
+        return found
+    return record.read(page).get("node") if page.exists() else None
 
 
 if __name__ == "__main__":
