@@ -23,7 +23,8 @@ _STEP = (
 _FEWER = "Fewer ticks than the others: a solver too slow for the whole path, seen on its beginning alone."
 _BETTER = (
     f"For each column of the tables above the best peer beside the row of this package that one would use: {GUARDED} for hands "
-    f"from anywhere, {CONTROLLER} along a path. Left out are peers that got through a part of the hands or of the path only."
+    f"from anywhere, {CONTROLLER} along a path, out of reach once more with fingers that may cross. Left out are peers that "
+    "got through a part of the hands or of the path only."
 )
 
 INTRODUCTION = f"""# The hand benchmark
