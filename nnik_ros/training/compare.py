@@ -35,6 +35,7 @@ _BEYOND, _BEYOND_STARTS, _UNREACHABLE = (
 )  # reaches; runs; least distance that counts as out of reach, reaches
 _PATHS, _TICKS = 20, 200
 _TIMED = 300  # calls
+_PAGE_TARGETS = 1000  # at least, for the page
 
 
 class Tasks(NamedTuple):
@@ -223,8 +224,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="compare", description="One table of many networks.")
     parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="default: models/ and models/seeds/")
     parser.add_argument("--targets", type=number_of_targets, default=2000, help="held-out targets of each robot")
-    parser.add_argument("--write", action="store_true", help="write docs/seeds.md and its pictures")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/seeds.md and its pictures, of all shipped networks"
+    )
     options = parser.parse_args(arguments)
+    if options.write and (options.models or options.targets < _PAGE_TARGETS):
+        parser.error(f"--write replaces the page of all networks: name none, and give at least {_PAGE_TARGETS} targets")
     try:
         folder = share_dir() / "models"
         models = options.models or [*sorted(folder.glob("*.onnx")), *sorted((folder / "seeds").glob("*.onnx"))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from nnik_ros.kinematics import Kinematics
 from nnik_ros.onnx_policy import read_contract
 from nnik_ros.paths import model_file, share_dir
 from nnik_ros.robot import Robot
-from nnik_ros.training import compare, inspect_model
+from nnik_ros.training import compare, compare_page, inspect_model
 from nnik_ros.training.compare_page import write_page
 
 SEEDS = sorted((share_dir() / "models" / "seeds").glob("*.onnx"))
@@ -90,6 +91,29 @@ def test_the_command_prints_one_row_for_each_network_and_writes_the_page(
     assert "no network of the package's own yet" in text
     assert (tmp_path / "images" / f"seeds_{comparisons[0].robot.name}.png").stat().st_size > 1000
     assert compare.main([str(tmp_path / "none.onnx")]) == 2
+
+
+@pytest.mark.parametrize("words", [[str(SEEDS[0])], ["--targets", "999"]], ids=["a network", "few targets"])
+def test_a_part_of_the_comparison_never_replaces_the_page(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compare, "compare", lambda paths, n: pytest.fail("was compared"))
+    with pytest.raises(SystemExit) as stopped:
+        compare.main([*words, "--write"])
+    assert stopped.value.code == 2
+    assert "--write" in capsys.readouterr().err
+
+
+def test_the_page_of_all_networks_is_written_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(compare, "compare", lambda paths, n: [])
+    monkeypatch.setattr(compare_page, "write_page", lambda docs, comparisons, targets, bands: written.append(targets))
+    (command,) = re.findall(
+        r"nnik_ros\.training\.compare (--write[^`]*)`", (share_dir() / "docs" / "seeds.md").read_text()
+    )
+    assert compare.main(command.split()) == 0
+    assert compare.main(["--write"]) == 0
+    assert written == [1000, 2000]
 
 
 def test_the_page_of_a_planar_arm_tells_how_straight_its_lines_are(tmp_path: Path) -> None:
