@@ -1,0 +1,35 @@
+"""Which results of the node the page of the benchmark is made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import node
+
+KEYS = ("jitter_p50_us", "jitter_p99_us", "jitter_p999_us", "latency_p50_us", "latency_p99_us")
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ([], ["node.json"]),
+        (["--quick"], ["node-partial.json"]),
+        (["--robot", "allegro_left"], ["node-partial.json"]),
+    ],
+    ids=["whole", "quick", "another robot"],
+)
+def test_only_a_whole_run_of_the_node_is_kept_for_the_page(
+    words: list[str], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rate(*_: Any) -> dict[str, dict[str, float]]:
+        return {kind: dict.fromkeys(KEYS, 1.0) for kind in ("relay", "controller")}
+
+    monkeypatch.setattr(node, "_rate", rate)
+    monkeypatch.setattr(node, "RESULTS", tmp_path / "node.json")
+    for function in ("init", "try_shutdown"):
+        monkeypatch.setattr(node.rclpy, function, lambda: None)
+    assert node.main(words) == 0
+    assert [path.name for path in tmp_path.iterdir()] == names
