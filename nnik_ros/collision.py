@@ -1,7 +1,8 @@
 """Self-collision: distances between the capsules of the links, cheap enough for every tick.
 
 A cylinder (with round ends) or sphere of the URDF becomes a capsule, a box a row of parallel capsules that fill it.
-Links of one finger are not checked against each other: their joint limits keep them apart.
+Links of one finger are not checked against each other: their joint limits keep them apart. Joints below the base that the
+robot does not list count as at zero.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 from nnik_ros.geometry import Array
 from nnik_ros.kernels import capsules
 from nnik_ros.kinematics import Kinematics
+from nnik_ros.link_places import BASE, link_places
 from nnik_ros.robot import Robot
-from nnik_ros.urdf import FIXED, Shape
+from nnik_ros.urdf import Shape
 
-_BASE = -1  # tip number of what is fixed to the base
 _SAMPLES = 1000
 _NEVER_CLOSER = 0.01  # m; a pair whose clearance was larger in all samples is dropped
 _CAPSULES_ACROSS = 5  # at most, along the middle side of a box
@@ -70,38 +71,18 @@ class CollisionModel:
 def _neighbours(first: tuple[int, int], second: tuple[int, int]) -> bool:
     """The base and the first link of a finger are joined, and swing about each other without touching."""
     (tip_1, depth_1), (tip_2, depth_2) = first, second
-    return (tip_1 == _BASE and depth_2 == 0) or (tip_2 == _BASE and depth_1 == 0)
+    return (tip_1 == BASE and depth_2 == 0) or (tip_2 == BASE and depth_1 == 0)
 
 
 def _capsules(robot: Robot) -> list[tuple[int, int, Array, float]]:
     """(tip, depth in its chain, ends (2, 3) in the joint frame [m], radius [m]) of every collision shape."""
     found = []
-    for link in robot.urdf.links.values():
-        tip, depth, T_joint_link = _place(robot, link.name)
-        for shape in link.collisions:
+    for link, place in link_places(robot).items():
+        for shape in robot.urdf.links[link].collisions:
             for ends, radius in _shape_capsules(shape):
-                T = T_joint_link @ shape.T_link_shape
-                found.append((tip, depth, ends @ T[:3, :3].T + T[:3, 3], radius))
+                T = place.T_carrier_link @ shape.T_link_shape
+                found.append((place.tip, place.depth, ends @ T[:3, :3].T + T[:3, 3], radius))
     return found
-
-
-def _place(robot: Robot, link: str) -> tuple[int, int, Array]:
-    """The tip and joint (by depth) that carry a link, and the link's pose in that joint's frame; (-1, -1, ...) on the base."""
-    try:
-        chain = robot.urdf.chain(link, robot.base_frame)
-    except KeyError:  # above the base frame: does not move against it, and is not part of what moves
-        return _BASE, -1, np.eye(4)
-    T = np.eye(4)
-    last = None
-    for joint in chain:
-        T = T @ joint.T_parent_joint
-        if joint.kind != FIXED:
-            last, T = joint.name, np.eye(4)
-    if last is None:
-        return _BASE, -1, T
-    number = robot.joint_names.index(last)
-    tip, depth = np.argwhere(robot.kinematics.topology.chain == number)[0]
-    return int(tip), int(depth), T
 
 
 def _shape_capsules(shape: Shape) -> list[tuple[Array, float]]:

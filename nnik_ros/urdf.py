@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,23 +70,27 @@ class Urdf:
     links: dict[str, Link]
     joints: dict[str, Joint]
 
+    @cached_property
+    def above(self) -> dict[str, Joint]:
+        """The joint above each link but the root."""
+        return {joint.child: joint for joint in self.joints.values()}
+
     def chain(self, link: str, base: str) -> list[Joint]:
         """Joints from `base` down to `link`, in that order.
 
         Raises:
             KeyError: `link` or `base` is unknown, or `base` is not above `link`.
         """
-        above = {joint.child: joint for joint in self.joints.values()}
         for name in (link, base):
             if name not in self.links:
                 raise KeyError(f"link '{name}' is not in the URDF; its links: {', '.join(self.links)}")
         joints: list[Joint] = []
         here = link
         while here != base:
-            if here not in above:
+            if here not in self.above:
                 raise KeyError(f"link '{link}' does not hang below '{base}'")
-            joints.append(above[here])
-            here = above[here].parent
+            joints.append(self.above[here])
+            here = self.above[here].parent
         return joints[::-1]
 
 

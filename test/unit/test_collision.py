@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -74,6 +76,77 @@ def test_a_robot_without_collision_shapes_has_no_pairs_and_may_move_as_it_likes(
     )
     assert CollisionModel(bare).distances(planar.home).shape == (0,)
     assert CollisionModel(bare).distances(np.stack([planar.home] * 3)).shape == (3, 0)
+
+
+FINGER = """<robot name="finger"><link name="base"/><link name="one"/><link name="two"/>
+  <link name="tip"><collision><geometry><sphere radius="0.2"/></geometry></collision></link>
+  <joint name="a" type="revolute"><parent link="base"/><child link="one"/><axis xyz="0 0 1"/>
+    <limit lower="-3" upper="3" effort="1" velocity="1"/></joint>
+  <joint name="b" type="revolute"><parent link="one"/><child link="two"/><origin xyz="1 0 0"/><axis xyz="0 0 1"/>
+    <limit lower="-3" upper="3" effort="1" velocity="1"/></joint>
+  <joint name="c" type="fixed"><parent link="two"/><child link="tip"/><origin xyz="1 0 0"/></joint>
+  <link name="post"><collision><geometry><sphere radius="0.2"/></geometry></collision></link>"""
+
+
+def finger_and_post(folder: Path, joints: str) -> Robot:
+    """Two links of 1 m in a plane, a ball at their tip, and another one on the link `post`, which hangs as these joints say."""
+    (folder / "finger.urdf").write_text(f"{FINGER}{joints}</robot>")
+    (folder / "finger.yaml").write_text(
+        "{schema: 1, name: finger, urdf: finger.urdf, base_frame: base, tips: [{name: tip, link: tip}],"
+        " joints: [{name: a, acceleration: 1}, {name: b, acceleration: 1}]}"
+    )
+    return load_robot(folder / "finger.yaml")
+
+
+def joint(kind: str, parent: str, child: str, origin: str) -> str:
+    return (
+        f'<joint name="{parent}_{child}" type="{kind}"><parent link="{parent}"/><child link="{child}"/>'
+        f'<origin {origin}/><axis xyz="0 0 1"/><limit lower="0.5" upper="1" effort="1" velocity="1"/></joint>'
+    )
+
+
+@pytest.mark.parametrize(
+    "joints",
+    [
+        joint("fixed", "base", "post", 'xyz="0 1.2 0"'),
+        joint("revolute", "base", "post", 'xyz="0 1.2 0"'),
+        '<link name="lid"/>' + joint("continuous", "base", "lid", 'xyz="0.2 0.9 0" rpy="0 0 1.5707963267948966"')
+        + joint("fixed", "lid", "post", 'xyz="0.3 0.2 0"'),
+        joint("fixed", "post", "base", 'xyz="-1.2 0 0" rpy="0 0 -1.5707963267948966"'),
+        '<link name="arm"/>' + joint("fixed", "arm", "base", 'xyz="3 4 0" rpy="0 0 1.5707963267948966"')
+        + joint("fixed", "arm", "post", 'xyz="1.8 4 0"'),
+    ],
+    ids=["on the base", "on a joint that is not listed", "behind one", "above the base", "beside the base"],
+)  # fmt: skip
+def test_a_finger_is_kept_from_a_post_where_the_tree_has_it(tmp_path: Path, joints: str) -> None:
+    """Always 1.2 m to the left of the base."""
+    model = CollisionModel(finger_and_post(tmp_path, joints))
+    q = np.random.default_rng(6).uniform(-3.0, 3.0, (50, 2))
+    x, y = np.cos(q[:, 0]) + np.cos(q.sum(axis=1)), np.sin(q[:, 0]) + np.sin(q.sum(axis=1))
+    np.testing.assert_allclose(model.distances(q)[:, 0], np.hypot(x, y - 1.2) - 0.4, atol=1e-12)
+
+
+@pytest.mark.parametrize("parent", ["arm", "post"])
+def test_what_a_joint_above_the_base_moves_against_it_is_not_looked_at(tmp_path: Path, parent: str) -> None:
+    turning = joint("revolute", parent, "base", 'xyz="-1.2 0 0"')
+    beside = '<link name="arm"/>' + joint("fixed", "arm", "post", 'xyz="0 0 0"') if parent == "arm" else ""
+    robot = finger_and_post(tmp_path, turning + beside)
+    assert CollisionModel(robot).distances(robot.home).shape == (0,)
+
+
+def test_three_fingers_of_a_hand_of_four_are_kept_from_each_other_as_before(hand: Robot, tmp_path: Path) -> None:
+    document = yaml.safe_load(robot_file("allegro_right").read_text())
+    document |= {"urdf": str(hand.urdf_path), "joints": document["joints"][:12], "tips": document["tips"][:3]}
+    (tmp_path / "three.yaml").write_text(yaml.safe_dump(document))
+    four, three = CollisionModel(hand), CollisionModel(load_robot(tmp_path / "three.yaml"))
+    poses = hand.random_joint_position(np.random.default_rng(7), 200)
+    nearest = []
+    for model, q in ((four, poses), (three, poses[:, :12])):
+        fingers = ((model.pair_tips >= 0) & (model.pair_tips < 3)).all(axis=1)
+        nearest.append(model.distances(q)[:, fingers].min(axis=1))
+    close = nearest[0] < 0.01
+    assert close.sum() > 50
+    np.testing.assert_allclose(nearest[1][close], nearest[0][close], atol=1e-12)
 
 
 def test_gradients_of_clearances_agree_with_finite_differences_also_on_a_calibrated_hand(hand: Robot) -> None:
