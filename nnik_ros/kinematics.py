@@ -241,6 +241,11 @@ class Kinematics:
         rotation: Array = self.frames(q).joint_rotation[..., -1, :, :] @ self.topology.tip_rotation
         return rotation
 
+    def joint_pose(self, q: Array, tip: int, depth: int) -> Array:
+        """The frame that turns with joint `depth` of a tip's chain at q (nq,) [rad]: (4, 4) in the base frame."""
+        frames = self.frames(q)
+        return transform(frames.joint_rotation[tip, depth], frames.joint_position[tip, depth])
+
     def jacobian(self, q: Array) -> Array:
         """q (..., nq) [rad]; returns (..., nt, 3, depth) [m/rad], columns in chain order."""
         return self.tips(q).jacobian

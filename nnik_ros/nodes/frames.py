@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import numpy as np
 from rclpy.node import Node
 from rclpy.time import Time
 
 from nnik_ros.errors import InputError
-from nnik_ros.geometry import Array, rotation_about_axis, transform
+from nnik_ros.geometry import Array
+from nnik_ros.link_places import BASE, link_places
 from nnik_ros.nodes.conversions import matrix_of
 from nnik_ros.nodes.loading import prefixed
 from nnik_ros.robot import Robot
-from nnik_ros.urdf import FIXED, Joint
 
 
 class FrameLookup(Protocol):
@@ -74,15 +73,14 @@ class TfLookup:
 
 
 class Frames:
-    """T_base_frame of the base frame, of every link of the robot, and of what `other` knows."""
+    """T_base_frame of the base frame, of every link whose place the robot's joints tell, and of what `other` knows."""
 
     def __init__(self, robot: Robot, other: FrameLookup, prefix: str = "") -> None:
         """prefix: before the names of the base frame and the links; see `prefixed`."""
         self._prefix, self._other = prefix, other
         self._base, self.base = robot.base_frame, prefixed(robot.base_frame, prefix)
-        self._links = robot.urdf.links
-        self._index = {name: i for i, name in enumerate(robot.joint_names)}
-        self._above = {joint.child: joint for joint in robot.urdf.joints.values()}
+        self._links, self._kinematics = robot.urdf.links, robot.kinematics
+        self._places = {link: place for link, place in link_places(robot).items() if not place.held}
 
     def pose(self, frame: str, q: Array | None) -> Array | None:
         """T_base_frame (4, 4), None for the base frame itself. q (nq,) [rad]: the measured joints, None before the first.
@@ -95,39 +93,17 @@ class Frames:
         if not frame:
             raise InputError(f"frame_id is empty, must name a frame, for instance '{self.base}'")
         link = frame.removeprefix(self._prefix)
-        if link in self._links and prefixed(link, self._prefix) == frame:
-            up, down = self._path(link)
-            if all(joint.kind == FIXED or joint.name in self._index for joint in up + down):
-                T_base_common = np.linalg.inv(self._product(up, frame, q))
-                pose: Array = T_base_common @ self._product(down, frame, q)
-                return pose
+        if link in self._places and prefixed(link, self._prefix) == frame:
+            tip, depth, T_carrier_link, _ = self._places[link]
+            if tip == BASE:
+                return T_carrier_link
+            if q is None:
+                raise InputError(f"frame '{frame}' moves with the joints, and no joint state has come yet")
+            pose: Array = self._kinematics.joint_pose(q, tip, depth) @ T_carrier_link
+            return pose
         try:
             return self._other.pose_in(self.base, frame)
         except InputError as error:
             if not self._prefix or frame not in self._links:
                 raise
             raise InputError(f"{error}; the frames of this hand begin with '{self._prefix}'") from error
-
-    def _path(self, frame: str) -> tuple[list[Joint], list[Joint]]:
-        """Joints from the nearest link above both to the base, and from there to `frame`."""
-        to_base, to_frame = self._chain(self._base), self._chain(frame)
-        while to_base and to_frame and to_base[0] is to_frame[0]:
-            to_base, to_frame = to_base[1:], to_frame[1:]
-        return to_base, to_frame
-
-    def _chain(self, link: str) -> list[Joint]:
-        joints = []
-        while link in self._above:
-            joints.append(self._above[link])
-            link = joints[-1].parent
-        return joints[::-1]
-
-    def _product(self, joints: list[Joint], frame: str, q: Array | None) -> Array:
-        T = np.eye(4)
-        for joint in joints:
-            T = T @ joint.T_parent_joint
-            if joint.kind != FIXED:
-                if q is None:
-                    raise InputError(f"frame '{frame}' moves with the joints, and no joint state has come yet")
-                T = T @ transform(rotation_about_axis(joint.axis, float(q[self._index[joint.name]])), np.zeros(3))
-        return T

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, Transform, Vector3
 from node_bench import pose_array, pose_stamped
@@ -13,7 +16,7 @@ from sensor_msgs.msg import JointState
 
 from nnik_ros.driver import COMMAND_TYPES, joint_map, load_driver
 from nnik_ros.errors import FileError, InputError
-from nnik_ros.geometry import rotation_from_rpy, transform
+from nnik_ros.geometry import rotation_about_axis, rotation_from_rpy, transform
 from nnik_ros.nodes.commands import CommandMessage, read_command
 from nnik_ros.nodes.conversions import fill_poses, matrix_of, position_and_quaternion, quaternion_of
 from nnik_ros.nodes.frames import Frames, check_age
@@ -22,9 +25,10 @@ from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.nodes.realtime import checked_cpus
 from nnik_ros.nodes.stiff_hand import StiffHand
 from nnik_ros.options import from_mapping
-from nnik_ros.paths import driver_file
-from nnik_ros.robot import Robot
+from nnik_ros.paths import driver_file, robot_file
+from nnik_ros.robot import Robot, load_robot
 from nnik_ros.states import Targets
+from nnik_ros.urdf import FIXED
 
 DRIVER_OF = {
     "joint_state": "allegro_v4",
@@ -103,6 +107,62 @@ def test_a_link_frame_is_where_forward_kinematics_has_it(robot: Robot) -> None:
         assert T is not None
         assert T[:3, 3] == pytest.approx(robot.kinematics.tip_position(q)[i], abs=1e-12)
         assert T[:3, :3] == pytest.approx(robot.kinematics.tip_rotation(q)[i], abs=1e-12)
+
+
+def calibrated(robot: Robot) -> Robot:
+    rng, nominal = np.random.default_rng(8), robot.kinematics.parameters
+    parameters = nominal._replace(
+        joint_zero=rng.uniform(-0.05, 0.05, robot.nq),
+        joint_origin_position=nominal.joint_origin_position + rng.uniform(-0.002, 0.002, (robot.nq, 3)),
+        tip_offset=nominal.tip_offset + rng.uniform(-0.002, 0.002, (robot.nt, 3)),
+    )
+    return replace(robot, kinematics=robot.kinematics.calibrated(parameters))
+
+
+def test_a_link_frame_of_a_calibrated_hand_is_where_the_calibration_has_it(robot: Robot) -> None:
+    """Every link of every finger, against a walk along the tree with the changed origins and zeros."""
+    hand = calibrated(robot)
+    q, changed = hand.home + 0.1, hand.kinematics.parameters
+    frames = Frames(hand, NoOtherFrames())
+    for tip, link in enumerate(hand.tip_links):
+        T = np.eye(4)
+        for joint in hand.urdf.chain(link, hand.base_frame):
+            if joint.name in hand.joint_names:
+                i = hand.joint_names.index(joint.name)
+                turn = rotation_about_axis(joint.axis, q[i] + changed.joint_zero[i])
+                T = T @ transform(joint.T_parent_joint[:3, :3], changed.joint_origin_position[i])
+                T = T @ transform(turn, np.zeros(3))
+            else:
+                T = T @ transform(joint.T_parent_joint[:3, :3], changed.tip_offset[tip])
+            np.testing.assert_allclose(frames.pose(joint.child, q), T, atol=1e-12, err_msg=joint.child)
+
+
+def test_links_behind_joints_that_the_robot_does_not_list_are_looked_up(robot: Robot, tmp_path: Path) -> None:
+    document = yaml.safe_load(robot_file(robot.name).read_text())
+    document |= {"urdf": str(robot.urdf_path), "joints": document["joints"][:12], "tips": document["tips"][:3]}
+    (tmp_path / "three.yaml").write_text(yaml.safe_dump(document))
+    frames = Frames(load_robot(tmp_path / "three.yaml"), OneFrame())
+    np.testing.assert_array_equal(frames.pose(robot.tip_links[3], robot.home[:12]), OneFrame().pose_in("", ""))
+    np.testing.assert_allclose(
+        frames.pose(robot.tip_links[0], robot.home[:12]),
+        Frames(robot, NoOtherFrames()).pose(robot.tip_links[0], robot.home),
+    )
+
+
+def test_a_link_above_the_base_frame_is_where_its_fixed_joint_has_it(robot: Robot) -> None:
+    mount = replace(
+        next(joint for joint in robot.urdf.joints.values() if joint.kind == FIXED),
+        name="mount", parent="flange", child=robot.base_frame,
+        T_parent_joint=transform(rotation_from_rpy((0, 0, math.pi / 2)), (0.0, 0.0, 0.5)),
+    )  # fmt: skip
+    flange = replace(robot.urdf.links[robot.base_frame], name="flange")
+    urdf = replace(
+        robot.urdf, root="flange", links=robot.urdf.links | {"flange": flange},
+        joints=robot.urdf.joints | {"mount": mount},
+    )  # fmt: skip
+    T = Frames(replace(robot, urdf=urdf), NoOtherFrames()).pose("flange", None)
+    assert T is not None
+    np.testing.assert_allclose(T @ [1.0, 0.0, 0.5, 1.0], (0.0, -1.0, 0.0, 1.0), atol=1e-12)
 
 
 def test_a_moving_link_is_refused_before_the_joints_are_known_and_the_base_is_not(robot: Robot) -> None:
