@@ -31,6 +31,11 @@ def position_and_quaternion(pose: Pose) -> tuple[tuple[float, ...], tuple[float,
     return (p.x, p.y, p.z), (o.w, o.x, o.y, o.z)
 
 
+def positions_of(message: PoseArray) -> Array:
+    """Where the poses of a message are: (n, 3) [m]."""
+    return np.array([(pose.position.x, pose.position.y, pose.position.z) for pose in message.poses]).reshape(-1, 3)
+
+
 def matrix_of(message: Transform) -> Array:
     """The homogeneous matrix (4, 4) of a transform message."""
     t, r = message.translation, message.rotation

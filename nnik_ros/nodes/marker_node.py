@@ -16,6 +16,7 @@ from visualization_msgs.msg import InteractiveMarkerFeedback as Feedback
 
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
+from nnik_ros.nodes.conversions import positions_of
 from nnik_ros.nodes.inbox import newest
 from nnik_ros.nodes.loading import load_named_robot, prefixed
 from nnik_ros.nodes.marker_joints import MeasuredJoints
@@ -142,7 +143,7 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
 
     def _take_tips(self, message: PoseArray) -> None:
         if len(message.poses) == self._robot.nt:
-            self._measured = np.array([(p.position.x, p.position.y, p.position.z) for p in message.poses])
+            self._measured = positions_of(message)
 
     def _take_status(self, message: DiagnosticStatus) -> None:
         self._status = read_status(message, self._robot.tip_names)

@@ -18,6 +18,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from nnik_ros.errors import InputError
 from nnik_ros.nodes.commands import MESSAGE_OF, read_command
+from nnik_ros.nodes.conversions import positions_of
 from nnik_ros.nodes.inbox import Inbox, newest
 from nnik_ros.nodes.loading import load_named_driver, load_named_robot, prefixed
 from nnik_ros.nodes.parameters import Parameters
@@ -35,6 +36,7 @@ from nnik_ros.nodes.web_targets import TargetHandles
 _PANEL_PERIOD, _PLOT_PERIOD = 0.1, 0.15  # s
 _MODEL_PERIOD = 1.0  # s
 _NOTE_TIME = 6.0  # s, that an answer is shown
+_TIPS_LIFE = 1.0  # s, that the tips which the controller told last are shown
 
 
 class _Server(viser.ViserServer):  # type: ignore[misc]  # viser has no types
@@ -57,6 +59,7 @@ class WebNode(Node):  # type: ignore[misc]
         self._lock = threading.Lock()
         self._note, self._note_until = "", 0.0
         self._status, self._loop = no_status(self._robot.tip_names), NO_LOOP
+        self._tips, self._tips_until = self._robot.kinematics.tip_position(self._robot.home), 0.0
         self._next_panel = self._next_plot = 0.0
         self._steering = Steering(self._robot.nt, self._send)
         self._connect_topics(options)
@@ -86,6 +89,7 @@ class WebNode(Node):  # type: ignore[misc]
                 PoseStamped, f"{name}/target_pose", functools.partial(self._heard_one, tip), newest(5)
             )
         self.create_subscription(PoseArray, "target_poses", self._heard_all, newest(5))
+        self.create_subscription(PoseArray, "tip_poses", self._take_tips, newest(1))
         self.create_subscription(DiagnosticStatus, "status", self._take_status, newest(1))
         self.create_subscription(DiagnosticArray, "diagnostics", self._take_diagnostics, newest(5))
         self._triggers = {
@@ -115,11 +119,10 @@ class WebNode(Node):  # type: ignore[misc]
         self._panel = Panel(self._server, robot.name, robot.tip_names, offers, actions)
         self._server.on_client_connect(lambda client: show_all(client, view))
         self._server.on_client_disconnect(self._on_leave)
-        home = robot.kinematics.tip_position(robot.home)
         self._scene.show_measured(robot.home)
         self._scene.show_commanded(robot.home)
         for tip in range(robot.nt):
-            self._handles.place(tip, home[tip])
+            self._handles.place(tip, self._tips[tip])
 
     # what people do
 
@@ -200,6 +203,11 @@ class WebNode(Node):  # type: ignore[misc]
         with self._lock:
             self._steering.heard(tip, np.array(position), _stamp(header), time.monotonic())
 
+    def _take_tips(self, message: PoseArray) -> None:
+        """The controller knows the calibration of the hand, the page does not."""
+        if len(message.poses) == self._robot.nt:
+            self._tips, self._tips_until = positions_of(message), time.monotonic() + _TIPS_LIFE
+
     def _take_status(self, message: DiagnosticStatus) -> None:
         self._status = read_status(message, self._robot.tip_names)
 
@@ -224,11 +232,12 @@ class WebNode(Node):  # type: ignore[misc]
         measured, commanded = self._measured(), self._commanded()
         with self._server.atomic():
             if measured is not None:
-                tips = self._robot.kinematics.tip_position(measured)
+                if now > self._tips_until:  # no controller tells them
+                    self._tips = self._robot.kinematics.tip_position(measured)
                 self._scene.show_measured(measured)
-                self._scene.extend_trails(tips)
+                self._scene.extend_trails(self._tips)
                 for tip, goal in enumerate(goals):
-                    self._handles.place(tip, tips[tip] if goal is None else goal)
+                    self._handles.place(tip, self._tips[tip] if goal is None else goal)
             if commanded is not None:
                 self._scene.show_commanded(commanded)
             self._show_status(now)
