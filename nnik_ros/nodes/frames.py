@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.time import Time
 
@@ -26,18 +28,17 @@ class FrameLookup(Protocol):
 
 
 def check_age(frame: str, stamp: Any, now: float, longest: float) -> None:
-    """tf2 goes on telling the last transform that it has heard. stamp: of a message; zero, for a frame that never moves, has no
-    age; now and longest [s], of 0 for any age.
+    """tf2 goes on telling the last transform that it has heard, after a jump of the clock one of the future, too. stamp: of a
+    message; zero, for a frame that never moves, has no age; now and longest [s], of 0 for any age.
 
     Raises:
-        InputError: the transform is older than that.
+        InputError: the transform is older than that, or as far ahead.
     """
     sent = stamp.sec + 1e-9 * stamp.nanosec
     age = now - sent
-    if sent and longest and age > longest:
-        raise InputError(
-            f"frame '{frame}': its newest transform is {age:.3g} s old, more than tf_timeout, {longest:g} s"
-        )
+    if sent and longest and abs(age) > longest:
+        apart = f"{abs(age):.3g} s {'old' if age > 0 else 'ahead of the clock'}"
+        raise InputError(f"frame '{frame}': its newest transform is {apart}, more than tf_timeout, {longest:g} s")
 
 
 class TfLookup:
@@ -54,6 +55,9 @@ class TfLookup:
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
         self._error: type[Exception] = tf2_ros.TransformException
+        # what was heard in another time, of a simulation or a bag that began anew, would stay the newest for long
+        back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1))
+        self._jumps = self._clock.create_jump_callback(back, post_callback=lambda _: self._buffer.clear())
 
     def pose_in(self, base: str, frame: str) -> Array:
         """See `FrameLookup`; the newest transform that tf2 has, refused where it is too old."""
@@ -69,6 +73,7 @@ class TfLookup:
     def close(self) -> None:
         """Unsubscribe."""
         if self._buffer is not None:
+            self._jumps.unregister()
             self._listener.unregister()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,9 @@ import yaml
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, Transform, Vector3
 from node_bench import pose_array, pose_stamped
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.time import Time as ClockTime
 from sensor_msgs.msg import JointState
 
 from nnik_ros.driver import COMMAND_TYPES, joint_map, load_driver
@@ -19,7 +24,7 @@ from nnik_ros.errors import FileError, InputError
 from nnik_ros.geometry import rotation_about_axis, rotation_from_rpy, transform
 from nnik_ros.nodes.commands import CommandMessage, read_command
 from nnik_ros.nodes.conversions import fill_poses, matrix_of, position_and_quaternion, quaternion_of
-from nnik_ros.nodes.frames import Frames, check_age
+from nnik_ros.nodes.frames import Frames, TfLookup, check_age
 from nnik_ros.nodes.intake import Refusals, StateIntake, TargetIntake
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.nodes.realtime import checked_cpus
@@ -201,18 +206,39 @@ def test_a_prefix_that_no_frame_can_begin_with_is_refused(robot: Robot, prefix: 
         Frames(robot, NoOtherFrames(), prefix)
 
 
-@pytest.mark.parametrize(
-    ("sec", "longest", "refused"), [(99, 0.5, True), (99, 2.0, False), (99, 0.0, False), (0, 0.5, False)]
-)
-def test_a_transform_that_is_too_old_is_refused_and_one_that_never_moves_has_no_age(
-    sec: int, longest: float, refused: bool
-) -> None:
-    stamp, now = Time(sec=sec, nanosec=0), 100.0
-    if not refused:
-        check_age("camera", stamp, now, longest)
-        return
-    with pytest.raises(InputError, match=r"'camera'.* 1 s old, more than tf_timeout, 0.5 s"):
-        check_age("camera", stamp, now, longest)
+@pytest.mark.parametrize(("sec", "longest"), [(99, 2.0), (99, 0.0), (0, 0.5), (101, 2.0), (1000, 0.0)])
+def test_a_transform_that_is_young_enough_is_used_and_one_that_never_moves_has_no_age(sec: int, longest: float) -> None:
+    check_age("camera", Time(sec=sec, nanosec=0), 100.0, longest)
+
+
+@pytest.mark.parametrize(("sec", "apart"), [(99, "1 s old"), (101, "1 s ahead of the clock"), (1000, "900 s ahead")])
+def test_a_transform_that_is_too_old_or_of_a_time_to_come_is_refused(sec: int, apart: str) -> None:
+    with pytest.raises(InputError, match=rf"'camera'.* {apart}.*, more than tf_timeout, 0.5 s"):
+        check_age("camera", Time(sec=sec, nanosec=0), 100.0, 0.5)
+
+
+def test_transforms_from_before_a_jump_back_of_the_clock_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock as of a simulation, and a stand-in for tf2_ros, which comes with ROS 2 alone."""
+    cleared: list[float] = []
+    clock = Clock(clock_type=ClockType.ROS_TIME)
+    buffer = SimpleNamespace(clear=lambda: cleared.append(1e-9 * clock.now().nanoseconds))
+    listener = SimpleNamespace(unregister=lambda: None)
+    stand_in = SimpleNamespace(
+        Buffer=lambda: buffer, TransformListener=lambda *_, **__: listener, TransformException=KeyError
+    )
+    monkeypatch.setitem(sys.modules, "tf2_ros", stand_in)
+    lookup = TfLookup(SimpleNamespace(get_clock=lambda: clock), 0.5)
+    clock._set_ros_time_is_active(True)
+    told = []
+    for seconds in (1000, 1001, 2000, 5, 6):
+        clock.set_ros_time_override(ClockTime(seconds=seconds, clock_type=ClockType.ROS_TIME))
+        told.append((seconds, len(cleared)))
+    begun = told[0][1]  # that time is a simulation's at all may count as a jump
+    assert [(seconds, n - begun) for seconds, n in told] == [(1000, 0), (1001, 0), (2000, 0), (5, 1), (6, 1)]
+    assert cleared[-1] == pytest.approx(5.0), "only after the jump: until then the old ones may still be heard"
+    lookup.close()
+    clock.set_ros_time_override(ClockTime(seconds=1, clock_type=ClockType.ROS_TIME))
+    assert len(cleared) - begun == 1
 
 
 def intake(robot: Robot, other: object) -> tuple[TargetIntake, Refusals, list[str]]:
