@@ -11,7 +11,7 @@ import numpy as np
 from nnik_ros.errors import FileError, Problems
 from nnik_ros.geometry import Array, frozen
 from nnik_ros.kinematics import Kinematics, kinematics_of_chains
-from nnik_ros.urdf import FIXED, REVOLUTE, Joint, Urdf, load_urdf
+from nnik_ros.urdf import CONTINUOUS, FIXED, REVOLUTE, SHAPES, Joint, Urdf, load_urdf
 from nnik_ros.yaml_file import Section, load_mapping, report_duplicates
 
 SCHEMA = 1
@@ -91,6 +91,8 @@ def load_robot(path: Path) -> Robot:
     for section in (*joint_sections, *tip_sections, document):
         section.finish()
     chains = _chains(urdf, base_frame, joint_names, tips, problems) if urdf else []
+    if urdf:
+        _check_shapes(urdf, base_frame, problems)
     problems.raise_if_any()
     assert urdf is not None
     kinematics = _kinematics(chains, joint_names, [tip for tip, _ in tips], problems)
@@ -118,8 +120,8 @@ def _joint_limits(section: Section, joint: Joint | None, name: str, problems: Pr
 
     joint: None where the URDF is not known; what it could say is then not missed.
     """
-    if joint is not None and joint.kind == FIXED:
-        problems.add(f"{section.where}: joint '{name}' is fixed in the URDF, must be revolute or continuous")
+    if joint is not None and (why := _unfit(joint, "revolute or continuous")):
+        problems.add(f"{section.where}: joint '{name}' {why}")
         joint = None
     urdf_lower, urdf_upper, urdf_velocity = (joint.lower, joint.upper, joint.velocity) if joint else _UNKNOWN
     lower = section.number("lower", _finite(urdf_lower))
@@ -136,6 +138,13 @@ def _joint_limits(section: Section, joint: Joint | None, name: str, problems: Pr
         return (0.0, 1.0, 1.0, 1.0, 0.0)
     home = section.number("home", 0.5 * (lower + upper), low=lower, high=upper)
     return lower, upper, velocity, acceleration, home
+
+
+def _unfit(joint: Joint, allowed: str) -> str:
+    """Why nobody can drive a joint; empty if somebody can."""
+    if joint.kind not in (REVOLUTE, CONTINUOUS):
+        return f"is {joint.kind} in the URDF, must be {allowed}"
+    return f"follows '{joint.mimic}' in the URDF (<mimic>), must move on its own" if joint.mimic else ""
 
 
 def _tip_motion(section: Section) -> tuple[float, ...]:
@@ -168,12 +177,14 @@ def _chains(
     above = _joints_above(urdf, base, tips, problems)
     owner: dict[str, str] = {}
     for tip, chain in above.items():
-        moving = [joint.name for joint in chain if joint.kind != FIXED]
+        moving = [joint for joint in chain if joint.kind != FIXED]
         if not moving:
             problems.add(f"tips: '{tip}' hangs on no joint; each tip needs its own joints")
-        for name in moving:
+        for joint in moving:
+            name = joint.name
             if name not in joint_names:
-                problems.add(f"tips: '{tip}' hangs on joint '{name}', which is not listed under joints")
+                why = _unfit(joint, "revolute, continuous or fixed") or "is not listed under joints"
+                problems.add(f"tips: '{tip}' hangs on joint '{name}', which {why}")
             if name in owner:
                 problems.add(f"tips: '{tip}' and '{owner[name]}' share joint '{name}'; each tip needs its own joints")
             owner[name] = tip
@@ -181,6 +192,14 @@ def _chains(
         if name in urdf.joints and name not in owner and len(above) == len(tips):
             problems.add(f"joints: '{name}' moves no tip")
     return list(above.values())
+
+
+def _check_shapes(urdf: Urdf, base: str, problems: Problems) -> None:
+    """A shape of the hand that nobody can draw or keep apart must be told; one of an arm above it need not be known."""
+    for link in urdf.links.values():
+        for shape in (*link.visuals, *link.collisions):
+            if shape.kind not in SHAPES and urdf.hangs_below(link.name, base):
+                problems.add(f"link '{link.name}': geometry is '{shape.kind}', must be one of {', '.join(SHAPES)}")
 
 
 def _joints_above(urdf: Urdf, base: str, tips: list[tuple[str, str]], problems: Problems) -> dict[str, list[Joint]]:

@@ -1,4 +1,7 @@
-"""A strict reader of the URDF subset that this package needs: links, revolute and fixed joints, primitives."""
+"""A strict reader of the URDF subset that this package needs: links, revolute and fixed joints, primitives.
+
+What an arm above the hand may have besides, other joints, shapes and bodies, is read; whoever needs it judges it.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,14 @@ from nnik_ros.errors import FileError, Problems
 from nnik_ros.geometry import Array, frozen, rotation_from_rpy, transform
 
 REVOLUTE, CONTINUOUS, FIXED = "revolute", "continuous", "fixed"
+SHAPES = ("box", "cylinder", "sphere", "mesh")
+_JOINTS = (REVOLUTE, CONTINUOUS, FIXED, "prismatic", "planar", "floating")
 _Named = TypeVar("_Named", "Link", "Joint")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One primitive (or mesh) of a link. size: box (x, y, z), cylinder (radius, length), sphere (radius,), mesh () [m]."""
+    """One primitive (or mesh) of a link. size: box (x, y, z), cylinder (radius, length), sphere (radius,), any other () [m]."""
 
     kind: str
     size: tuple[float, ...]
@@ -47,7 +52,8 @@ class Link:
 
 @dataclass(frozen=True)
 class Joint:
-    """A joint; `axis` is a unit vector in the joint frame, limits in rad, velocity in rad/s, effort in N m."""
+    """A joint; `axis` is a unit vector in the joint frame, limits in rad, velocity in rad/s, effort in N m; mimic: the joint
+    that it follows, empty if none."""
 
     name: str
     kind: str
@@ -59,6 +65,7 @@ class Joint:
     upper: float = math.inf
     velocity: float = math.inf
     effort: float = math.inf
+    mimic: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,14 +91,19 @@ class Urdf:
         for name in (link, base):
             if name not in self.links:
                 raise KeyError(f"link '{name}' is not in the URDF; its links: {', '.join(self.links)}")
+        if not self.hangs_below(link, base):
+            raise KeyError(f"link '{link}' does not hang below '{base}'")
         joints: list[Joint] = []
-        here = link
-        while here != base:
-            if here not in self.above:
-                raise KeyError(f"link '{link}' does not hang below '{base}'")
-            joints.append(self.above[here])
-            here = self.above[here].parent
+        while link != base:
+            joints.append(self.above[link])
+            link = joints[-1].parent
         return joints[::-1]
+
+    def hangs_below(self, link: str, base: str) -> bool:
+        """Whether a link is `base` or anywhere below it."""
+        while link != base and link in self.above:
+            link = self.above[link].parent
+        return link == base
 
 
 def load_urdf(path: Path) -> Urdf:
@@ -99,7 +111,8 @@ def load_urdf(path: Path) -> Urdf:
 
     Raises:
         FileError: with every problem found: broken XML, duplicate or missing names, unknown links, a link with two
-            parents, a loop, several roots, a zero axis, lower >= upper, missing or non-numeric attributes.
+            parents, a loop, several roots, an unknown kind of joint, a zero axis, lower >= upper, missing or non-numeric
+            attributes.
     """
     problems = Problems(str(path))
     try:
@@ -158,8 +171,8 @@ def _joint(element: ElementTree.Element, problems: Problems) -> Joint:
     name = _name(element, "joint", problems)
     where = f"joint '{name}'"
     kind = element.get("type", "")
-    if kind not in (REVOLUTE, CONTINUOUS, FIXED):
-        problems.add(f"{where}: type is '{kind}', must be one of {REVOLUTE}, {CONTINUOUS}, {FIXED}")
+    if kind not in _JOINTS:
+        problems.add(f"{where}: type is '{kind}', must be one of {', '.join(_JOINTS)}")
         kind = FIXED
     ends = {}
     for role in ("parent", "child"):
@@ -170,7 +183,8 @@ def _joint(element: ElementTree.Element, problems: Problems) -> Joint:
     axis_element = element.find("axis")
     axis = np.array(_floats(axis_element, "xyz", 3, where, problems, (1.0, 0.0, 0.0)))
     if np.linalg.norm(axis) < 1e-9:
-        problems.add(f"{where}: axis is zero")
+        if kind in (REVOLUTE, CONTINUOUS):
+            problems.add(f"{where}: axis is zero")
         axis = np.array([1.0, 0.0, 0.0])
     numbers = dict.fromkeys(("lower", "upper", "velocity", "effort"), math.inf) | {"lower": -math.inf}
     limit = element.find("limit")
@@ -183,9 +197,10 @@ def _joint(element: ElementTree.Element, problems: Problems) -> Joint:
             problems.add(f"{where}: a revolute joint needs <limit lower=... upper=...>")
         elif not numbers["lower"] < numbers["upper"]:
             problems.add(f"{where}: lower limit {numbers['lower']:g} must be below upper limit {numbers['upper']:g}")
+    mimic = element.find("mimic")
     return Joint(
         name, kind, ends["parent"], ends["child"], frozen(_origin(element, where, problems)),
-        frozen(axis / np.linalg.norm(axis)), **numbers,
+        frozen(axis / np.linalg.norm(axis)), **numbers, mimic="" if mimic is None else mimic.get("joint") or "?",
     )  # fmt: skip
 
 
@@ -209,12 +224,6 @@ def _inertial(element: ElementTree.Element, where: str, problems: Problems) -> I
         _floats(tensor_element, key, 1, where, problems)[0] for key in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz")
     )
     tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    moments = np.linalg.eigvalsh(tensor)
-    if mass < 0 or moments[0] < 0 or moments[0] + moments[1] < moments[2] * (1 - 1e-6):
-        problems.add(
-            f"{where}: mass {mass:g} with principal moments {', '.join(f'{m:.3g}' for m in moments)} is not a possible body "
-            "(mass and moments must not be negative, no moment may exceed the sum of the other two)"
-        )
     return Inertial(mass, frozen(_origin(element, where, problems)), frozen(tensor))
 
 
@@ -231,8 +240,6 @@ def _shape(
         size = (*_floats(child, "radius", 1, where, problems), *_floats(child, "length", 1, where, problems))
     elif kind == "sphere":
         size = _floats(child, "radius", 1, where, problems)
-    elif kind != "mesh":
-        problems.add(f"{where}: geometry is '{kind}', must be one of box, cylinder, sphere, mesh")
     material = element.find("material")
     rgba = None
     if material is not None:

@@ -27,7 +27,7 @@ def build_model(robot: Robot, options: SimOptions) -> Any:
     that the robot does not list are held at zero. A collision cylinder counts as the capsule of its radius and length.
 
     Raises:
-        InputError: MuJoCo refuses the model, for instance for a moving link without mass.
+        InputError: a body that cannot be, or MuJoCo refuses the model, for instance for a moving link without mass.
     """
     spec = _empty_spec(robot.name, options)
     base = spec.worldbody.add_body(name=robot.base_frame)
@@ -37,6 +37,8 @@ def build_model(robot: Robot, options: SimOptions) -> Any:
     for i, name in enumerate(robot.joint_names):
         _add_drive(spec, name, options, i)
     _exclude_neighbours(spec, robot, rigid)
+    if impossible := [why for link in rigid if (why := _impossible(robot.urdf.links[link]))]:
+        raise InputError(f"robot '{robot.name}' cannot be simulated: {'; '.join(impossible)}")
     try:
         return spec.compile()
     except ValueError as error:
@@ -86,6 +88,19 @@ def _add_joint(body: Any, joint: Joint, options: SimOptions, i: int) -> None:
         armature=options.armature[i],
         frictionloss=options.friction[i],
         damping=options.viscosity[i],
+    )
+
+
+def _impossible(link: Link) -> str:
+    """Why no body has this inertia; empty if one may have, or none is given."""
+    if link.inertial is None:
+        return ""
+    mass, moments = link.inertial.mass, np.linalg.eigvalsh(link.inertial.tensor)
+    if mass >= 0 and moments[0] >= 0 and moments[0] + moments[1] >= moments[2] * (1 - 1e-6):
+        return ""
+    return (
+        f"link '{link.name}': mass {mass:g} with principal moments {', '.join(f'{m:.3g}' for m in moments)} is not a possible "
+        "body (mass and moments must not be negative, no moment may exceed the sum of the other two)"
     )
 
 

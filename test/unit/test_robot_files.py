@@ -369,10 +369,50 @@ class TestRefusals:
         assert_told(problems, ("base_frame", "'palm'"), ("tips: '1'", "'nowhere' is not in the URDF"))
         assert len(problems) == 2
 
-    def test_an_impossible_inertia_is_refused(self, tmp_path: Path) -> None:
-        inertial = '<inertial><mass value="1"/><inertia ixx="1" ixy="0" ixz="0" iyy="1" iyz="0" izz="3"/></inertial>'
-        urdf = URDF.replace('<link name="one"/>', f'<link name="one">{inertial}</link>')
-        assert_told(refusal(tmp_path, arm(), urdf), ("link 'one'", "not a possible body"))
+    @pytest.mark.parametrize(
+        ("listed", "told"),
+        [(True, "joints[1]: joint 'b' is {0} in the URDF, must be revolute or continuous"),
+         (False, "tips: 'tip' hangs on joint 'b', which is {0} in the URDF, must be revolute, continuous or fixed")],
+    )  # fmt: skip
+    @pytest.mark.parametrize("kind", ["prismatic", "planar", "floating"])
+    def test_a_joint_of_a_finger_that_does_not_turn_is_refused(
+        self, tmp_path: Path, kind: str, listed: bool, told: str
+    ) -> None:
+        document = arm()
+        if not listed:
+            del document["joints"][1]
+        urdf = URDF.replace('<joint name="b" type="revolute">', f'<joint name="b" type="{kind}">')
+        assert told.format(kind) in refusal(tmp_path, document, urdf)
+
+    @pytest.mark.parametrize(
+        ("listed", "told"),
+        [(True, "joints[1]: joint 'b' follows 'a' in the URDF (<mimic>), must move on its own"),
+         (False, "tips: 'tip' hangs on joint 'b', which follows 'a' in the URDF (<mimic>), must move on its own")],
+    )  # fmt: skip
+    def test_a_joint_of_a_finger_that_follows_another_one_is_refused(
+        self, tmp_path: Path, listed: bool, told: str
+    ) -> None:
+        document = arm()
+        if not listed:
+            del document["joints"][1]
+        urdf = URDF.replace('<parent link="one"/>', '<mimic joint="a" multiplier="0.5"/><parent link="one"/>')
+        assert told in refusal(tmp_path, document, urdf)
+
+    def test_a_kind_of_joint_that_urdf_does_not_know_is_refused_wherever_it_is(self, tmp_path: Path) -> None:
+        lid = '<link name="lid"/><joint name="l" type="hinge"><parent link="base"/><child link="lid"/></joint></robot>'
+        assert_told(
+            refusal(tmp_path, arm(), URDF.replace("</robot>", lid)),
+            ("joint 'l'", "type is 'hinge', must be one of revolute, continuous, fixed, prismatic, planar, floating"),
+        )
+
+    @pytest.mark.parametrize("tag", ["visual", "collision"])
+    @pytest.mark.parametrize("link", ["base", "two"])
+    def test_a_shape_of_the_hand_that_nobody_knows_is_refused(self, tmp_path: Path, link: str, tag: str) -> None:
+        shape = f'<{tag}><geometry><capsule radius="0.1" length="1"/></geometry></{tag}>'
+        urdf = URDF.replace(f'<link name="{link}"/>', f'<link name="{link}">{shape}</link>')
+        assert refusal(tmp_path, arm(), urdf) == (
+            f"link '{link}': geometry is 'capsule', must be one of box, cylinder, sphere, mesh",
+        )
 
     @pytest.mark.parametrize("text", ["", "[]", "a: 1\na: 2\n", "a: [", "\x00"])
     def test_text_that_is_no_single_mapping_is_refused(self, tmp_path: Path, text: str) -> None:
@@ -384,6 +424,35 @@ class TestRefusals:
         with pytest.raises(FileError, match="cannot be read"):
             load_robot(tmp_path / "arm.yaml")
         assert_told(refusal(tmp_path, arm() | {"urdf": "other.urdf"}), ("other.urdf", "cannot be read"))
+
+
+class TestWhatIsNoneOfTheHandsBusiness:
+    @pytest.mark.parametrize("kind", ["prismatic", "planar", "floating"])
+    def test_an_arm_may_lift_the_hand(self, tmp_path: Path, kind: str) -> None:
+        lift = (
+            '<link name="car"><collision><geometry><capsule radius="0.1" length="1"/></geometry></collision></link>'
+            f'<joint name="lift" type="{kind}"><parent link="car"/><child link="base"/></joint></robot>'
+        )
+        robot = load_robot(written(tmp_path, arm(), URDF.replace("</robot>", lift)))
+        np.testing.assert_allclose(robot.kinematics.tip_position(np.zeros(2)), [[2.0, 0.0, 0.0]], atol=1e-12)
+        assert CollisionModel(robot).distances(robot.home).shape == (0,)
+
+    def test_a_joint_that_no_tip_hangs_on_may_slide_or_follow_another_one(self, tmp_path: Path) -> None:
+        lids = "".join(
+            f'<link name="{name}"/><joint name="to_{name}" type="{kind}"><parent link="one"/><child link="{name}"/>'
+            f'<mimic joint="a"/><limit lower="0" upper="1" effort="1" velocity="1"/></joint>'
+            for name, kind in (("lid", "prismatic"), ("cap", "revolute"))
+        )
+        assert load_robot(written(tmp_path, arm(), URDF.replace("</robot>", f"{lids}</robot>"))).nq == 2
+
+    def test_a_fixed_joint_needs_no_axis(self, tmp_path: Path) -> None:
+        urdf = URDF.replace('<child link="tip"/>', '<child link="tip"/><axis xyz="0 0 0"/>')
+        assert load_robot(written(tmp_path, arm(), urdf)).nq == 2
+
+    def test_an_impossible_inertia_does_not_hinder_whoever_simulates_nothing(self, tmp_path: Path) -> None:
+        inertial = '<inertial><mass value="1"/><inertia ixx="1" ixy="0" ixz="0" iyy="1" iyz="0" izz="3"/></inertial>'
+        urdf = URDF.replace('<link name="one"/>', f'<link name="one">{inertial}</link>')
+        assert load_robot(written(tmp_path, arm(), urdf)).nq == 2
 
 
 def _assert_mirrored(link: Any, other: Any, flip: Array) -> None:

@@ -16,6 +16,7 @@ from nnik_ros.geometry import Array, rotation_about_axis, transform
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.sim.hand import SimHand
 from nnik_ros.sim.options import SimOptions, find_sim_file, load_sim_options
+from nnik_ros.urdf import Inertial
 
 ROBOTS = Path(__file__).resolve().parents[2] / "config" / "robots"
 NAMES = sorted(path.stem for path in ROBOTS.glob("*.yaml"))
@@ -211,6 +212,19 @@ class TestRefusals:
         robot = load_robot(ROBOTS / "planar_2r.yaml")
         links = {name: replace(link, inertial=None) for name, link in robot.urdf.links.items()}
         with pytest.raises(InputError, match="planar_2r"):
+            SimHand(replace(robot, urdf=replace(robot.urdf, links=links)), _options(robot))
+
+    @pytest.mark.parametrize(
+        ("mass", "moments"), [(1.0, (1.0, 1.0, 3.0)), (-1.0, (1.0, 1.0, 1.0)), (1.0, (-1.0, 1.0, 1.0))]
+    )
+    def test_bodies_that_cannot_be_are_refused_all_by_name(self, mass: float, moments: tuple[float, ...]) -> None:
+        robot = load_robot(ROBOTS / "planar_2r.yaml")
+        moved = [joint.child for joint in robot.urdf.joints.values() if joint.name in robot.joint_names]
+        links = dict(robot.urdf.links)
+        for name in moved:
+            links[name] = replace(links[name], inertial=Inertial(mass, np.eye(4), np.diag(moments)))
+        told = ".*".join(rf"link '{name}': mass {mass:g} .* is not a possible body" for name in moved)
+        with pytest.raises(InputError, match=f"'planar_2r' cannot be simulated: {told}"):
             SimHand(replace(robot, urdf=replace(robot.urdf, links=links)), _options(robot))
 
     def test_every_fault_of_a_simulation_file_is_reported_at_once(self, tmp_path: Path) -> None:
