@@ -10,9 +10,10 @@ import numpy as np
 
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import quat_wxyz_from_rotation
+from nnik_ros.link_places import link_places
 from nnik_ros.robot import Robot
 from nnik_ros.sim.options import SimOptions
-from nnik_ros.urdf import FIXED, Joint, Link, Shape, Urdf
+from nnik_ros.urdf import Joint, Link, Shape, Urdf
 
 VISUAL_GROUP, COLLISION_GROUP = 2, 3
 _STIFF = (0.004, 1.0)  # stops and contacts yield for 4 ms: hard to the eye, and still several physics steps long
@@ -31,13 +32,12 @@ def build_model(robot: Robot, options: SimOptions) -> Any:
     """
     spec = _empty_spec(robot.name, options)
     base = spec.worldbody.add_body(name=robot.base_frame)
-    rigid: dict[str, str] = {robot.base_frame: robot.base_frame}
     _fill_body(base, robot.urdf.links[robot.base_frame])
-    _add_children(base, robot.base_frame, robot, options, rigid)
+    _add_children(base, robot.base_frame, robot, options)
     for i, name in enumerate(robot.joint_names):
         _add_drive(spec, name, options, i)
-    _exclude_neighbours(spec, robot, rigid)
-    if impossible := [why for link in rigid if (why := _impossible(robot.urdf.links[link]))]:
+    _exclude_neighbours(spec, robot)
+    if impossible := [why for link in _links(robot) if (why := _impossible(robot.urdf.links[link]))]:
         raise InputError(f"robot '{robot.name}' cannot be simulated: {'; '.join(impossible)}")
     try:
         return spec.compile()
@@ -59,17 +59,19 @@ def _empty_spec(name: str, options: SimOptions) -> Any:
     return spec
 
 
-def _add_children(body: Any, link: str, robot: Robot, options: SimOptions, rigid: dict[str, str]) -> None:
-    """Hang everything below `link`; `rigid` maps each link to the first link of the piece it is fixed to."""
+def _links(robot: Robot) -> list[str]:
+    return [link for link in robot.urdf.links if robot.urdf.hangs_below(link, robot.base_frame)]
+
+
+def _add_children(body: Any, link: str, robot: Robot, options: SimOptions) -> None:
+    """Hang everything below `link`."""
     for joint in _joints_below(robot.urdf, link):
         T = joint.T_parent_joint
         child = body.add_body(name=joint.child, pos=T[:3, 3], quat=quat_wxyz_from_rotation(T[:3, :3]))
-        moves = joint.name in robot.joint_names
-        rigid[joint.child] = joint.child if moves else rigid[link]
-        if moves:
+        if joint.name in robot.joint_names:
             _add_joint(child, joint, options, robot.joint_names.index(joint.name))
         _fill_body(child, robot.urdf.links[joint.child])
-        _add_children(child, joint.child, robot, options, rigid)
+        _add_children(child, joint.child, robot, options)
 
 
 def _joints_below(urdf: Urdf, link: str) -> list[Joint]:
@@ -161,12 +163,13 @@ def _add_drive(spec: Any, joint: str, options: SimOptions, i: int) -> None:
     )
 
 
-def _exclude_neighbours(spec: Any, robot: Robot, rigid: dict[str, str]) -> None:
+def _exclude_neighbours(spec: Any, robot: Robot) -> None:
     """No contact across one joint. MuJoCo does this too, but not for neighbours of a piece fixed to the world."""
-    for joint in robot.urdf.joints.values():
-        if joint.kind == FIXED or joint.name not in robot.joint_names or joint.child not in rigid:
-            continue
-        ends = [[link for link, first in rigid.items() if first == rigid[end]] for end in (joint.parent, joint.child)]
-        for one in ends[0]:
-            for other in ends[1]:
+    places = link_places(robot)
+    pieces: dict[tuple[int, int], list[str]] = {}
+    for link in _links(robot):
+        pieces.setdefault(places[link][:2], []).append(link)
+    for joint in (robot.urdf.joints[name] for name in robot.joint_names):
+        for one in pieces[places[joint.parent][:2]]:
+            for other in pieces[places[joint.child][:2]]:
                 spec.add_exclude(bodyname1=one, bodyname2=other)
