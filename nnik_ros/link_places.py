@@ -1,4 +1,4 @@
-"""Where each link of the URDF hangs: one rule for the collision check and for the frames of targets."""
+"""Where each link of the URDF hangs: one rule for the check of self-collision, the simulation and the frames of targets."""
 
 from __future__ import annotations
 
