@@ -11,12 +11,11 @@ from nnik_ros.motion import JointMotion
 
 STUCK_TICKS = 30  # without progress, at a resting reference, until another posture is looked for
 _HELD_TICKS = 300  # without motion, until a tip gives up its way to another posture
-_SEARCHES = 3  # for one goal; the later ones after a way that was given up
 
 
 class WayOut:
     """After enough ticks without progress another posture is looked for, once for each goal, and gone to if it is
-    enough better (`Escape.found`). A tip that is held on its way there, and gives up, looks once more.
+    enough better (`Escape.found`). A tip that is held on its way there for long gives up: fingers that crowd come to rest.
 
     ticks (nt,): without progress; best_error (nt,) [m]: what progress is measured against; escaping (nt,): tips on their way
     to another posture; posture (nq,) [rad]: where these go.
@@ -35,8 +34,6 @@ class WayOut:
         self.posture: Array = np.zeros(len(self._tip_of_joint))
         self._held: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks on the way out without motion
         self._searched_for: Array = np.full((nt, 3), np.nan)  # goals for which a search was made
-        self._searches: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # that are left for these
-        self._gave_up: NDArray[np.bool_] = np.zeros(nt, dtype=bool)  # tips that may have another one
         self._waiting: NDArray[np.bool_] = np.zeros(nt, dtype=bool)  # tips for which the present one was begun
 
     def watch(
@@ -55,21 +52,18 @@ class WayOut:
             return
         fresh = self.ticks >= STUCK_TICKS
         if np.count_nonzero(fresh):
-            known = self._was_searched_for(goal, tolerance)
-            self._searches = np.where(fresh & ~known, _SEARCHES, self._searches)
-            fresh &= ~known | self._gave_up
+            fresh &= ~self._was_searched_for(goal, tolerance)
         if np.count_nonzero(fresh):
             self._searched_for, self._waiting = np.where(fresh[:, None], goal, self._searched_for), fresh
-            self._searches, self._gave_up = self._searches - fresh, self._gave_up & ~fresh
             self._escape.begin(np.where(np.isnan(goal), motion.tips.position, goal))
 
     def _go_on(self, goal: Array, motion: JointMotion, may_move: NDArray[np.bool_], tolerance: float) -> None:
         """End the way out of tips that are there, of those with another goal, and of those that are held for long."""
         waits = np.isnan(goal[:, 0]) | ~may_move
         self._held = np.where(waits | motion.moving, 0, self._held + 1)
-        held = self.escaping & (self._held >= _HELD_TICKS)
-        self._gave_up |= held & (self._searches > 0)
-        on_its_way = ~motion.arrived(self.posture) & self._was_searched_for(goal, tolerance) & ~held
+        on_its_way = (
+            ~motion.arrived(self.posture) & self._was_searched_for(goal, tolerance) & (self._held < _HELD_TICKS)
+        )
         self.escaping &= on_its_way | waits
 
     def _take(self, goal: Array, motion: JointMotion, tolerance: float) -> None:
