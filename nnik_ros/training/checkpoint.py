@@ -17,19 +17,20 @@ from nnik_ros.evaluate import FINE_TUNED_FROM
 from nnik_ros.onnx_policy import read_contract
 from nnik_ros.robot import Robot
 from nnik_ros.training.export import read_layers
+from nnik_ros.training.loop import Training
 from nnik_ros.training.network import Layers
 from nnik_ros.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.pt"
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Checkpoint(NamedTuple):
-    """recipe_text and kinematics_digest: what it belongs to; finished: its model is written; commit: of the source that
+    """recipe_text and robot (see `decisive`): what it belongs to; finished: its model is written; commit: of the source that
     trained it; seconds: of training so far; training: see `Training.state`."""
 
     recipe_text: str
-    kinematics_digest: str
+    robot: dict[str, Any]
     finished: bool
     commit: str
     seconds: float
@@ -54,19 +55,43 @@ def load_checkpoint(folder: Path, recipe: Recipe, robot: Robot) -> Checkpoint:
         raise FileError(str(path), ["is not there: nothing to resume, train without --resume"])
     try:
         document = torch.load(path, map_location="cpu", weights_only=True)
-        schema, checkpoint = document.pop("schema"), Checkpoint(**document)
+        schema = document.pop("schema")
+        checkpoint = Checkpoint(**document) if schema == SCHEMA else None
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, TypeError, KeyError, AttributeError) as error:
         raise FileError(str(path), [f"is no checkpoint of this package, or damaged: {error}"]) from error
-    problems = [f"schema: is {schema}, must be {SCHEMA}"] if schema != SCHEMA else []
+    if checkpoint is None:
+        raise FileError(str(path), [f"schema: is {schema}, must be {SCHEMA}; train without --resume"])
+    problems = []
     if changed := changed_keys(checkpoint.recipe_text, recipe):
         problems.append(f"is of another recipe than {recipe.path}, differing in: {changed}; train without --resume")
-    if checkpoint.kinematics_digest != robot.kinematics.digest():
-        problems.append(f"was trained for another description of {robot.name}; train without --resume")
+    if differing := [key for key, value in decisive(robot).items() if checkpoint.robot.get(key) != value]:
+        what = f"another description of {robot.name}, differing in: {', '.join(differing)}"
+        problems.append(f"was trained for {what}; train without --resume")
     if checkpoint.finished:
         problems.append("is finished, its model is written; train without --resume to begin anew")
     if problems:
         raise FileError(str(path), problems)
     return checkpoint
+
+
+def decisive(robot: Robot) -> dict[str, Any]:
+    """All of a robot's description that decides samples, features and loss of a training; angles in rad."""
+    limits = {"lower": robot.lower.tolist(), "upper": robot.upper.tolist(), "home": robot.home.tolist()}
+    return {"kinematics": robot.kinematics.digest(), **limits}
+
+
+def restore(training: Training, checkpoint: Checkpoint, folder: Path) -> None:
+    """Let `training` go on where the folder's checkpoint was taken.
+
+    Raises:
+        FileError: its weights are those of another network, or parts of it are missing.
+    """
+    try:
+        training.restore(checkpoint.training)
+    except (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        problem = f"does not fit the network of its recipe: {reason}; train without --resume"
+        raise FileError(str(folder / CHECKPOINT), [problem]) from error
 
 
 def trained_layers(path: Path, recipe: Recipe, robot: Robot) -> tuple[Layers, Mapping[str, Any]]:

@@ -16,7 +16,7 @@ from nnik_ros.geometry import Array
 from nnik_ros.robot import Robot
 from nnik_ros.training.group import ALONE, Group
 from nnik_ros.training.network import StepNetwork
-from nnik_ros.training.recipe import Recipe, TrainingOptions
+from nnik_ros.training.recipe import Recipe, TrainingOptions, check_finite
 
 REPORT_EVERY = 500  # iterations
 _DISTANCE_WEIGHT, _LOG_WEIGHT = 4.0, 0.05
@@ -62,7 +62,11 @@ class Training:
         return self.iteration >= self.options.iterations
 
     def run(self, until: int | None = None) -> Iterator[Progress]:
-        """Iterate to the end, or to iteration `until`, telling now and then and at the end how it goes."""
+        """Iterate to the end, or to iteration `until`, telling now and then and at the end how it goes.
+
+        Raises:
+            InputError: a loss or its gradient that is no finite number.
+        """
         last = self.options.iterations if until is None else min(until, self.options.iterations)
         while self.iteration < last:
             loss, error = self._iterate()
@@ -96,7 +100,9 @@ class Training:
         q, target, reachable = sample(self.robot, options, self._rng, self._hard)
         self._optimizer.zero_grad()
         loss, error = self._backward(q, target)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        size = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        # before the weights take it up
+        check_finite(f"iteration {self.iteration + 1}", {"loss": loss, "gradient of the loss": float(size)})
         self._optimizer.step()
         worst = np.argsort(np.where(reachable, error.max(-1), 0.0))[-_HARD_OF_BATCH:]
         hard_q, hard_target = self._hard

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnik_ros.errors import Problems
+from nnik_ros.errors import InputError, Problems
 from nnik_ros.evaluate import Gate, read_gate
-from nnik_ros.yaml_file import Section, load_mapping
+from nnik_ros.yaml_file import Section, is_number, load_mapping
 
 SCHEMA = 1
 _NAME = re.compile(r"\w([\w .-]*[\w-])?")  # of a folder on any system
@@ -112,9 +113,20 @@ def recipe_name(document: Section) -> str:
 def hidden_layers(section: Section) -> tuple[int, ...]:
     """The sizes under the key `hidden`."""
     sizes = section.items("hidden")
-    if not all(isinstance(size, int) and 1 <= size <= 4096 for size in sizes) or not sizes:
+    whole = all(isinstance(size, int) and not isinstance(size, bool) for size in sizes)
+    if not whole or not sizes or not all(1 <= size <= 4096 for size in sizes):
         section.wrong("hidden", sizes, "a list of layer sizes within [1, 4096]")
     return tuple(sizes)
+
+
+def check_finite(where: str, values: Mapping[str, float]) -> None:
+    """Raises InputError: a training went wrong. where: such as `iteration 3`; values: such as the loss."""
+    for what, value in values.items():
+        if not math.isfinite(value):
+            raise InputError(
+                f"the {what} of {where} is {value}: the training ends here, what was written before is kept; a lower "
+                "learning rate may help"
+            )
 
 
 def _network(section: Section) -> tuple[tuple[int, ...], bool]:
@@ -142,7 +154,7 @@ def _training(section: Section) -> TrainingOptions:
 
 def _weights(section: Section) -> tuple[float, ...]:
     weights = section.items("tip_weights", [])
-    if not all(isinstance(weight, int | float) and 0.0 < weight <= 100.0 for weight in weights):
+    if not all(is_number(weight) and 0.0 < weight <= 100.0 for weight in weights):
         section.wrong("tip_weights", weights, "a list of numbers within (0, 100]")
         return ()
     return tuple(map(float, weights))

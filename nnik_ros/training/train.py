@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -23,9 +22,16 @@ from nnik_ros.arguments import check_writable, whole_number
 from nnik_ros.errors import FileError, NnikError
 from nnik_ros.evaluate import evaluate, gate_table, measured, number_of_targets, passes, provenance_fields, table
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
-from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot, load_robot
-from nnik_ros.training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint, trained_layers
+from nnik_ros.training.checkpoint import (
+    CHECKPOINT,
+    Checkpoint,
+    decisive,
+    load_checkpoint,
+    restore,
+    save_checkpoint,
+    trained_layers,
+)  # fmt: skip
 from nnik_ros.training.export import export, write
 from nnik_ros.training.group import ALONE, Group, joined, leave
 from nnik_ros.training.loop import Progress, Training
@@ -33,9 +39,8 @@ from nnik_ros.training.mirror import mirrored
 from nnik_ros.training.network import Layers
 from nnik_ros.training.recipe import Recipe, load_recipe
 from nnik_ros.training.rows import Layout
+from nnik_ros.training.source import commit
 from nnik_ros.yaml_file import load_mapping
-
-_DECISIVE = ("nnik_ros", "config/robots", "config/training", "urdf")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,7 +92,7 @@ def run(
     before = None
     if resume:
         before = group.of_first(lambda: load_checkpoint(folder, recipe, robot))
-        training.restore(before.training)
+        restore(training, before, folder)
     checkpoint = _trained(training, recipe, folder, before, until)
     if not group.leads:
         return True
@@ -108,7 +113,7 @@ def remake(recipe: Recipe, path: Path, folder: Path, targets: int, *, gate_only:
     robot = load_robot(recipe.robot)
     start = time.monotonic()
     layers, layout = mirrored(recipe, robot) if recipe.mirror else (None, None)
-    facts: dict[str, Any] = {"commit": _commit(), "training_seconds": round(time.monotonic() - start)}
+    facts: dict[str, Any] = {"commit": commit(), "training_seconds": round(time.monotonic() - start)}
     if gate_only or layers is None:
         layers, facts = _kept(recipe, robot, path)
     folder.mkdir(parents=True, exist_ok=True)
@@ -168,14 +173,13 @@ def _trained(
     training: Training, recipe: Recipe, folder: Path, before: Checkpoint | None, until: int | None
 ) -> Checkpoint:
     """Train on; the first process prints how it goes and keeps the folder's checkpoint. Returns the last one."""
-    commit, start = _commit(), time.monotonic()
-    if before is not None and before.commit != commit:
-        commit = f"{before.commit}, from iteration {training.iteration} {commit}"
+    origin, start = commit(), time.monotonic()
+    if before is not None and before.commit != origin:
+        origin = f"{before.commit}, from iteration {training.iteration} {origin}"
 
     def checkpoint() -> Checkpoint:
         seconds = time.monotonic() - start + (before.seconds if before is not None else 0.0)
-        digest = training.robot.kinematics.digest()
-        return Checkpoint(_text(recipe), digest, False, commit, seconds, training.state())
+        return Checkpoint(_text(recipe), decisive(training.robot), False, origin, seconds, training.state())
 
     leads, first = training.group.leads, training.iteration
     if leads:
@@ -218,21 +222,6 @@ def _write_metrics(path: Path, folder: Path, recipe: Recipe, progress: Sequence[
 
 def _text(recipe: Recipe) -> str:
     return recipe.path.read_text(encoding="utf-8")
-
-
-def _commit() -> str:
-    """The commit of the source that trains, marked when what decides the result was changed since; empty outside of git."""
-    commit = _git("rev-parse", "--short=12", "HEAD")
-    changed = commit and _git("status", "--porcelain", "--", *_DECISIVE)
-    return f"{commit} with changes" if changed else commit
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", *arguments]
-    try:
-        return subprocess.run(command, cwd=share_dir(), capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:  # no git at all
-        return ""
 
 
 def _plot(progress: Sequence[Progress], path: Path) -> None:

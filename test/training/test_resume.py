@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nnik_ros.errors import FileError, NnikError
-from nnik_ros.paths import share_dir
+from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.robot import Robot
 from nnik_ros.training.checkpoint import CHECKPOINT
 from nnik_ros.training.export import read_layers
@@ -32,6 +32,16 @@ def command(tiny_recipe: Write, tmp_path: Path) -> list[str]:
     path = tiny_recipe()
     path.write_text(path.read_text().replace("training:\n", "training:\n" + OPTIONS))
     return [str(path), "--runs", str(tmp_path / "runs"), "--targets", "50"]
+
+
+def own_robot(recipe: Path, folder: Path) -> tuple[Path, Path]:
+    """A robot file and a URDF of the recipe's own, to be changed."""
+    shipped = robot_file("planar_2r")
+    robot, urdf = folder / "planar_2r.yaml", folder / "planar_2r.urdf"
+    urdf.write_text((shipped.parents[2] / "urdf" / urdf.name).read_text())
+    robot.write_text(shipped.read_text().replace("../../urdf/", ""))
+    recipe.write_text(recipe.read_text().replace(str(shipped), str(robot)))
+    return robot, urdf
 
 
 def arrays(layers: Layers) -> list[np.ndarray]:
@@ -89,6 +99,61 @@ class TestResume:
         message = capsys.readouterr().err
         assert "is of another recipe" in message and "differing in: robot, seed" in message
         assert "was trained for another description of spatial_2j" in message
+
+    @pytest.mark.parametrize(
+        ("change", "differing"),
+        [
+            (("home: 0.4", "home: 0.4, lower: -2.0"), "lower"),
+            (("home: 0.4", "home: 0.4, upper: 2.0"), "upper"),
+            (("home: 0.4", "home: 0.5"), "home"),
+            (('"5 0 0', '"5.1 0 0'), "kinematics"),
+        ],
+    )
+    def test_a_robot_that_changed_since_the_checkpoint_is_refused_with_what_differs(
+        self, command: list[str], tmp_path: Path, change: tuple[str, str], differing: str,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        robot, urdf = own_robot(Path(command[0]), tmp_path)
+        assert main([*command, "--stop-after", "5"]) == 0
+        texts = [file.read_text().replace(*change) for file in (robot, urdf)]
+        assert texts != [robot.read_text(), urdf.read_text()]
+        robot.write_text(texts[0])
+        urdf.write_text(texts[1])
+        assert main([*command, "--resume"]) == 2
+        message = f"was trained for another description of planar_2r, differing in: {differing}; train without --resume"
+        assert message in capsys.readouterr().err
+
+    def test_what_decides_nothing_of_the_training_may_change(self, command: list[str], tmp_path: Path) -> None:
+        robot, _ = own_robot(Path(command[0]), tmp_path)
+        assert main([*command, "--stop-after", "5"]) == 0
+        text = robot.read_text()
+        robot.write_text(text.replace("acceleration: 20.0", "acceleration: 21.0"))
+        assert robot.read_text() != text
+        assert main([*command, "--resume"]) == 0
+
+    @pytest.mark.parametrize("spoil", ["size", "missing"])
+    def test_weights_of_another_network_are_refused(
+        self, command: list[str], tmp_path: Path, spoil: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([*command, "--stop-after", "5"]) == 0
+        file = tmp_path / "runs" / "tiny" / CHECKPOINT
+        document = torch.load(file, weights_only=True)
+        weights = document["training"]["network"]
+        if spoil == "size":
+            weights["weights.0"] = weights["weights.0"][..., :-1]
+        else:
+            del document["training"]["hard"]
+        torch.save(document, file)
+        assert main([*command, "--resume"]) == 2
+        assert f"{CHECKPOINT}: 1 problem\n  - does not fit the network of its recipe: " in capsys.readouterr().err
+
+    def test_a_checkpoint_of_an_older_schema_is_refused_as_such(
+        self, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([*command, "--stop-after", "5"]) == 0
+        torch.save({"schema": 1, "kinematics_digest": "0"}, tmp_path / "runs" / "tiny" / CHECKPOINT)
+        assert main([*command, "--resume"]) == 2
+        assert "schema: is 1, must be 2" in capsys.readouterr().err
 
     def test_a_new_gate_does_not_hinder_resuming(self, command: list[str]) -> None:
         assert main([*command, "--stop-after", "5"]) == 0

@@ -13,6 +13,7 @@ import torch
 from nnik_ros.errors import FileError
 from nnik_ros.evaluate import FINE_TUNED_FROM, Gate
 from nnik_ros.evaluate import main as evaluate_main
+from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.robot import Robot, load_robot
@@ -20,7 +21,7 @@ from nnik_ros.training.export import export, read_layers, write
 from nnik_ros.training.loop import Training, sample, unrolled_loss
 from nnik_ros.training.network import StepNetwork
 from nnik_ros.training.recipe import Mirror, TrainingOptions, load_recipe
-from nnik_ros.training.train import _commit as commit_of_source
+from nnik_ros.training.source import commit as commit_of_source
 from nnik_ros.training.train import main
 
 Write = Callable[..., Path]
@@ -29,13 +30,19 @@ RECIPES = sorted((share_dir() / "config" / "training").glob("*.yaml"))
 
 
 def test_one_command_trains_exports_and_evaluates(
-    tiny_recipe: Write, planar: Robot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_recipe: Write,
+    planar: Robot,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("nnik_ros.training.train.commit", lambda: "0123456789ab")
     path = tiny_recipe()
     assert main([str(path), "--runs", str(tmp_path / "runs"), "--targets", "200"]) == 0
     policy = OnnxPolicy(tmp_path / "tiny.onnx", planar)
     facts = policy.contract.provenance
     assert facts["recipe_text"] == path.read_text() and facts["seed"] == 3 and facts["metrics"]["robots_fine_10"] > 0.1
+    assert facts["commit"] == "0123456789ab"
     assert {p.name for p in (tmp_path / "runs" / "tiny").iterdir()} == {
         "recipe.yaml", "evaluation.txt", "metrics.json", "weights.npz", "curve.png", "checkpoint.pt"
     }  # fmt: skip
@@ -227,6 +234,93 @@ def test_shares_of_the_samples_are_those_of_the_recipe(
     assert np.abs(q[~drawn]).max() <= np.pi
 
 
+def options_of(path: Path, **changes: float) -> TrainingOptions:
+    options = load_recipe(path).training
+    assert options is not None
+    return replace(options, **changes)
+
+
+def test_near_starts_lie_on_the_way_to_the_goal_as_often_close_as_far(tiny_recipe: Write, planar: Robot) -> None:
+    options = options_of(tiny_recipe(), batch=20_000, near_share=1.0, beyond_share=0.0)
+    none = np.empty((0, 2)), np.empty((0, 1, 3))
+    q, target, _ = sample(planar, options, np.random.default_rng(5), none)
+    rng = np.random.default_rng(5)
+    goal, anywhere = (planar.random_joint_position(rng, options.batch) for _ in range(2))
+    np.testing.assert_allclose(planar.kinematics.tip_position(goal), target)
+    share = (q - goal) / (anywhere - goal)
+    np.testing.assert_allclose(share[:, 0], share[:, 1], rtol=1e-6)
+    size = np.log10(share[:, 0])
+    assert size.min() >= -2.5 - 1e-6 and size.max() <= 1e-6
+    assert size.mean() == pytest.approx(-1.25, abs=0.02) and size.std() == pytest.approx(2.5 / 12**0.5, abs=0.02)
+
+
+def test_the_pull_towards_home_is_the_mean_square_of_the_last_joints_from_home_in_ranges(
+    tiny_recipe: Write, planar: Robot, rng: np.random.Generator
+) -> None:
+    network = StepNetwork(planar, (8,), torch.Generator().manual_seed(0))
+    q, target = (torch.from_numpy(planar.random_joint_position(rng, 20).astype(np.float32)) for _ in range(2))
+    target = network.tip_position(target)
+    with torch.no_grad():
+        free, pulled = (
+            unrolled_loss(network, planar, options_of(tiny_recipe(), steps=1, posture=weight), q, target)[0].item()
+            for weight in (0.0, 7.0)
+        )
+        last = network(q, target)[0].numpy()
+    departure = (last - planar.home) / (planar.upper - planar.lower)
+    assert pulled - free == pytest.approx(7.0 * (departure**2).mean(), rel=1e-4)
+
+
+def test_what_went_worst_of_a_batch_is_kept_to_be_drawn_again(tiny_recipe: Write, planar: Robot) -> None:
+    path = tiny_recipe()
+    training = Training(load_recipe(path), planar)
+    list(training.run(1))
+    kept = [part.numpy() for part in training.state()["hard"]]
+    recipe, options = load_recipe(path), options_of(path)
+    none = np.empty((0, 2)), np.empty((0, 1, 3))
+    q, target, reachable = sample(planar, options, np.random.default_rng(recipe.seed), none)
+    fresh = StepNetwork(planar, recipe.hidden, torch.Generator().manual_seed(recipe.seed))
+    error = unrolled_loss(fresh, planar, options, *(torch.from_numpy(x.astype(np.float32)) for x in (q, target)))[1]
+    worst = np.argsort(np.where(reachable, error[:, 0].numpy(), -1.0))[-8:]
+    assert len(kept[0]) == 8
+    np.testing.assert_array_equal(np.unique(kept[0], axis=0), np.unique(q[worst], axis=0))
+    np.testing.assert_array_equal(np.unique(kept[1], axis=0), np.unique(target[worst], axis=0))
+
+
+def test_the_learning_rate_rises_over_100_iterations_and_falls_to_zero_along_a_cosine(
+    tiny_recipe: Write, planar: Robot
+) -> None:
+    training = Training(load_recipe(tiny_recipe()), planar)
+    for done, share in ((1, 0.01), (21, 0.21 * 0.5), (40, 0.4 * 0.5 * (1.0 - np.cos(np.pi / 40)))):
+        list(training.run(done))
+        rate = training.state()["optimizer"]["param_groups"][0]["lr"]
+        assert rate == pytest.approx(0.003 * share, rel=1e-9), done
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient of the loss"])
+def test_a_training_ends_at_the_first_loss_that_is_no_number_and_keeps_the_checkpoint(
+    tiny_recipe: Write, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(tiny_recipe()), "--runs", str(tmp_path / "runs"), "--targets", "50"]
+    assert main([*command, "--stop-after", "5"]) == 0
+    checkpoint = tmp_path / "runs" / "tiny" / "checkpoint.pt"
+    before, backward = checkpoint.read_bytes(), Training._backward
+
+    def spoiled(self: Training, *batch: Array) -> tuple[float, Array]:
+        loss, error = backward(self, *batch)
+        if self.iteration == 11 and what == "loss":
+            loss = float("nan")
+        elif self.iteration == 11:
+            self.network.weights[0].grad.fill_(float("nan"))
+        return loss, error
+
+    monkeypatch.setattr(Training, "_backward", spoiled)
+    capsys.readouterr()
+    assert main([*command, "--resume"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"the {what} of iteration 12 is nan: ") and not printed.out
+    assert checkpoint.read_bytes() == before and not (tmp_path / "tiny.onnx").exists()
+
+
 def test_a_tip_that_counts_more_decides_more_of_the_loss() -> None:
     hand = load_robot(robot_file("allegro_right"))
     options = load_recipe(share_dir() / "config" / "training" / "allegro_right.yaml").training
@@ -256,9 +350,11 @@ def test_weights_for_another_number_of_tips_are_refused(tiny_recipe: Write, plan
         (("seed: 3", "seed: 3\nmomentum: 0.9"), "momentum: unknown key"),
         (("batch: 64", "batch: 64\n  epochs: 3"), "training.epochs: unknown key"),
         (("hidden: [16]", "hidden: [0]"), "network.hidden"),
+        (("hidden: [16]", "hidden: [true]"), r"network.hidden: is \[True\]"),
         (("seed: 3\n", ""), "seed: missing"),
         (("stay: 1", "stay: -1"), "gate.stay"),
         (("batch: 64", "batch: 64\n  tip_weights: [1, 0]"), "training.tip_weights"),
+        (("batch: 64", "batch: 64\n  tip_weights: [true]"), "training.tip_weights"),
         (("learning_rate: 0.003", "learning_rate: 0"), "training.learning_rate"),
     ],
 )
