@@ -25,6 +25,7 @@ hidden: [8]
 training: {training}
 """
 ACTING = ("tiny", "q_learning", "{env_steps: 5000, step: 0.1, batch: 8}")
+IDLE = ("idle", "q_learning", "{env_steps: 5000, step: 0.1, batch: 300}")
 STILL = ("still", "reach", "{loss: tips, samples: 50, iterations: 2, batch: 8, learning_rate: 0.01}")
 SHIPPED = share_dir() / "config" / "training" / "curves" / "reinforcement.yaml"
 
@@ -33,7 +34,7 @@ SHIPPED = share_dir() / "config" / "training" / "curves" / "reinforcement.yaml"
 def recipe(tmp_path: Path) -> Path:
     for folder in ("seeds", "curves"):
         (tmp_path / folder).mkdir()
-    for name, method, training in (ACTING, STILL):
+    for name, method, training in (ACTING, STILL, IDLE):
         text = BASELINE.format(name=name, method=method, robot=robot_file("allegro_right"), training=training)
         (tmp_path / "seeds" / f"{name}.yaml").write_text(text)
     path = tmp_path / "curves" / "some.yaml"
@@ -59,6 +60,8 @@ def test_every_seed_gives_curves_of_its_own_and_the_same_ones_again(recipe: Path
     [
         (("[4, 5, 6]", "[4, 4]"), "seeds: is .* must be at least two different whole numbers"),
         (("[4, 5, 6]", "[4]"), "seeds: is"),
+        (("[4, 5, 6]", "[4, true]"), "seeds: is"),
+        (("[tiny]", "[idle]"), r"env_steps: is 200, must be at least 304 .*, for idle"),
         (("[tiny]", "[still]"), "recipes: still does not act in an environment"),
         (("env_steps: 200", "env_steps: 0"), "env_steps: is 0"),
         (("env_steps: 200", "env_steps: 200\nsteps: 3"), "steps: unknown key"),
@@ -68,6 +71,14 @@ def test_a_wrong_recipe_of_curves_is_refused_by_key(recipe: Path, change: tuple[
     recipe.write_text(recipe.read_text().replace(*change))
     with pytest.raises(FileError, match=message):
         load_curves_recipe(recipe)
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_trained(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nnik_ros.training.seeds.learning_curves.learn", lambda _: pytest.fail("it was trained"))
+    assert main([str(recipe), "--output", str(tmp_path / "none" / "curves.json")]) == 2
+    assert f"cannot be written: there is no folder {tmp_path / 'none'}" in capsys.readouterr().err
 
 
 def test_the_shipped_curves_are_of_the_shipped_recipe_with_at_least_three_seeds() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
 from nnik_ros.training.graph import Graph, Value
+from nnik_ros.training.recipe import check_finite
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,6 @@ class Dense:
             x = graph.relu(x) if i else x
             x = x @ graph.named(f"weight_{i}", weight) + graph.named(f"bias_{i}", bias)
         return x
-
-    @property
-    def parameters(self) -> int:
-        return sum(array.size for array in (*self.weights, *self.biases))
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,11 @@ def fit(
     rng: np.random.Generator,
 ) -> dict[str, list[float]]:  # fmt: skip
     """Least squares with minibatches. train, test: inputs (n, in) and outputs (n, out); returns for every epoch loss and
-    mae of both sets. With dropout the loss of the training is the one under dropout."""
+    mae of both sets. With dropout the loss of the training is the one under dropout.
+
+    Raises:
+        InputError: a loss that is no finite number.
+    """
     x, y = tensor(train[0]), tensor(train[1])
     x_test, y_test = tensor(test[0]), tensor(test[1])
     curves: dict[str, list[float]] = {"loss": [], "val_loss": [], "mae": [], "val_mae": []}
@@ -90,6 +91,7 @@ def fit(
                 optimizer.step()
                 square += float(loss.detach()) * len(rows)
                 absolute += float(difference.detach().abs().mean()) * len(rows)
+            check_finite(f"epoch {len(curves['loss']) + 1}", {"loss": square})
             module.eval()
             with torch.no_grad():
                 difference = module(x_test) - y_test

@@ -22,7 +22,7 @@ from nnik_ros.training.graph import Graph, Value
 from nnik_ros.training.seeds.absolute import moving_columns
 from nnik_ros.training.seeds.base import Method, SeedRecipe, Trained, seeded
 from nnik_ros.training.seeds.dense import Dense, Stage, dense_module, dense_of, fit
-from nnik_ros.yaml_file import Section
+from nnik_ros.yaml_file import Section, is_number
 
 _HELD_OUT = 0.1  # of the samples, for the validation curves
 
@@ -50,7 +50,7 @@ class Line(NamedTuple):
 
 def read(section: Section) -> IncrementalOptions:
     rates = section.items("learning_rates")
-    if not rates or not all(isinstance(rate, float) and 0.0 < rate <= 1.0 for rate in rates):
+    if not rates or not all(is_number(rate) and 0.0 < rate <= 1.0 for rate in rates):
         section.wrong("learning_rates", rates, "a list of numbers above 0, at most 1")
     return IncrementalOptions(
         grid=section.number("grid", low=0.01, high=10.0),

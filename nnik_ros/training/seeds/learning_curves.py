@@ -17,10 +17,12 @@ from typing import Any
 
 import torch
 
+from nnik_ros.arguments import check_writable
 from nnik_ros.errors import FileError, NnikError, Problems
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import load_robot
 from nnik_ros.training.recipe import recipe_document
+from nnik_ros.training.seeds.acting import ActingOptions
 from nnik_ros.training.seeds.base import SeedRecipe, load_seed_recipe, thinned
 from nnik_ros.training.seeds.methods import METHODS
 
@@ -47,15 +49,17 @@ def load_curves_recipe(path: Path) -> CurvesRecipe:
     with recipe_document(path) as document:
         names, seeds = document.items("recipes"), document.items("seeds")
         env_steps = document.integer("env_steps", low=100, high=100_000_000)
-        whole = all(isinstance(seed, int) and 0 <= seed < 2**31 for seed in seeds)
+        whole = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**31 for seed in seeds)
         if not whole or len(set(seeds)) != len(seeds) or len(seeds) < 2:
             document.wrong("seeds", seeds, "at least two different whole numbers from 0")
     problems = Problems(str(path))
     folder = path.parent.parent / "seeds"
     recipes = tuple(load_seed_recipe(folder / f"{name}.yaml", METHODS) for name in names)
     for recipe in recipes:
-        if not hasattr(recipe.options, "env_steps"):
+        if not isinstance(recipe.options, ActingOptions):
             problems.add(f"recipes: {recipe.name} does not act in an environment")
+        elif env_steps < recipe.options.least_env_steps:
+            problems.add(f"env_steps: is {env_steps}, must be {recipe.options.enough}, for {recipe.name}")
     problems.raise_if_any()
     return CurvesRecipe(path, recipes, tuple(seeds), env_steps)
 
@@ -101,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=share_dir() / "models" / "seeds" / FILE, help="file to write")
     options = parser.parse_args(arguments)
     try:
+        check_writable(options.output)
         recipe = load_curves_recipe(options.recipe)
         document = {"recipe_text": recipe.path.read_text(encoding="utf-8"), "baselines": learn(recipe)}
         options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

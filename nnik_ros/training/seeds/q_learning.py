@@ -12,56 +12,45 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from nnik_ros.robot import Robot
 from nnik_ros.training.graph import Graph, Value
+from nnik_ros.training.recipe import check_finite
+from nnik_ros.training.seeds.acting import ActingOptions, Recorded, check_env_steps, means_of_last, read_acting
 from nnik_ros.training.seeds.base import Method, SeedRecipe, Trained, seeded
 from nnik_ros.training.seeds.dense import Dense, dense_module, dense_of
-from nnik_ros.training.seeds.hand_env import ENV_ID, graph_observation, joint_moves
+from nnik_ros.training.seeds.hand_env import graph_observation, joint_moves
 from nnik_ros.yaml_file import Section
 
 
 @dataclass(frozen=True)
-class QOptions:
-    """env_steps: actions in all; step [rad]: of one joint; epsilon: share of random actions, times decay after each episode,
-    at least epsilon_least; discount: of later rewards; batch, replay: sizes; copy_every: actions between copies to the
-    target network; near: see HandEnv; physics: train in MuJoCo."""
+class QOptions(ActingOptions):
+    """epsilon: share of random actions, times decay after each episode, at least epsilon_least; replay: transitions kept;
+    copy_every: actions between copies to the target network. An action moves one joint."""
 
-    env_steps: int
-    step: float
     epsilon: float
     decay: float
     epsilon_least: float
-    discount: float
-    learning_rate: float
-    batch: int
     replay: int
-    train_every: int
     copy_every: int
-    near: float
-    physics: bool
 
 
 def read(section: Section) -> QOptions:
-    return QOptions(
-        env_steps=section.integer("env_steps", low=1, high=100_000_000),
-        step=section.number("step", above=0.0, high=1.0),
+    options = QOptions(
+        **read_acting(section, largest_step=1.0, discount=0.99, learning_rate=0.01, batch=64, train_every=4),
         epsilon=section.number("epsilon", 0.5, low=0.0, high=1.0),
         decay=section.number("decay", 0.99, above=0.0, high=1.0),
         epsilon_least=section.number("epsilon_least", 0.02, low=0.0, high=1.0),
-        discount=section.number("discount", 0.99, low=0.0, high=1.0),
-        learning_rate=section.number("learning_rate", 0.01, above=0.0, high=1.0),
-        batch=section.integer("batch", 64, low=1, high=100_000),
         replay=section.integer("replay", 20_000, low=1, high=10_000_000),
-        train_every=section.integer("train_every", 4, low=1, high=1000),
         copy_every=section.integer("copy_every", 500, low=1, high=1_000_000),
-        near=section.number("near", 1.0, above=0.0, high=1.0),
-        physics=section.boolean("physics", False),
     )
+    if options.replay < options.batch:
+        section.wrong("replay", options.replay, f"at least the batch, {options.batch}")
+    check_env_steps(section, options)
+    return options
 
 
 class Replay:
@@ -94,17 +83,14 @@ class Replay:
 def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
     """See `Method.train`. Curves: return of each episode, and the mean tip error at its end [mm]."""
     options: QOptions = recipe.options
-    env = gymnasium.make(
-        ENV_ID, robot=str(recipe.robot), discrete=True, step=options.step, near=options.near, physics=options.physics
-    )
+    env = Recorded(recipe, discrete=True)
     with seeded(recipe.seed) as rng:
         moves = joint_moves(robot.nq, options.step)
         width = robot.nq + 6 * robot.nt
         network = dense_module([width, *recipe.hidden, len(moves)])
-        curves = _learn(env, network, Replay(options.replay, width), options, recipe.seed, rng)
+        _learn(env, network, Replay(options.replay, width), options, recipe.seed, rng)
     move = partial(greedy_move, dense_of(network), robot, moves.astype(np.float32))
-    last = {f"last_{name}": float(np.mean(curve[-20:])) for name, curve in curves.items()}
-    return Trained(move, curves, last)
+    return Trained(move, env.curves, means_of_last(env.curves))
 
 
 def greedy_move(
@@ -117,12 +103,9 @@ def greedy_move(
     return q + graph.record("Gather", moves[best], graph.asarray(moves), action, axis=0)
 
 
-def _learn(
-    env: Any, network: Any, replay: Replay, options: QOptions, seed: int, rng: np.random.Generator
-) -> dict[str, list[float]]:
-    curves: dict[str, list[float]] = {"return": [], "final error, mm": []}
+def _learn(env: Any, network: Any, replay: Replay, options: QOptions, seed: int, rng: np.random.Generator) -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
-    slow, epsilon, total = copy.deepcopy(network), options.epsilon, 0.0
+    slow, epsilon = copy.deepcopy(network), options.epsilon
     seen, _ = env.reset(seed=seed)
     for i in range(options.env_steps):
         if rng.random() < epsilon:
@@ -130,21 +113,21 @@ def _learn(
         else:
             with torch.no_grad():
                 action = int(network(torch.from_numpy(seen)).argmax())
-        after, reward, last, cut, info = env.step(action)
+        after, reward, last, cut, _ = env.step(action)
         replay.add(seen, action, reward, after, last=last)
-        seen, total = after, total + reward
+        seen = after
         if last or cut:
-            curves["return"].append(total)
-            curves["final error, mm"].append(float(info["tip_error"].mean()) * 1e3)
-            (seen, _), total, epsilon = env.reset(), 0.0, max(epsilon * options.decay, options.epsilon_least)
+            (seen, _), epsilon = env.reset(), max(epsilon * options.decay, options.epsilon_least)
         if i % options.train_every == 0 and len(replay) >= options.batch:
-            _improve(network, slow, optimizer, replay.draw(options.batch, rng), options.discount)
+            loss = improve(network, slow, optimizer, replay.draw(options.batch, rng), options.discount)
+            check_finite(f"action {i + 1}", {"loss": loss})
         if i % options.copy_every == 0:
             slow.load_state_dict(network.state_dict())
-    return curves
 
 
-def _improve(network: Any, slow: Any, optimizer: Any, batch: tuple[torch.Tensor, ...], discount: float) -> None:
+def improve(network: Any, slow: Any, optimizer: Any, batch: tuple[torch.Tensor, ...], discount: float) -> float:
+    """One gradient step towards the reward and, where the episode goes on, the discounted value of what follows; returns the
+    loss before it. batch: see `Replay.draw`."""
     before, action, reward, after, last = batch
     with torch.no_grad():
         best = network(after).argmax(-1, keepdim=True)  # chosen by one network, judged by the other: less optimism
@@ -155,6 +138,7 @@ def _improve(network: Any, slow: Any, optimizer: Any, batch: tuple[torch.Tensor,
     loss.backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
     optimizer.step()
+    return float(loss.detach())
 
 
 METHOD = Method(read, train)
