@@ -8,13 +8,14 @@ missing tip stay useful for the other fingers.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnik_ros.errors import InputError
-from nnik_ros.geometry import Array
+from nnik_ros.geometry import Array, frozen
 from nnik_ros.robot import Robot
 from nnik_ros.training.recording import Recording
 
@@ -62,6 +63,14 @@ def split(recording: Recording, held_out: float = 0.2, block: float = 2.0) -> ND
     every = max(2, round(1.0 / held_out))
     number = ((recording.stamp - recording.stamp[0]) / length).astype(np.int64)
     return np.asarray(number % every == every - 1)
+
+
+def part(recording: Recording, rows: NDArray[np.bool_]) -> Recording:
+    """The poses of `rows` (n,) alone."""
+    return replace(
+        recording, stamp=frozen(recording.stamp[rows]), q=frozen(recording.q[rows]), dq=frozen(recording.dq[rows]),
+        tip=frozen(recording.tip[rows]),
+    )  # fmt: skip
 
 
 def _near(q: Array, poses: NDArray[np.int64], start: int, near: float, rng: np.random.Generator) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from nnik_ros.errors import FileError
 from nnik_ros.evaluate import Gate
@@ -19,8 +20,10 @@ from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.seeds.__main__ import main
 from nnik_ros.training.seeds.base import load_seed_recipe
 from nnik_ros.training.seeds.csv_data import Table, read_table, write_table
+from nnik_ros.training.seeds.dense import dense_module
 from nnik_ros.training.seeds.incremental import IncrementalOptions, follow_line, grid_samples
 from nnik_ros.training.seeds.methods import METHODS
+from nnik_ros.training.seeds.q_learning import improve
 from nnik_ros.training.seeds.spatial import ReachOptions, samples
 from nnik_ros.training.train import main as train_main
 
@@ -71,12 +74,14 @@ def weights(path: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_baseline_trains_into_a_network_that_its_robot_accepts(
-    method: str, write_tiny: Write, tmp_path: Path
+    method: str, write_tiny: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("nnik_ros.training.seeds.__main__.commit", lambda: "0123456789ab")
     assert main([str(write_tiny(method)), "--runs", str(tmp_path / "runs")]) == 0
     robot = load_robot(robot_file(TINY[method][0]))
     policy = OnnxPolicy(tmp_path / "tiny.onnx", robot)
     assert policy.contract.provenance["system"] == "S0"
+    assert policy.contract.provenance["commit"] == "0123456789ab"
     Gate(**policy.contract.provenance["gate"])
     q = robot.random_joint_position(np.random.default_rng(5), 200)
     q_next = policy.step(q, 3.0 * robot.kinematics.tip_position(q[::-1]))
@@ -128,6 +133,63 @@ def test_every_fault_of_a_recipe_is_named_at_once(write_tiny: Write, capsys: pyt
         assert word in told
     assert main([str(write_tiny("guessing"))]) == 2
     assert "actor_critic" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("method", "training", "told"),
+    [
+        ("q_learning", "{env_steps: 5000, step: 1, batch: 128, replay: 10}", "replay: is 10, must be at least the batch, 128"),
+        ("q_learning", "{env_steps: 1, step: 1, batch: 8}", "env_steps: is 1, must be at least 50 (an episode 50; 8 before"),
+        ("q_learning", "{env_steps: 90, step: 1, batch: 128}", "env_steps: is 90, must be at least 132 (an episode 50; 128 "),
+        ("actor_critic", "{env_steps: 90, step: 1, warm_up: 99}", "env_steps: is 90, must be at least 101 (an episode 50; 99 "),
+    ],
+)  # fmt: skip
+def test_a_budget_that_trains_nothing_is_refused_with_both_values(
+    write_tiny: Write, method: str, training: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write_tiny(method, training=training))]) == 2
+    assert f"training.{told}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["q_learning", "actor_critic"])
+def test_the_least_budget_ends_an_episode_and_changes_the_weights(
+    write_tiny: Write, tmp_path: Path, method: str
+) -> None:
+    found = []
+    for rate in (1e-9, 0.01):
+        numbers = {"q_learning": "{env_steps: 68, batch: 64", "actor_critic": "{env_steps: 62, batch: 16, warm_up: 60"}
+        path = write_tiny(method, training=f"{numbers[method]}, step: 0.1, learning_rate: {rate:.9f}}}")
+        assert main([str(path), "--runs", str(tmp_path / "runs")]) == 0
+        found.append(weights(tmp_path / "tiny.onnx"))
+    assert found[0] != found[1]
+
+
+@pytest.mark.parametrize(("last", "value"), [(1.0, 3.0), (0.0, 3.0 + 0.5 * 100.0)])
+def test_the_value_learned_is_the_reward_and_only_of_episodes_that_go_on_what_follows(
+    last: float, value: float
+) -> None:
+    network, slow = dense_module([1, 2]), dense_module([1, 2])
+    with torch.no_grad():
+        for module, bias in ((network, 0.0), (slow, 100.0)):
+            module[0].weight.zero_()
+            module[0].bias.fill_(bias)
+    optimizer = torch.optim.SGD(network[0:1].parameters(), lr=0.5)
+    seen, action = torch.zeros(4, 1), torch.zeros(4, dtype=torch.int64)
+    batch = seen, action, torch.full((4,), 3.0), seen, torch.full((4,), last)
+    for _ in range(150):
+        improve(network, slow, optimizer, batch, 0.5)
+    assert network(seen[:1])[0].tolist() == pytest.approx([value, 0.0], abs=1e-3)
+
+
+@pytest.mark.parametrize("method", ["incremental", "absolute", "reach", "q_learning"])
+def test_a_baseline_that_comes_to_no_number_ends_there_and_writes_nothing(
+    write_tiny: Write, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    relu = torch.nn.functional.relu
+    monkeypatch.setattr(torch.nn.functional, "relu", lambda x, *_, **__: relu(x) * float("nan"))
+    assert main([str(write_tiny(method)), "--runs", str(tmp_path / "runs")]) == 2
+    assert "the loss of " in capsys.readouterr().err
+    assert not (tmp_path / "tiny.onnx").exists()
 
 
 @pytest.mark.parametrize("option", ["--model", "--runs"])
@@ -195,6 +257,10 @@ def test_a_prediction_tells_joints_whose_closed_form_tip_is_the_reached_point(
     tip = 5.0 * np.array([np.cos(a) + np.cos(a + b), np.sin(a) + np.sin(a + b)])
     assert float(lines[2].split("error ")[1].split()[0]) == pytest.approx(np.linalg.norm(tip - [3, 4]), rel=1e-3)
     assert main([path, "--predict", "3"]) == 2
+    with pytest.raises(SystemExit) as stopped:
+        main([path, "--predict", "nan", "1"])
+    assert stopped.value.code == 2
+    assert "--predict: is 'nan', must be a finite number" in capsys.readouterr().err
 
 
 def test_the_incremental_grid_holds_every_pose_with_its_copies_and_the_closed_form_target(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nnik_ros.arguments import check_writable
+from nnik_ros.arguments import check_writable, number
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.robot import Robot, load_robot
@@ -21,6 +21,7 @@ from nnik_ros.training.seeds.absolute import column_names, moving_columns
 from nnik_ros.training.seeds.base import SeedRecipe, export_seed, load_seed_recipe, no_gate, thinned
 from nnik_ros.training.seeds.methods import METHODS
 from nnik_ros.training.seeds.plots import plot_history, plot_predictions
+from nnik_ros.training.source import commit
 
 _RECIPE = "recipe.yaml"  # in the run folder
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("recipe", type=Path, metavar="RECIPE")
     parser.add_argument("--model", type=Path, help="file to write or to ask (default: the recipe's)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders")
-    parser.add_argument("--predict", type=float, nargs="+", metavar="X", help="print the joints for this target [m]")
+    parser.add_argument("--predict", type=number(), nargs="+", metavar="X", help="print the joints for this target [m]")
     options = parser.parse_args(arguments)
     try:
         recipe = load_seed_recipe(options.recipe, METHODS)
@@ -54,7 +55,6 @@ def run(recipe: SeedRecipe, path: Path, folder: Path) -> None:
     for place in (path, folder / _RECIPE):
         check_writable(place, makes_folder=True)
     robot = load_robot(recipe.robot)
-    folder.mkdir(parents=True, exist_ok=True)
     text = recipe.path.read_text(encoding="utf-8")
     start = time.monotonic()
     trained = METHODS[recipe.method].train(recipe, robot, folder)
@@ -62,12 +62,13 @@ def run(recipe: SeedRecipe, path: Path, folder: Path) -> None:
     curves = {name: list(curve) for name, curve in trained.curves.items()}
     provenance = {
         "recipe": f"seeds/{recipe.name}", "recipe_text": text, "seed": recipe.seed, "system": recipe.system,
-        "method": recipe.method, "training_seconds": round(time.monotonic() - start),
+        "commit": commit(), "method": recipe.method, "training_seconds": round(time.monotonic() - start),
         "nodes": len(exported.model.graph.node), "metrics": dict(trained.notes),
         "gate": no_gate(float(robot.kinematics.reach.max())), "curves": {name: thinned(c) for name, c in curves.items()},
     }  # fmt: skip
     write(exported, robot, path, provenance)
     policy = OnnxPolicy(path, robot)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / _RECIPE).write_text(text, encoding="utf-8")
     (folder / "metrics.json").write_text(json.dumps({**provenance, "curves": curves}, indent=1), encoding="utf-8")
     plot_history(trained.curves, folder / "training_history.png")

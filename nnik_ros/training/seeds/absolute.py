@@ -58,6 +58,7 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
         names = column_names(robot, columns), robot.joint_names
         made_here = folder / _MADE_HERE
         if made_here.exists() or not (folder / "train_inputs.csv").exists():
+            folder.mkdir(parents=True, exist_ok=True)
             made_here.touch()
             for part, count in (("train", options.samples), ("test", options.test_samples)):
                 write_table(folder, part, samples(robot, options, columns, count, rng), *names)

@@ -23,8 +23,10 @@ from nnik_ros.kinematics import forward_kinematics
 from nnik_ros.robot import Robot
 from nnik_ros.training.graph import Graph, Value
 from nnik_ros.training.network import torch_chains
+from nnik_ros.training.recipe import check_finite
 from nnik_ros.training.seeds.base import Method, SeedRecipe, Trained, seeded
 from nnik_ros.training.seeds.dense import Dense, dense_module, dense_of, tensor
+from nnik_ros.training.seeds.recorded import Source, read_source, recorded_sets
 from nnik_ros.training.seeds.recurrent import Recurrent, RecurrentModule, recurrent_of
 from nnik_ros.yaml_file import Section
 
@@ -37,7 +39,7 @@ _CURVE_POINTS = 100
 class ReachOptions:
     """loss: joints or tips; samples: size of the set; around_share: of the targets, spread over a ball of `around` reaches;
     iterations of Adam with `batch` samples, its rate falling along a cosine; turns: of a recurrent network, 0 for a
-    feedforward one."""
+    feedforward one; recording: where the samples come from, in place of random poses."""
 
     loss: str
     samples: int
@@ -47,6 +49,7 @@ class ReachOptions:
     batch: int
     learning_rate: float
     turns: int
+    recording: Source | None = None
 
 
 class Samples(NamedTuple):
@@ -57,24 +60,26 @@ class Samples(NamedTuple):
 
 
 def read(section: Section) -> ReachOptions:
+    recording = read_source(section)
+    around, most = (0.5, 1.0) if recording is None else (0.0, 0.0)  # there is no recording of what is out of reach
     return ReachOptions(
         loss=section.text("loss", choices=("joints", "tips")),
         samples=section.integer("samples", low=10, high=10_000_000),
-        around_share=section.number("around_share", 0.5, low=0.0, high=1.0),
+        around_share=section.number("around_share", around, low=0.0, high=most),
         around=section.number("around", 1.5, low=1.0, high=10.0),
         iterations=section.integer("iterations", low=1, high=10_000_000),
         batch=section.integer("batch", low=1, high=1_000_000),
         learning_rate=section.number("learning_rate", above=0.0, high=1.0),
         turns=section.integer("turns", 0, low=0, high=100),
+        recording=recording,
     )
 
 
 def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
     """See `Method.train`."""
     options: ReachOptions = recipe.options
-    labelled = options.loss == "joints"
     with seeded(recipe.seed) as rng:
-        sets = [samples(robot, options, n, rng, labelled=labelled) for n in (options.samples, _TEST)]
+        sets = _sets(recipe, robot, rng)
         module = _module(recipe, robot)
         optimizer = torch.optim.Adam(module.parameters(), lr=options.learning_rate)
         loss = _Loss(robot, options)
@@ -89,6 +94,7 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
             optimizer.zero_grad()
             value.backward()
             optimizer.step()
+            check_finite(f"iteration {i + 1}", {"loss": float(value.detach())})
             if (i + 1) % every == 0:
                 curves["loss"].append(float(value.detach()))
                 with torch.no_grad():
@@ -130,6 +136,16 @@ def bounded_move(
     middle, half = (((limits[1] + sign * limits[0]) * 0.5).astype(np.float32) for sign in (1.0, -1.0))
     x = graph.reshape(target, (-1, int(np.prod(target.shape[1:])))) * np.float32(1.0 / reach)
     return graph.tanh(network.write(graph, x)) * half + middle
+
+
+def _sets(recipe: SeedRecipe, robot: Robot, rng: np.random.Generator) -> list[Samples]:
+    """For training and for testing."""
+    options: ReachOptions = recipe.options
+    counts = options.samples, _TEST
+    if options.recording is not None:
+        recorded = recorded_sets(options.recording, recipe.path.parent, robot, counts, rng)
+        return [Samples(one.tip_target, one.q_goal) for one in recorded]
+    return [samples(robot, options, n, rng, labelled=options.loss == "joints") for n in counts]
 
 
 def _module(recipe: SeedRecipe, robot: Robot) -> Any:

@@ -1,0 +1,102 @@
+"""A recipe that names a recording trains a network for the robot that was recorded, as it really is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnik_ros.errors import FileError
+from nnik_ros.geometry import Array
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import robot_file
+from nnik_ros.robot import Robot
+from nnik_ros.training.record_simulation import Measurements, write_bag
+from nnik_ros.training.seeds.base import load_seed_recipe
+from nnik_ros.training.seeds.methods import METHODS
+from nnik_ros.training.train import main
+
+OFFSET = 0.2  # rad, by which the second joint's encoder of the recorded arm is off
+RECIPE = """
+schema: 1
+name: recorded
+system: S1
+method: reach
+robot: {robot}
+model: recorded.onnx
+seed: 1
+hidden: [32, 32]
+training:
+  loss: joints
+  samples: 3000
+  iterations: 800
+  batch: 64
+  learning_rate: 0.005
+  recording:
+    bag: {bag}
+"""
+
+
+def closed_form(a: Array, b: Array) -> Array:
+    """The tip (n, 1, 3) [m] of two links of 5 m."""
+    return 5.0 * np.stack([np.cos(a) + np.cos(a + b), np.sin(a) + np.sin(a + b), 0.0 * a], -1)[:, None]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, planar: Robot) -> Path:
+    """Beside the bag of an arm that bends one way alone, whose tip was measured where it truly was."""
+    time = np.arange(0.0, 60.0, 0.02)
+    encoder = np.stack([1.5 * np.sin(0.9 * time), 1.5 + 1.0 * np.sin(1.7 * time)], -1)
+    tip = closed_form(encoder[:, 0], encoder[:, 1] + OFFSET)
+    write_bag(tmp_path / "bag", planar, Measurements(time, encoder, time, tip), "mcap")
+    path = tmp_path / "recorded.yaml"
+    path.write_text(RECIPE.format(robot=robot_file("planar_2r"), bag="bag"))
+    return path
+
+
+def test_a_network_trained_from_a_recording_knows_the_recorded_arm_not_the_described_one(
+    recipe: Path, tmp_path: Path, planar: Robot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path.parent)  # the bag is found from the recipe
+    assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 0
+    policy = OnnxPolicy(tmp_path / "recorded.onnx", planar)
+    facts = policy.contract.provenance
+    assert facts["recipe_text"] == recipe.read_text() and facts["system"] == "S1"
+    rng = np.random.default_rng(4)
+    a, b = rng.uniform(-1.2, 1.2, 200), rng.uniform(0.8, 2.2, 200)
+    q = policy.step(np.zeros((200, 2)), closed_form(a, b + OFFSET))
+    error = np.abs(q - np.stack([a, b], -1))
+    assert np.median(error, axis=0).max() < 0.25 * OFFSET
+    assert {"training_history.png", "predictions.png"} <= {path.name for path in (tmp_path / "runs/recorded").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("bag: bag", "bag: nowhere"), "nowhere: 1 problem"),
+        (("bag: bag", "bag: bag\n    tips: other"), "topic 'other' is not in the bag"),
+        (("bag: bag", "bag: bag\n    driver: nobody"), "driver 'nobody' is unknown"),
+        (("bag: bag", "bag: bag\n    rate: 3"), "training.recording.rate: unknown key"),
+        (("bag: bag", "topic: bag"), "training.recording.bag: missing"),
+        (
+            ("samples: 3000", "samples: 3000\n  around_share: 0.5"),
+            "training.around_share: is 0.5, must be within [0, 0]",
+        ),
+    ],
+)
+def test_a_recording_that_cannot_be_used_is_refused_before_anything_is_trained_or_written(
+    recipe: Path, tmp_path: Path, change: tuple[str, str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe.write_text(recipe.read_text().replace(*change))
+    before = sorted(tmp_path.iterdir())
+    assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err and not printed.out
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_other_methods_take_no_recording(recipe: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("method: reach", "method: absolute"))
+    with pytest.raises(FileError, match=r"training\.recording: unknown key"):
+        load_seed_recipe(recipe, METHODS)
