@@ -108,13 +108,17 @@ def draw(found: Runs, names: Sequence[str], path: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="error_map", description="Draw where networks are not exact yet.")
     parser.add_argument(
-        "models", nargs="*", type=Path, metavar="MODEL", help="network files (default: the right hand's)"
+        "models",
+        nargs="*",
+        default=["allegro_right"],
+        metavar="MODEL",
+        help="shipped names or files (default: %(default)s)",
     )
     parser.add_argument("--targets", type=number_of_targets, default=20_000)
     parser.add_argument("--folder", type=Path, default=share_dir() / "docs" / "images")
     options = parser.parse_args(arguments)
     try:
-        for path in options.models or [model_file("allegro_right")]:
+        for path in [model_file(name) for name in options.models]:
             robot = load_robot(robot_file(read_contract(path).robot))
             found = runs(OnnxPolicy(path, robot), options.targets)
             print(f"{path.name}, {options.targets} targets\n{text(found, robot.tip_names)}")

@@ -32,10 +32,22 @@ def test_the_map_tells_errors_limits_and_stretched_poses_of_every_target() -> No
 
 def test_it_is_drawn_and_told_for_a_shipped_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--targets", "1000", "--folder", str(tmp_path)]) == 0
+    by_default = capsys.readouterr().out
+    assert main(["allegro_right", "--targets", "1000", "--folder", str(tmp_path)]) == 0
     assert (tmp_path / "error_map_allegro_right.png").stat().st_size > 10_000
     told = capsys.readouterr().out
+    assert told == by_default
     assert "allegro_right.onnx, 1000 targets" in told
     assert [line.split()[0] for line in told.splitlines()[2:]] == ["index", "middle", "ring", "thumb"]
+
+
+def test_an_unknown_name_is_refused_before_anything_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["planar_2r", "nosuch", "--targets", "50", "--folder", str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("model 'nosuch' is unknown; shipped: ") and not printed.out
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_missed_target_is_counted_where_it_lies() -> None:

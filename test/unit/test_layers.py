@@ -14,8 +14,7 @@ CORE = {"numpy", "yaml"}
 LIBRARY_OF = {"onnx_policy.py": "onnxruntime", "compiled.py": "numba", "bag_reader.py": "rosbags"}
 FENCES = {
     "sim": CORE | {"mujoco"},
-    "training": CORE
-    | {"torch", "onnx", "onnxslim", "matplotlib", "gymnasium", "stable_baselines3", "rosbags", "scipy", "tqdm"},
+    "training": CORE | {"torch", "onnx", "matplotlib", "gymnasium", "stable_baselines3", "rosbags", "scipy"},
 }
 ROS = {
     "rclpy", "sensor_msgs", "geometry_msgs", "std_msgs", "std_srvs", "diagnostic_msgs", "trajectory_msgs",
