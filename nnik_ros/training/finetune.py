@@ -106,13 +106,19 @@ def _learned(
         rows = rng.integers(0, len(q), options.batch)
         then = q[rows] - late * _DELAY_SCALE * dq[rows]
         guess = forward_kinematics(torch, chains, then).tip_position + correction(then)
-        loss = (
-            torch.nn.functional.huber_loss(guess / _WIDTH, tip[rows] / _WIDTH, reduction="none") * seen[rows]
-        ).mean()
+        loss = misfit(guess, tip[rows], seen[rows])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return correction, float(late.detach()) * _DELAY_SCALE
+
+
+def misfit(guess: torch.Tensor, tip: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """Mean loss of tips guess, tip (n, nt, 3) [m] where seen (n, nt, 1): the square of a small difference, of a large one,
+    which may be an outlier, its length."""
+    loss = torch.nn.functional.huber_loss(guess / _WIDTH, tip / _WIDTH, reduction="none")
+    mean: torch.Tensor = (loss * seen).mean()
+    return mean
 
 
 def check_learned(result: Finetuned, robot: Robot) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.evaluate import STEPS
 from nnik_ros.geometry import Array
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.onnx_policy import read_contract
@@ -49,6 +50,27 @@ def test_a_row_tells_what_a_known_solver_does(planar: Robot) -> None:
     assert row.violation == pytest.approx(4.0 - np.pi)
     assert row.path_jump == 0.0, "the way from where the arm stands to the pose is no jump on the path"
     assert np.allclose(row.beyond[:, 0], np.linalg.norm(tasks.beyond[:, 0] - tip, axis=-1))
+
+
+def known_row(planar: Robot, beyond: Array) -> compare.Row:
+    """Errors of 4 m but after ten steps, then half of 1 m, a quarter each of 0.5 mm and of 0.05 mm."""
+    tenth = np.array([[1.0], [1.0], [5e-4], [5e-5]])
+    errors = {k: tenth if k == 10 else np.full((4, 1), 4.0) for k in (*STEPS, compare.MANY)}
+    path = np.full((5, 2, 1), 0.25)
+    return compare.Row("known", "test", planar, errors, 0.0, path, 0.5, beyond, 7, 9.0, 1e-3)
+
+
+def test_the_table_tells_shares_within_limits_and_the_excess_over_the_closest_point_out_of_reach(planar: Robot) -> None:
+    closest, beyond = np.array([[0.0], [2.0], [3.0]]), np.array([[8.0], [2.5], [3.5]])
+    tasks = compare.make_tasks(planar, 10)
+    row = known_row(planar, beyond)
+    comparison = compare.Comparison(planar, tasks, [row], [], closest)
+    np.testing.assert_allclose(compare.excess(comparison, row), [0.5, 0.5])  # the first is within reach
+    first, second = (
+        line.split(" | ") for line in compare.tables(comparison).splitlines() if line.startswith("| known")
+    )
+    assert [cell.rstrip(" |") for cell in first[-3:]] == ["50.00 %", "50.00 %", "25.00 %"]
+    assert second[2:5] == ["0.25 / 0.25", "0.500", "0.5 / 0.5"]
 
 
 def test_the_largest_motion_in_a_tick_is_told(planar: Robot) -> None:

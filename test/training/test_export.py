@@ -177,6 +177,15 @@ def test_the_constants_of_the_robot_are_inputs_that_may_be_left_out(
     assert set(OPTIONAL_INPUTS) <= {tensor.name for tensor in graph.initializer}
 
 
+def test_the_range_in_the_contract_is_the_square_around_the_disc_of_the_planar_arm(
+    planar: Robot, lively: Make, tmp_path: Path
+) -> None:
+    policy = exported(planar, lively(planar), tmp_path / "network.onnx")
+    lowest, highest = np.array(policy.contract.trained_range)
+    np.testing.assert_allclose(lowest, [[-10.0, -10.0, 0.0]], atol=0.05)
+    np.testing.assert_allclose(highest, [[10.0, 10.0, 0.0]], atol=0.05)
+
+
 def test_weights_are_read_back_as_they_were_written(planar: Robot, lively: Make, tmp_path: Path) -> None:
     layers = lively(planar).layers()
     write(export(planar, layers), planar, tmp_path / "network.onnx", {})

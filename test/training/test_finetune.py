@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from nnik_ros.errors import InputError
 from nnik_ros.onnx_policy import OnnxPolicy
@@ -19,7 +20,7 @@ from nnik_ros.training.bag import BagData
 from nnik_ros.training.correction import read_weights, tuned
 from nnik_ros.training.disturbed import Disturbance, DisturbedRobot, disturbed
 from nnik_ros.training.export import write
-from nnik_ros.training.finetune import Finetuned, FinetuneOptions, alone_error, check_learned, finetune
+from nnik_ros.training.finetune import Finetuned, FinetuneOptions, alone_error, check_learned, finetune, misfit
 from nnik_ros.training.train import main as train_main
 
 LATE = 0.01  # s
@@ -82,6 +83,14 @@ def test_the_correction_is_the_departure_of_the_true_tips(
     departure = real.calibration.apply(hand).tip_position(q) - hand.kinematics.tip_position(q)
     rest = np.linalg.norm(learned.correction.numpy(q) - departure, axis=-1)
     assert np.median(rest) < 0.05 * np.median(np.linalg.norm(departure, axis=-1))
+
+
+def test_a_small_misfit_counts_by_its_square_a_large_one_by_its_length_and_a_missing_one_not() -> None:
+    width = 3e-4
+    guess = torch.zeros(4, 1, 3)
+    guess[:, 0, 0] = torch.tensor([0.5, 1.0, 100.0, 1e6]) * width
+    found = misfit(guess, torch.zeros(4, 1, 3), torch.tensor([1.0, 1.0, 1.0, 0.0]).reshape(4, 1, 1)).item()
+    assert found == pytest.approx((0.125 + 0.5 + 99.5) / 12)
 
 
 def test_late_stamps_are_found_out(learned: Finetuned) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,14 @@ def test_signs_that_do_not_mirror_the_robot_are_refused(tmp_path: Path, change: 
     recipe = load_recipe(path)
     with pytest.raises(FileError, match=message):
         mirrored(recipe, load_robot(recipe.robot))
+
+
+def test_a_robot_with_other_joint_limits_is_no_mirror_image() -> None:
+    recipe = load_recipe(RECIPE)
+    robot = load_robot(recipe.robot)
+    upper = robot.upper - 0.01 * np.eye(16)[5]
+    with pytest.raises(FileError, match=r"the joint limits of .* differ by 0\.01 rad"):
+        mirrored(recipe, replace(robot, upper=upper))
 
 
 @pytest.mark.parametrize(
