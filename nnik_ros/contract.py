@@ -38,8 +38,9 @@ class Probe:
 
 @dataclass(frozen=True)
 class Contract:
-    """Identity of a network. lower, upper: joint limits (nq) [rad] inside the graph; trained_range: targets' box in the
-    base frame, ((x, y, z) lowest, (x, y, z) highest) for each tip [m]; provenance: recipe, seed, commit, metrics."""
+    """Identity of a network. lower, upper: joint limits (nq) [rad] inside the graph; trained_range: box in the base frame
+    of the tips of 20,000 random joint positions, ((x, y, z) of each tip lowest, (x, y, z) of each tip highest) [m]: not all
+    that it was trained on, which may lie beyond, out of reach; provenance: recipe, seed, commit, metrics."""
 
     schema: int
     robot: str

@@ -19,7 +19,7 @@ from nnik_ros.training.compare import parameter_count
 
 
 def describe(contract: Contract, path: Path) -> str:
-    """The contract as text: robot, joints with limits, tips with trained range, file, provenance."""
+    """The contract as text: robot, joints with limits, tips with their range, file, provenance."""
     graph = onnx.load(path).graph
     lines = [
         f"{path.name}: schema {contract.schema}, robot {contract.robot}, base frame {contract.base_frame}",
@@ -29,7 +29,7 @@ def describe(contract: Contract, path: Path) -> str:
     ]
     limits = zip(contract.joint_names, contract.lower, contract.upper, strict=True)
     lines += [f"  {name:24} {low:9.4f} .. {high:9.4f}" for name, low, high in limits]
-    lines.append("tips, trained range [m]:")
+    lines.append("tips, range of random joint positions [m]:")
     for name, low, high in zip(contract.tip_names, *np.array(contract.trained_range), strict=True):
         box = ", ".join(f"{axis} {a:.4f} .. {b:.4f}" for axis, a, b in zip("xyz", low, high, strict=True))
         lines.append(f"  {name:24} {box}")

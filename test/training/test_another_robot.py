@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,23 @@ import numpy as np
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import load_robot
+from nnik_ros.training.recipe import load_recipe
 from nnik_ros.training.train import main
+
+
+def test_the_numbers_on_the_page_are_within_the_gate_of_its_recipe() -> None:
+    page = (share_dir() / "docs" / "robots.md").read_text(encoding="utf-8")
+    gate = load_recipe(share_dir() / "examples" / "three_fingers" / "recipe.yaml").gate
+    rows = {
+        what: [float(number) for number in re.findall(r"[0-9.]+", found)]
+        for what, found in re.findall(r"^\| (median|tips|hands)[^|]*\| ([^|]*)(?:mm|%) \|$", page, re.MULTILINE)
+    }
+    medians, (alone,), guarded = rows["median"], rows["tips"], rows["hands"]
+    for number, most in zip(medians, (gate.median_1, gate.median_2, gate.median_3), strict=True):
+        assert number * 1e-3 <= most
+    assert alone / 100 >= gate.tips_fine
+    for number, least in zip(guarded, (gate.robots_fine_5, gate.robots_fine_10), strict=True):
+        assert number / 100 >= least
 
 
 def test_the_example_of_another_hand_trains_to_a_network_that_reaches_its_targets(tmp_path: Path) -> None:
