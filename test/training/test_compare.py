@@ -53,8 +53,8 @@ def test_a_row_tells_what_a_known_solver_does(planar: Robot) -> None:
 
 
 def known_row(planar: Robot, beyond: Array) -> compare.Row:
-    """Errors of 4 m but after ten steps, then half of 1 m, a quarter each of 0.5 mm and of 0.05 mm."""
-    tenth = np.array([[1.0], [1.0], [5e-4], [5e-5]])
+    """Errors of 4 m but after ten steps, then one each of 1 m, 5 mm, 0.5 mm and 0.05 mm."""
+    tenth = np.array([[1.0], [5e-3], [5e-4], [5e-5]])
     errors = {k: tenth if k == 10 else np.full((4, 1), 4.0) for k in (*STEPS, compare.MANY)}
     path = np.full((5, 2, 1), 0.25)
     return compare.Row("known", "test", planar, errors, 0.0, path, 0.5, beyond, 7, 9.0, 1e-3)
@@ -69,7 +69,7 @@ def test_the_table_tells_shares_within_limits_and_the_excess_over_the_closest_po
     first, second = (
         line.split(" | ") for line in compare.tables(comparison).splitlines() if line.startswith("| known")
     )
-    assert [cell.rstrip(" |") for cell in first[-3:]] == ["50.00 %", "50.00 %", "25.00 %"]
+    assert [cell.rstrip(" |") for cell in first[-3:]] == ["75.00 %", "50.00 %", "25.00 %"]
     assert second[2:5] == ["0.25 / 0.25", "0.500", "0.5 / 0.5"]
 
 

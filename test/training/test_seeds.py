@@ -192,6 +192,15 @@ def test_a_baseline_that_comes_to_no_number_ends_there_and_writes_nothing(
     assert not (tmp_path / "tiny.onnx").exists()
 
 
+def test_an_actor_that_comes_to_no_number_ends_there_and_writes_nothing(
+    write_tiny: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = "{env_steps: 500, step: 0.2, warm_up: 60, batch: 16, train_every: 1, learning_rate: 1.0}"
+    assert main([str(write_tiny("actor_critic", training=training)), "--runs", str(tmp_path / "runs")]) == 2
+    assert "the actor of action " in capsys.readouterr().err
+    assert not (tmp_path / "tiny.onnx").exists()
+
+
 @pytest.mark.parametrize("option", ["--model", "--runs"])
 def test_a_baseline_that_cannot_be_written_is_refused_before_it_is_trained(
     write_tiny: Write, tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]

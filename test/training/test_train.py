@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -144,6 +145,29 @@ def test_a_name_that_is_no_name_of_a_folder_is_refused(tiny_recipe: Write, folde
 def test_without_git_a_model_tells_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert commit_of_source() == ""
+
+
+def test_the_commit_is_that_of_the_source_and_marked_when_what_decides_was_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def git(*words: str) -> str:
+        identity = ["-c", "user.name=name", "-c", "user.email=name@example.org"]
+        return subprocess.run(
+            ["git", *identity, *words], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+
+    (tmp_path / "urdf").mkdir()
+    for name in ("urdf/arm.urdf", "README.md"):
+        (tmp_path / name).write_text("first")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    monkeypatch.setattr("nnik_ros.training.source.share_dir", lambda: tmp_path)
+    head = git("rev-parse", "HEAD")[:12]
+    (tmp_path / "README.md").write_text("second")
+    assert commit_of_source() == head
+    (tmp_path / "urdf" / "arm.urdf").write_text("second")
+    assert commit_of_source() == f"{head} with changes"
 
 
 def test_a_model_without_a_gate_is_refused_with_the_missing_keys(

@@ -14,6 +14,7 @@ import torch
 
 from nnik_ros.robot import Robot
 from nnik_ros.training.graph import Graph, Value
+from nnik_ros.training.recipe import check_finite
 from nnik_ros.training.seeds.acting import ActingOptions, Recorded, check_env_steps, means_of_last, read_acting
 from nnik_ros.training.seeds.base import Method, SeedRecipe, Trained, seeded
 from nnik_ros.training.seeds.dense import Dense, dense_of
@@ -51,8 +52,12 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
             train_freq=options.train_every, learning_starts=options.warm_up, buffer_size=min(options.env_steps, 200_000),
             policy_kwargs={"net_arch": list(recipe.hidden)}, seed=recipe.seed, device="cpu",
         )  # fmt: skip
-        learner.learn(options.env_steps)
-    actor = learner.policy.actor
+        actor = learner.policy.actor
+        try:
+            learner.learn(options.env_steps)
+        except ValueError:  # so torch refuses to draw an action from weights that are no numbers
+            check_finite(f"action {learner.num_timesteps + 1}", {"actor": float(actor.mu.bias.detach().sum())})
+            raise
     dense = dense_of(torch.nn.Sequential(actor.latent_pi, actor.mu))
     return Trained(partial(actor_move, dense, robot, options.step), env.curves, means_of_last(env.curves))
 
