@@ -40,7 +40,7 @@ class Probe:
 class Contract:
     """Identity of a network. lower, upper: joint limits (nq) [rad] inside the graph; trained_range: box in the base frame
     of the tips of 20,000 random joint positions, ((x, y, z) of each tip lowest, (x, y, z) of each tip highest) [m]: not all
-    that it was trained on, which may lie beyond, out of reach; provenance: recipe, seed, commit, metrics."""
+    that it was trained on, which goes beyond it, out of reach; provenance: recipe, seed, commit, metrics."""
 
     schema: int
     robot: str

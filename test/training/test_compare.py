@@ -101,6 +101,12 @@ def test_a_shipped_baseline_keeps_its_limits_and_carries_recipe_and_metrics(path
     assert facts["metrics"]
 
 
+def test_the_page_tells_which_baselines_carry_no_commit() -> None:
+    page = " ".join((share_dir() / "docs" / "training.md").read_text(encoding="utf-8").split())
+    without = [path.stem for path in SEEDS if "commit" not in read_contract(path).provenance]
+    assert len(without) == len(SEEDS) == 9 and "all nine carry recipe and seed, none a commit" in page
+
+
 def test_the_command_prints_one_row_for_each_network_and_writes_the_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
