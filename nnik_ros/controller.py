@@ -31,7 +31,7 @@ from nnik_ros.policy import Policy
 from nnik_ros.posture import Posture
 from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets, TickResult, TipState
-from nnik_ros.way_out import STUCK_TICKS, WayOut
+from nnik_ros.way_out import AT_POSTURE, STUCK_TICKS, WayOut
 
 _MOVED = 0.05  # rad farther from the command than when it was last seen: the hand was moved, or is another one
 _AT_REST, _STIRRED = 0.25, 0.01  # s and rad: a hand that moved less for that long is on its way nowhere
@@ -222,7 +222,8 @@ class Controller:
             motion.tip_position, motion.measured_tip_position, end_of_way, near, reference, way_out.best_error, follows,
             escaping, way_out.ticks, self.options.closed_loop_gain > 0, self.options.tolerance, _STUCK_PROGRESS,
         )  # fmt: skip
-        way_out.watch(best_error, stuck, goal, self._motion, self._tip_speed > 0.0, self.options.tolerance)
+        blocked = (motion.limited & Limit.COLLISION).astype(bool) & (self._tip_speed > 0.0)
+        way_out.watch(best_error, stuck, goal, self._motion, blocked, self.options.tolerance)
         motion = motion._replace(limited=motion.limited | self._stands)
         state, worst = self._tip_states(reached, judged, homing, motion, stale_state)
         return TickResult(
@@ -359,7 +360,7 @@ class Controller:
         if everywhere is not None:
             return np.full(self.robot.nt, int(everywhere)), everywhere
         if self._mode is _Mode.RUNNING and np.count_nonzero(homing):  # who is there waits for a new target
-            homing = homing & ~self._motion.arrived(self.robot.home)
+            homing = homing & (self._motion.away(self.robot.home) > AT_POSTURE)
         classical = self._benched or not self._has_network
         state, worst = progress.first_state(
             homing, self._enabled, judged.given, judged.stale, reached, motion.limited, self._way_out.ticks,

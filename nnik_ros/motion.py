@@ -23,7 +23,6 @@ _ARRIVED = 0.01  # rad, from what is to be sent; a gap that is only due to being
 _SAME = 1e-9  # rad, in position and in the way of a period: what rounding makes of one and the same command
 _FADE, _FORGOTTEN = 0.99, 1e-5  # of the offset per tick, and rad, when the closed loop is switched off
 _STANDS = 1e-4  # rad/s, below which a command counts as at rest: far less than what any joint can stop within a period
-_THERE = 1e-3  # rad, from a posture
 _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from posture to posture
 
 
@@ -96,11 +95,11 @@ class JointMotion:
         stop: Array = self.q + self.v * np.abs(self.v) / (2.0 * self._gentle)
         return np.clip(stop, self._robot.lower, self._robot.upper)
 
-    def arrived(self, goal: Array) -> NDArray[np.bool_]:
-        """Tips (nt,) all of whose joints are at goal (nq,) [rad]."""
-        away = np.zeros(len(self._kinematics.topology.chain), dtype=bool)
-        np.logical_or.at(away, self._tip_of_joint, np.abs(goal - self.q) > _THERE)
-        return ~away
+    def away(self, goal: Array) -> Array:
+        """How far the farthest joint of each tip is from goal (nq,) [rad]: (nt,) [rad]."""
+        away = np.zeros(len(self._kinematics.topology.chain))
+        np.maximum.at(away, self._tip_of_joint, np.abs(goal - self.q))
+        return away
 
     def towards(self, goal: Array, speed: float | Array) -> Array:
         """A wish that leads every joint to goal (nq,) [rad] and stops there, with `speed` (0 to 1, or (nq,)) of the pace."""

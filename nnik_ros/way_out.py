@@ -10,12 +10,13 @@ from nnik_ros.geometry import Array, distance
 from nnik_ros.motion import JointMotion
 
 STUCK_TICKS = 30  # without progress, at a resting reference, until another posture is looked for
-_HELD_TICKS = 300  # without motion, until a tip gives up its way to another posture
+AT_POSTURE = 1e-3  # rad, from a posture
+_BLOCKED_TICKS, _GAIN = 100, 0.01  # by other fingers, without coming closer by so many rad, until a tip gives up
 
 
 class WayOut:
     """After enough ticks without progress another posture is looked for, once for each goal, and gone to if it is
-    enough better (`Escape.found`). A tip that is held on its way there for long gives up: fingers that crowd come to rest.
+    enough better (`Escape.found`). A tip that other fingers do not let pass gives up: fingers that crowd come to rest.
 
     ticks (nt,): without progress; best_error (nt,) [m]: what progress is measured against; escaping (nt,): tips on their way
     to another posture; posture (nq,) [rad]: where these go.
@@ -32,19 +33,22 @@ class WayOut:
         self.best_error: Array = np.full(nt, np.nan)
         self.escaping: NDArray[np.bool_] = np.zeros(nt, dtype=bool)
         self.posture: Array = np.zeros(len(self._tip_of_joint))
-        self._held: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks on the way out without motion
+        self._blocked: NDArray[np.int64] = np.zeros(
+            nt, dtype=np.int64
+        )  # ticks since the way out was last found shorter
+        self._way: Array = np.zeros(nt)  # rad, that was left of it then
         self._searched_for: Array = np.full((nt, 3), np.nan)  # goals for which a search was made
         self._waiting: NDArray[np.bool_] = np.zeros(nt, dtype=bool)  # tips for which the present one was begun
 
     def watch(
-        self, best_error: Array, ticks: NDArray[np.int64], goal: Array, motion: JointMotion, may_move: NDArray[np.bool_],
+        self, best_error: Array, ticks: NDArray[np.int64], goal: Array, motion: JointMotion, blocked: NDArray[np.bool_],
         tolerance: float,
     ) -> None:  # fmt: skip
-        """After a tick: best errors (nt,) [m], ticks without progress (nt,), goals (nt, 3) [m], nan for none, and whether the
-        tips may move (nt,): those that may not, and those without a goal, go on with their way out when they may."""
+        """After a tick: best errors (nt,) [m], ticks without progress (nt,), goals (nt, 3) [m], nan for none, and whether
+        another finger is in the way of the tips (nt,). Who has no goal, or may not move, goes on with a way out later."""
         self.best_error, self.ticks = best_error, ticks
         if np.count_nonzero(self.escaping):
-            self._go_on(goal, motion, may_move, tolerance)
+            self._go_on(goal, motion, blocked, tolerance)
         if self._escape.searching:
             self._escape.advance()
             if not self._escape.searching:
@@ -57,21 +61,21 @@ class WayOut:
             self._searched_for, self._waiting = np.where(fresh[:, None], goal, self._searched_for), fresh
             self._escape.begin(np.where(np.isnan(goal), motion.tips.position, goal))
 
-    def _go_on(self, goal: Array, motion: JointMotion, may_move: NDArray[np.bool_], tolerance: float) -> None:
-        """End the way out of tips that are there, of those with another goal, and of those that are held for long."""
-        waits = np.isnan(goal[:, 0]) | ~may_move
-        self._held = np.where(waits | motion.moving, 0, self._held + 1)
-        on_its_way = (
-            ~motion.arrived(self.posture) & self._was_searched_for(goal, tolerance) & (self._held < _HELD_TICKS)
-        )
-        self.escaping &= on_its_way | waits
+    def _go_on(self, goal: Array, motion: JointMotion, blocked: NDArray[np.bool_], tolerance: float) -> None:
+        """End the way out of tips that are there, of those with another goal, and of those that others do not let pass."""
+        left = motion.away(self.posture)
+        shorter = left < self._way - _GAIN
+        self._way = np.where(shorter, left, self._way)
+        self._blocked = np.where(shorter, 0, self._blocked + blocked)
+        goes_on = (left > AT_POSTURE) & self._was_searched_for(goal, tolerance) & (self._blocked < _BLOCKED_TICKS)
+        self.escaping &= goes_on | np.isnan(goal[:, 0])
 
     def _take(self, goal: Array, motion: JointMotion, tolerance: float) -> None:
         posture, better = self._escape.found(motion.q, tolerance)
         found = better & self._was_searched_for(goal, tolerance) & self._waiting
         self.escaping |= found
-        self._held = np.where(found, 0, self._held)
         self.posture = np.where(found[self._tip_of_joint], posture, self.posture)
+        self._way, self._blocked = np.where(found, np.inf, self._way), np.where(found, 0, self._blocked)
 
     def _was_searched_for(self, goal: Array, tolerance: float) -> NDArray[np.bool_]:
         same: NDArray[np.bool_] = distance(goal, self._searched_for) < tolerance

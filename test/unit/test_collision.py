@@ -175,7 +175,9 @@ def test_no_gain_lets_fingers_meet_faster_than_they_can_stop(name: str, seed: in
     assert model.distances(sent).min() > 0.0
 
 
-@pytest.mark.parametrize(("name", "seed"), [("allegro_right", 6), ("allegro_left", 7), ("allegro_v5_a_left", 3)])
+@pytest.mark.parametrize(
+    ("name", "seed"), [("allegro_right", 6), ("allegro_right", 105), ("allegro_left", 7), ("allegro_v5_a_left", 3)]
+)
 def test_fingers_drawn_together_to_one_point_keep_their_distance_and_come_to_rest(name: str, seed: int) -> None:
     """Three in a row: the middle one, slowed before its one neighbour, must not stand in the way of the other."""
     sent, model = drawn_together(name, seed, 10.0)
