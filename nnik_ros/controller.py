@@ -209,22 +209,17 @@ class Controller:
         step = self._guarded_step(reference, follows & ~escaping)
         wish, pointing_error = self._with_posture(step, reference, follows & ~by_joints, direction)
         if np.count_nonzero(by_joints):
-            tip_of_joint = self._guard.tip_of_joint
-            end = np.where(homing[tip_of_joint], self.robot.home, way_out.posture)
-            end = self._rest_posture if stopping else end
-            towards = self._motion.towards(end, self._tip_speed[tip_of_joint])
-            wish = np.where(by_joints[tip_of_joint], towards, wish)
+            wish = np.where(by_joints[self._guard.tip_of_joint], self._towards_posture(homing, stopping), wish)
         motion = self._motion.step(wish, step.followed, self._tip_speed, measured, self.options)
         if not stale_state:
             self._gap = np.abs(self._motion.sent - measured)
-        end_of_way = np.where(homing[:, None], self._home_tips, goal)
+        end_of_way = np.where(homing[:, None], self._home_tips, goal) if np.count_nonzero(homing) else goal
         error, measured_error, best_error, reached, stuck = progress.seen(
             motion.tip_position, motion.measured_tip_position, end_of_way, near, reference, way_out.best_error, follows,
             escaping, way_out.ticks, self.options.closed_loop_gain > 0, self.options.tolerance, _STUCK_PROGRESS,
         )  # fmt: skip
-        blocked = (motion.limited & Limit.COLLISION).astype(bool) & (self._tip_speed > 0.0)
-        way_out.watch(best_error, stuck, goal, self._motion, blocked, self.options.tolerance)
         motion = motion._replace(limited=motion.limited | self._stands)
+        way_out.watch(best_error, stuck, goal, self._motion, motion.limited, self.options.tolerance)
         state, worst = self._tip_states(reached, judged, homing, motion, stale_state)
         return TickResult(
             self._motion.sent.copy() if self._speaks(judged, stale_state) else None, worst, state, error, measured_error,
@@ -309,6 +304,14 @@ class Controller:
             self._governor.reset(self._motion.tips.position, by_joints)
             goal = np.where((follows & ~by_joints)[:, None], goal, np.nan)
         return self._governor.advance(self._stream.advance(goal), self._tip_speed)
+
+    def _towards_posture(self, homing: _Mask, stopping: bool) -> Array:
+        """The next joints (nq,) [rad] of the tips that move by their joints: to rest, home, or on their way out."""
+        tip_of_joint = self._guard.tip_of_joint
+        end = self._rest_posture
+        if not stopping:
+            end = np.where(homing[tip_of_joint], self.robot.home, self._way_out.posture)
+        return self._motion.towards(end, self._tip_speed[tip_of_joint])
 
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
         use_network = self._has_network and not self._benched

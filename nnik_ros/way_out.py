@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from nnik_ros.escape import Escape
 from nnik_ros.geometry import Array, distance
+from nnik_ros.limits import Limit
 from nnik_ros.motion import JointMotion
 
 STUCK_TICKS = 30  # without progress, at a resting reference, until another posture is looked for
@@ -41,14 +42,14 @@ class WayOut:
         self._waiting: NDArray[np.bool_] = np.zeros(nt, dtype=bool)  # tips for which the present one was begun
 
     def watch(
-        self, best_error: Array, ticks: NDArray[np.int64], goal: Array, motion: JointMotion, blocked: NDArray[np.bool_],
+        self, best_error: Array, ticks: NDArray[np.int64], goal: Array, motion: JointMotion, limited: NDArray[np.int64],
         tolerance: float,
     ) -> None:  # fmt: skip
-        """After a tick: best errors (nt,) [m], ticks without progress (nt,), goals (nt, 3) [m], nan for none, and whether
-        another finger is in the way of the tips (nt,). Who has no goal, or may not move, goes on with a way out later."""
+        """After a tick: best errors (nt,) [m], ticks without progress (nt,), goals (nt, 3) [m], nan for none, and what
+        limited the tips (nt,) of Limit. Who has no goal, or may not move, goes on with a way out later."""
         self.best_error, self.ticks = best_error, ticks
         if np.count_nonzero(self.escaping):
-            self._go_on(goal, motion, blocked, tolerance)
+            self._go_on(goal, motion, limited, tolerance)
         if self._escape.searching:
             self._escape.advance()
             if not self._escape.searching:
@@ -61,9 +62,9 @@ class WayOut:
             self._searched_for, self._waiting = np.where(fresh[:, None], goal, self._searched_for), fresh
             self._escape.begin(np.where(np.isnan(goal), motion.tips.position, goal))
 
-    def _go_on(self, goal: Array, motion: JointMotion, blocked: NDArray[np.bool_], tolerance: float) -> None:
+    def _go_on(self, goal: Array, motion: JointMotion, limited: NDArray[np.int64], tolerance: float) -> None:
         """End the way out of tips that are there, of those with another goal, and of those that others do not let pass."""
-        left = motion.away(self.posture)
+        left, blocked = motion.away(self.posture), limited & (Limit.COLLISION | Limit.SPEED) == Limit.COLLISION
         shorter = left < self._way - _GAIN
         self._way = np.where(shorter, left, self._way)
         self._blocked = np.where(shorter, 0, self._blocked + blocked)

@@ -12,27 +12,14 @@ import pytest
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.evaluate import STEPS
 from nnik_ros.geometry import Array
-from nnik_ros.kinematics import Kinematics
 from nnik_ros.onnx_policy import read_contract
 from nnik_ros.paths import model_file, share_dir
 from nnik_ros.robot import Robot
 from nnik_ros.training import compare, compare_page, inspect_model
 from nnik_ros.training.compare_page import write_page
+from test.fixed_policy import Fixed
 
 SEEDS = sorted((share_dir() / "models" / "seeds").glob("*.onnx"))
-
-
-class Fixed:
-    """Goes to one pose at once, wherever it is sent."""
-
-    name = "fixed"
-
-    def __init__(self, robot: Robot, q: Array) -> None:
-        self.robot, self._q = robot, q
-        self.kinematics: Kinematics = robot.kinematics
-
-    def step(self, q: Array, target: Array) -> Array:
-        return np.broadcast_to(self._q, q.shape).copy()
 
 
 def test_the_tasks_are_the_same_every_time_and_the_paths_can_be_reached(planar: Robot) -> None:

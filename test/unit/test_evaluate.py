@@ -9,29 +9,17 @@ import pytest
 
 from nnik_ros.evaluate import STEPS, Evaluation, Gate, Score, evaluate, gate_table, measured, passes, table
 from nnik_ros.geometry import Array
-from nnik_ros.kinematics import Kinematics
 from nnik_ros.robot import Robot
+from test.fixed_policy import Fixed
 
 GATE = Gate(
     coarse=1e-2, fine=1e-3, median_1=0.5, median_2=0.05, median_3=0.005, tips_coarse=0.8, tips_fine=0.5, guarded_coarse=0.9,
     robots_fine_5=0.7, robots_fine_10=0.95, stay=1e-5, beyond=0.02,
 )  # fmt: skip
+
 KEYS = [field.name for field in fields(Gate) if field.name not in ("coarse", "fine")]
 SHARES = ("tips_coarse", "tips_fine", "guarded_coarse", "robots_fine_5", "robots_fine_10")
 AT_THE_GATE = {key: getattr(GATE, key) for key in KEYS}
-
-
-class Fixed:
-    """Goes to one pose at once, wherever it is sent."""
-
-    name = "fixed"
-
-    def __init__(self, robot: Robot, q: Array) -> None:
-        self.robot, self._q = robot, q
-        self.kinematics: Kinematics = robot.kinematics
-
-    def step(self, q: Array, target: Array) -> Array:
-        return np.broadcast_to(self._q, q.shape).copy()
 
 
 def test_every_key_of_the_gate_is_measured_at_its_step_and_for_the_worst_tip(planar: Robot) -> None:
