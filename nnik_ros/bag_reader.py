@@ -18,6 +18,8 @@ _TOLD = (AnyReaderError, ReaderError, OSError)  # with a message for people
 @contextmanager
 def opened(path: Path) -> Iterator[AnyReader]:
     """Raises FileError: not a readable bag, which may show only while it is read."""
+    if not path.is_dir():
+        raise FileError(str(path), ["there is no such folder; a rosbag2 is a folder with metadata.yaml"])
     try:
         with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
             yield reader

@@ -359,7 +359,7 @@ class Controller:
         elif stale_state:
             everywhere = TipState.STALE_STATE
         elif self._resetting or self._mode is _Mode.PAUSED:
-            everywhere = TipState.PAUSED
+            everywhere = TipState.STOPPING if self._motion.moving else TipState.PAUSED
         if everywhere is not None:
             return np.full(self.robot.nt, int(everywhere)), everywhere
         if self._mode is _Mode.RUNNING and np.count_nonzero(homing):  # who is there waits for a new target

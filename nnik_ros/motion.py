@@ -16,7 +16,7 @@ from nnik_ros.limits import JointLimits
 from nnik_ros.robot import Robot
 
 _LEAD_BRAKE = 0.6  # of the acceleration, before the lead bound; the rest is for a bound that comes nearer
-_CLOSING = 0.1  # of the acceleration of a joint at the length of a finger: with so much fingers that meet can brake
+_CLOSING = 0.2  # of the acceleration of a joint at the length of a finger: with so much fingers that meet can brake
 _LARGEST_OFFSET = 0.3  # rad, that the closed loop may add
 _RESTS = 0.05  # rad/s, below which a joint counts as at rest
 _ARRIVED = 0.01  # rad, from what is to be sent; a gap that is only due to being late says nothing about the drive

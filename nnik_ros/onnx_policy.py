@@ -48,8 +48,8 @@ class OnnxPolicy:
         self._options = onnxruntime.RunOptions()
         self._options.only_execute_path_to_fetches = True  # a step does not ask for the tips
         self.contract = _read_contract(self._session, source)
-        _check_signature(self._session, robot, source)
         check_contract(self.contract, robot, source)
+        _check_signature(self._session, robot, source)
         self._run_probe(source)
         self.kinematics = kinematics or robot.kinematics
         constants = {

@@ -42,10 +42,20 @@ class TipState(IntEnum):
     COLLISION = 7  # slowed or stopped before another part of the hand
     STALE_TARGET = 8
     FALLBACK = 9  # the network is benched or absent: damped least squares moves the hand
-    PAUSED = 10
-    STALE_STATE = 11
-    WAITING_STATE = 12
-    FAULT = 13
+    STOPPING = 10  # commands go on until it rests
+    PAUSED = 11
+    STALE_STATE = 12
+    WAITING_STATE = 13
+    FAULT = 14
+
+
+_ALONE = {
+    TipState.WAITING_STATE,
+    TipState.STALE_STATE,
+    TipState.STOPPING,
+    TipState.PAUSED,
+    TipState.FAULT,
+}  # of all tips
 
 
 class TickResult(NamedTuple):
@@ -71,7 +81,7 @@ class TickResult(NamedTuple):
 
     def hand_message(self) -> str:
         """The sentence of the hand's state."""
-        if self.hand_state in (TipState.WAITING_STATE, TipState.STALE_STATE, TipState.PAUSED, TipState.FAULT):
+        if self.hand_state in _ALONE:
             return self._message(int(np.argmax(self.tip_state == self.hand_state)))
         shown = sorted({TipState(state).name for state in self.tip_state})
         return ", ".join(f"{int((self.tip_state == TipState[name]).sum())} {name}" for name in shown)
@@ -90,6 +100,7 @@ class TickResult(NamedTuple):
             TipState.COLLISION: f"{error:.2f} mm to go, kept apart from another part of the hand",
             TipState.STALE_TARGET: f"holds; waits for a new target, the last one is {age:.2f} s old",
             TipState.FALLBACK: f"{error:.2f} mm to go with {Solver.STAND_IN.name.lower()}: the network is not in use",
+            TipState.STOPPING: "comes to rest",
             TipState.PAUSED: "paused; waits for start",
             TipState.STALE_STATE: "waits for joint states that agree with the last command, or of a hand at rest; "
             f"the last ones are {self.state_age:.2f} s old",

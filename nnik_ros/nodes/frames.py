@@ -62,7 +62,7 @@ class TfLookup:
     def pose_in(self, base: str, frame: str) -> Array:
         """See `FrameLookup`; the newest transform that tf2 has, refused where it is too old."""
         if self._buffer is None:
-            raise InputError(f"frame '{frame}' is no link of the robot, and tf2_ros is not installed to look it up")
+            raise InputError(f"frame '{frame}' needs TF, and tf2_ros is not installed")
         try:
             found = self._buffer.lookup_transform(base, frame, Time())
         except self._error as error:
@@ -109,6 +109,12 @@ class Frames:
         try:
             return self._other.pose_in(self.base, frame)
         except InputError as error:
-            if not self._prefix or frame not in self._links:
-                raise
-            raise InputError(f"{error}; the frames of this hand begin with '{self._prefix}'") from error
+            raise InputError(f"{error}; {self._known_without(frame)}") from error
+
+    def _known_without(self, frame: str) -> str:
+        """What is known of frames without TF, for who gave another one."""
+        if not frame.startswith(self._prefix):
+            return f"the frames of this hand begin with '{self._prefix}'"
+        if frame.removeprefix(self._prefix) in self._links:
+            return f"it moves against '{self.base}' by a joint that is not one of the robot's"
+        return f"known without TF are '{self.base}' and the links that hang on it or on the robot's joints"

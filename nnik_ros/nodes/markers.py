@@ -21,7 +21,7 @@ _GREEN, _BLUE, _ORANGE, _GREY, _RED = (
     (0.85, 0.2, 0.2),
 )
 _COLORS = {
-    TipState.REACHED: _GREEN, TipState.TRACKING: _BLUE, TipState.HOMING: _BLUE, TipState.IDLE: _GREY,
+    TipState.REACHED: _GREEN, TipState.TRACKING: _BLUE, TipState.HOMING: _BLUE, TipState.STOPPING: _BLUE, TipState.IDLE: _GREY,
     TipState.DISABLED: _GREY, TipState.PAUSED: _GREY, TipState.STALE_STATE: _RED, TipState.FAULT: _RED,
 }  # fmt: skip
 

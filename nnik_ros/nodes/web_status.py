@@ -10,12 +10,19 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 _GOOD, _MOVING, _CALM, _WARN, _BAD = (40, 160, 90), (45, 125, 220), (140, 146, 155), (225, 145, 20), (210, 60, 50)
 _COLORS = {
-    "REACHED": _GOOD, "TRACKING": _MOVING, "HOMING": _MOVING, "IDLE": _CALM, "DISABLED": _CALM, "PAUSED": _CALM,
-    "LIMITED": _WARN, "UNREACHABLE": _WARN, "COLLISION": _WARN, "STALE_TARGET": _WARN, "FALLBACK": _WARN,
+    "REACHED": _GOOD, "TRACKING": _MOVING, "HOMING": _MOVING, "STOPPING": _MOVING, "IDLE": _CALM, "DISABLED": _CALM,
+    "PAUSED": _CALM, "LIMITED": _WARN, "UNREACHABLE": _WARN, "COLLISION": _WARN, "STALE_TARGET": _WARN, "FALLBACK": _WARN,
 }  # fmt: skip
 
 
-_HIDE_SWITCH = ("", "PAUSED", "WAITING_STATE", "STALE_STATE", "FAULT")  # states that hide whether a tip is enabled
+_HIDE_SWITCH = (
+    "",
+    "STOPPING",
+    "PAUSED",
+    "WAITING_STATE",
+    "STALE_STATE",
+    "FAULT",
+)  # states that hide whether a tip is enabled
 
 
 class TipStatus(NamedTuple):

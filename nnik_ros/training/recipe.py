@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nnik_ros.errors import InputError, Problems
 from nnik_ros.evaluate import Gate, read_gate
+from nnik_ros.paths import share_dir
 from nnik_ros.yaml_file import Section, is_number, load_mapping
 
 SCHEMA = 1
@@ -86,7 +87,7 @@ def load_recipe(path: Path) -> Recipe:
     with recipe_document(path) as document:
         name = recipe_name(document)
         robot = document.text("robot")
-        model = document.text("model", f"../../models/{name}.onnx")
+        model = document.text("model", default_model(path, "../../models", name))
         gate = read_gate(document.section("gate"))
         mirrored = document.has("mirror")
         mirror = _mirror(document.section("mirror"), path.parent) if mirrored else None
@@ -98,6 +99,13 @@ def load_recipe(path: Path) -> Recipe:
             hidden, shared = _network(document.section("network"))
             training = _training(document.section("training"))
     return Recipe(path, name, path.parent / robot, path.parent / model, seed, hidden, shared, training, mirror, gate)
+
+
+def default_model(recipe: Path, folder: str, name: str) -> str:
+    """Where a model goes, relative to its recipe, that does not say so: beside it, and from the shipped recipes to a shipped
+    folder."""
+    shipped = (share_dir() / "config" / "training").resolve() in recipe.resolve().parents
+    return f"{folder}/{name}.onnx" if shipped else f"{name}.onnx"
 
 
 def recipe_name(document: Section) -> str:

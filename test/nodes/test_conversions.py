@@ -33,7 +33,7 @@ from nnik_ros.options import from_mapping
 from nnik_ros.paths import driver_file, robot_file
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.states import Targets
-from nnik_ros.urdf import FIXED
+from nnik_ros.urdf import FIXED, Joint, Link
 
 DRIVER_OF = {
     "joint_state": "allegro_v4",
@@ -190,8 +190,21 @@ def test_with_a_prefix_the_own_frames_are_those_that_begin_with_it(robot: Robot)
         np.testing.assert_array_equal(frames.pose(f"left/{link}", q), plain.pose(link, q))
         with pytest.raises(InputError, match=rf"'{link}' is unknown; the frames of this hand begin with 'left/'"):
             frames.pose(link, q)
-    with pytest.raises(InputError, match=r"'left/camera' is unknown$"):
+    with pytest.raises(InputError, match=r"'left/camera' is unknown; known without TF are 'left/palm_link'"):
         frames.pose("left/camera", q)
+
+
+def test_a_link_behind_a_joint_that_the_robot_does_not_list_is_refused_for_that_reason(robot: Robot) -> None:
+    urdf = robot.urdf
+    lid = Joint("lid_hinge", "revolute", robot.base_frame, "lid", np.eye(4), np.array([0.0, 0.0, 1.0]), -1.0, 1.0)
+    with_lid = replace(
+        urdf, links={**urdf.links, "lid": Link("lid", None, (), ())}, joints={**urdf.joints, "lid_hinge": lid}
+    )
+    frames = Frames(replace(robot, urdf=with_lid), NoOtherFrames())
+    with pytest.raises(
+        InputError, match="'lid' is unknown; it moves against 'palm_link' by a joint that is not one of the"
+    ):
+        frames.pose("lid", robot.home)
 
 
 def test_with_a_prefix_the_frames_of_another_hand_are_looked_up(robot: Robot) -> None:

@@ -74,7 +74,7 @@ def test_a_network_trained_from_a_recording_knows_the_recorded_arm_not_the_descr
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("bag: bag", "bag: nowhere"), "nowhere: 1 problem"),
+        (("bag: bag", "bag: nowhere"), "nowhere: 1 problem\n  - there is no such folder"),
         (("bag: bag", "bag: bag\n    tips: other"), "topic 'other' is not in the bag"),
         (("bag: bag", "bag: bag\n    driver: nobody"), "driver 'nobody' is unknown"),
         (("bag: bag", "bag: bag\n    rate: 3"), "training.recording.rate: unknown key"),
@@ -94,6 +94,17 @@ def test_a_recording_that_cannot_be_used_is_refused_before_anything_is_trained_o
     printed = capsys.readouterr()
     assert message in printed.err and not printed.out
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_tips_that_were_computed_from_the_joints_teach_nothing_and_are_refused(
+    recipe: Path, tmp_path: Path, planar: Robot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    time = np.arange(0.0, 60.0, 0.02)
+    q = np.stack([1.5 * np.sin(0.9 * time), 1.5 + 1.0 * np.sin(1.7 * time)], -1)
+    write_bag(tmp_path / "computed", planar, Measurements(time, q, time, closed_form(q[:, 0], q[:, 1])), "mcap")
+    recipe.write_text(recipe.read_text().replace("bag: bag", "bag: computed"))
+    assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
+    assert "were computed from the joints" in capsys.readouterr().err
 
 
 def test_other_methods_take_no_recording(recipe: Path) -> None:

@@ -21,7 +21,7 @@ from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.export import export, read_layers, write
 from nnik_ros.training.loop import Training, sample, unrolled_loss
 from nnik_ros.training.network import StepNetwork
-from nnik_ros.training.recipe import Mirror, TrainingOptions, load_recipe
+from nnik_ros.training.recipe import Mirror, TrainingOptions, default_model, load_recipe
 from nnik_ros.training.source import commit as commit_of_source
 from nnik_ros.training.train import main
 
@@ -397,6 +397,19 @@ def test_the_page_explains_every_key_of_a_recipe_and_its_defaults(tiny_recipe: W
     options = load_recipe(tiny_recipe()).training
     numbers = {key: float(text) for key, text in rows.items() if re.fullmatch(r"[0-9.]+", text)}
     assert len(numbers) == 6 and all(getattr(options, key.split(".")[1]) == value for key, value in numbers.items())
+
+
+def test_a_recipe_that_names_no_model_writes_it_beside_itself_and_a_shipped_one_among_the_models(
+    tiny_recipe: Write,
+) -> None:
+    path = tiny_recipe()
+    path.write_text(re.sub(r"^model: .*\n", "", path.read_text(), flags=re.MULTILINE))
+    recipe = load_recipe(path)
+    assert recipe.model == path.parent / f"{recipe.name}.onnx"
+    shipped = share_dir() / "config" / "training" / "mine.yaml"
+    assert (
+        shipped.parent / default_model(shipped, "../../models", "mine")
+    ).resolve() == share_dir() / "models" / "mine.onnx"
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

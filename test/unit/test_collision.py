@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from benchmarks.workloads import singular_path
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
@@ -183,6 +184,22 @@ def test_fingers_drawn_together_to_one_point_keep_their_distance_and_come_to_res
     sent, model = drawn_together(name, seed, 10.0)
     assert model.distances(sent).min() > 0.75 * ControllerOptions().collision_margin
     assert np.ptp(sent[-600:], axis=0).max() < 5e-3
+
+
+def test_fast_fingers_that_stay_apart_are_not_slowed_for_fear_of_each_other() -> None:
+    """They close by 0.2 m/s and more, with centimetres between them: less braking than they have would leave them 2 mm behind."""
+    robot = load_robot(robot_file("allegro_right"))
+    path = singular_path(robot, np.random.default_rng((20_270_101, 1, 0)), 1332)
+    settings = ControllerOptions(target_timeout=0.0)
+    controller = Controller(robot, OnnxPolicy(model_file("allegro_right"), robot), settings, CollisionModel(robot))
+    controller.start()
+    q, errors = path.start, []
+    for k, target in enumerate(path.target):
+        now = k / settings.rate
+        result = controller.tick(now, Measurement(q, now), Targets(target, np.full(4, now)))
+        q = result.command
+        errors.append(np.linalg.norm(result.tip_position - result.reference, axis=-1))
+    assert np.max(errors) < 1e-4
 
 
 def drawn_together(name: str, seed: int, seconds: float, **options: float) -> tuple[np.ndarray, CollisionModel]:

@@ -92,9 +92,10 @@ def test_pause_comes_to_rest_in_time_then_goes_silent_and_resume_has_no_bump(han
     rig.aim(reachable(hand))
     rig.run(30)
     rig.controller.pause()
-    result = rig.run(100)
-    assert result.command is None
-    assert result.hand_state is TipState.PAUSED
+    results = [rig.tick() for _ in range(100)]
+    states = {(result.hand_state, result.command is None) for result in results}
+    assert states == {(TipState.STOPPING, False), (TipState.PAUSED, True)}, "paused is who sends nothing any more"
+    assert results[-1].hand_state is TipState.PAUSED
     sent = np.array([command for command in rig.sent if command is not None])
     assert np.abs(np.diff(sent, 2, axis=0)).max() <= hand.acceleration.max() * T * T * 1.001
     last = sent[-1]

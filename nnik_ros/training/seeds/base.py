@@ -18,7 +18,7 @@ from nnik_ros.kinematics import KinematicParameters, build_chains, forward_kinem
 from nnik_ros.robot import Robot
 from nnik_ros.training.export import Exported
 from nnik_ros.training.graph import Graph, Value
-from nnik_ros.training.recipe import hidden_layers, recipe_document, recipe_name
+from nnik_ros.training.recipe import default_model, hidden_layers, recipe_document, recipe_name
 from nnik_ros.yaml_file import Section
 
 _PROBES = 4
@@ -69,7 +69,7 @@ def load_seed_recipe(path: Path, methods: Mapping[str, Method]) -> SeedRecipe:
         name, system = recipe_name(document), document.text("system")
         method = document.text("method", choices=methods)
         robot = document.text("robot")
-        model = document.text("model", f"../../../models/seeds/{name}.onnx")
+        model = document.text("model", default_model(path, "../../../models/seeds", name))
         seed = document.integer("seed", low=0, high=2**31 - 1)
         hidden = hidden_layers(document)
         section = document.section("training")

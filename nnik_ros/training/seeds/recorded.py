@@ -12,6 +12,7 @@ from nnik_ros.driver import joint_map, load_driver
 from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
 from nnik_ros.training.bag import Topics
+from nnik_ros.training.calibration_check import check_measured
 from nnik_ros.training.recorded_samples import Samples, part, recorded_samples, split
 from nnik_ros.training.recording import read_recording
 from nnik_ros.yaml_file import Section
@@ -48,12 +49,13 @@ def recorded_sets(
 
     Raises:
         FileError: no such bag or topic, see `read_bag`, or no such driver.
-        InputError: see `align`, or a tip that was not measured in one of the parts.
+        InputError: see `align`; a tip that was not measured in one of the parts, or tips that were computed from the joints.
     """
     is_file = source.driver.endswith(".yaml")
     driver = load_driver(driver_file(str(folder / source.driver) if is_file else source.driver))
     topics = Topics(source.joints or driver.topic(driver.state), source.tips)
     recording = read_recording(folder / source.bag, robot, joint_map(driver, robot), topics)
+    check_measured(recording, robot, 1)
     held_out = split(recording)
     return [
         recorded_samples(part(recording, rows), robot, count, rng, near_share=0.0)

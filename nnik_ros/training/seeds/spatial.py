@@ -153,7 +153,10 @@ def _module(recipe: SeedRecipe, robot: Robot) -> Any:
     if options.turns == 0:
         return dense_module([3 * robot.nt, *recipe.hidden, robot.nq])
     if len(recipe.hidden) != 1:
-        raise FileError(str(recipe.path), [f"hidden: is {list(recipe.hidden)}, a recurrent network has one layer"])
+        raise FileError(
+            str(recipe.path),
+            [f"hidden: is {list(recipe.hidden)}, a recurrent network (training.turns above 0) has one layer"],
+        )
     return RecurrentModule(3 * robot.nt, recipe.hidden[0], robot.nq, options.turns)
 
 
