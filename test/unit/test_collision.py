@@ -187,7 +187,7 @@ def test_fingers_drawn_together_to_one_point_keep_their_distance_and_come_to_res
 
 
 def test_fast_fingers_that_stay_apart_are_not_slowed_for_fear_of_each_other() -> None:
-    """They close by 0.2 m/s and more, with centimetres between them: less braking than they have would leave them 2 mm behind."""
+    """They close by 0.2 m/s and more, centimetres apart: with less braking than they have they would be 2 mm behind."""
     robot = load_robot(robot_file("allegro_right"))
     path = singular_path(robot, np.random.default_rng((20_270_101, 1, 0)), 1332)
     settings = ControllerOptions(target_timeout=0.0)
