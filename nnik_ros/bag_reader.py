@@ -13,13 +13,14 @@ from rosbags.typesys import Stores, get_typestore
 from nnik_ros.errors import FileError, NnikError
 
 _TOLD = (AnyReaderError, ReaderError, OSError)  # with a message for people
+_REFUSED = "is not a readable rosbag2 (a folder with metadata.yaml)"
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[AnyReader]:
     """Raises FileError: not a readable bag, which may show only while it is read."""
     if not path.is_dir():
-        raise FileError(str(path), ["there is no such folder; a rosbag2 is a folder with metadata.yaml"])
+        raise FileError(str(path), [f"{_REFUSED}: there is no such folder"])
     try:
         with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
             yield reader
@@ -29,4 +30,4 @@ def opened(path: Path) -> Iterator[AnyReader]:
         # damaged bytes make the reader library raise whatever they lead to, from KeyError to MemoryError
         name = "" if isinstance(error, _TOLD) and str(error) else f"{type(error).__name__} "
         reason = " ".join(f"{name}{error}".split())
-        raise FileError(str(path), [f"is not a readable rosbag2 (a folder with metadata.yaml): {reason}"]) from error
+        raise FileError(str(path), [f"{_REFUSED}: {reason}"]) from error

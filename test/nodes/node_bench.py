@@ -67,6 +67,7 @@ class Station:
     def call(self, kind: type[Any], service: str, request: Any = None) -> Any:
         client = self.node.create_client(kind, service)
         assert client.wait_for_service(PATIENCE), f"no service {service}"
+        threading.Event().wait(0.1)  # a server that has not discovered its client yet answers into the void
         future = client.call_async(request or kind.Request())
         wait_for(future.done, f"an answer of {service}")
         self.node.destroy_client(client)

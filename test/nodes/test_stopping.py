@@ -83,7 +83,7 @@ def test_a_signal_ends_the_controller_cleanly_and_its_last_command_holds(lab: La
     assert "Traceback" not in bench.process.output
     assert "rror" not in bench.process.output
     assert largest_jump(bench) < 0.2
-    assert bench.state() == "INACTIVE"
+    wait_for(lambda: bench.state() == "INACTIVE", "the last status")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -74,7 +74,7 @@ def test_a_network_trained_from_a_recording_knows_the_recorded_arm_not_the_descr
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("bag: bag", "bag: nowhere"), "nowhere: 1 problem\n  - there is no such folder"),
+        (("bag: bag", "bag: nowhere"), "metadata.yaml): there is no such folder"),
         (("bag: bag", "bag: bag\n    tips: other"), "topic 'other' is not in the bag"),
         (("bag: bag", "bag: bag\n    driver: nobody"), "driver 'nobody' is unknown"),
         (("bag: bag", "bag: bag\n    rate: 3"), "training.recording.rate: unknown key"),
