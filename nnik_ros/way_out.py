@@ -34,10 +34,8 @@ class WayOut:
         self.best_error: Array = np.full(nt, np.nan)
         self.escaping: NDArray[np.bool_] = np.zeros(nt, dtype=bool)
         self.posture: Array = np.zeros(len(self._tip_of_joint))
-        self._blocked: NDArray[np.int64] = np.zeros(
-            nt, dtype=np.int64
-        )  # ticks since the way out was last found shorter
-        self._way: Array = np.zeros(nt)  # rad, that was left of it then
+        self._way: Array = np.zeros(nt)  # rad, of the way out that was left when it was last found shorter
+        self._blocked: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks since then
         self._searched_for: Array = np.full((nt, 3), np.nan)  # goals for which a search was made
         self._waiting: NDArray[np.bool_] = np.zeros(nt, dtype=bool)  # tips for which the present one was begun
 

@@ -83,7 +83,7 @@ class Frames:
     def __init__(self, robot: Robot, other: FrameLookup, prefix: str = "") -> None:
         """prefix: before the names of the base frame and the links; see `prefixed`."""
         self._prefix, self._other = prefix, other
-        self._base, self.base = robot.base_frame, prefixed(robot.base_frame, prefix)
+        self.base = prefixed(robot.base_frame, prefix)
         self._links, self._kinematics = robot.urdf.links, robot.kinematics
         self._places = {link: place for link, place in link_places(robot).items() if not place.held}
 
