@@ -17,9 +17,8 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from nnik_ros.calibration import load_calibration
 from nnik_ros.controller_options import ControllerOptions
-from nnik_ros.driver import joint_map, load_driver
 from nnik_ros.errors import InputError, NnikError, Problems
-from nnik_ros.nodes.loading import prefixed
+from nnik_ros.nodes.loading import load_named_driver, prefixed
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions, SimHandOptions
 from nnik_ros.options import OptionInfo, describe
 from nnik_ros.paths import driver_file, model_file, robot_file, share_dir, shipped
@@ -216,10 +215,7 @@ def _check_files(given: dict[str, str], problems: Problems) -> None:
 
 def _check_together(robot: Robot, given: dict[str, str]) -> None:
     """Raises NnikError: what was found does not belong together."""
-    driver = load_driver(driver_file(given["driver"]))
-    joint_map(driver, robot)
-    for channel in (driver.state, driver.command):
-        driver.topic(channel, given["driver_namespace"] or None)
+    load_named_driver(given["driver"], robot, given["driver_namespace"])
     prefix = given["frame_prefix"]
     prefixed(robot.base_frame, prefix)
     if prefix and not prefix.endswith("/") and given["rviz"] == "true":

@@ -48,10 +48,17 @@ def load_named_robot(name: str) -> tuple[Robot, Path]:
     return robot, path
 
 
-def load_named_driver(name: str, robot: Robot) -> tuple[Driver, JointMap]:
-    """Raises NnikError: unknown name, broken file, or a profile that does not fit the robot."""
+def load_named_driver(name: str, robot: Robot, namespace: str = "") -> tuple[Driver, JointMap]:
+    """namespace: of its topics; empty: the profile's.
+
+    Raises:
+        NnikError: unknown name, broken file, a profile that does not fit the robot, or topics of no possible name.
+    """
     driver = load_driver(driver_file(name))
-    return driver, joint_map(driver, robot)
+    joints = joint_map(driver, robot)
+    for channel in (driver.state, driver.command):
+        driver.topic(channel, namespace or None)
+    return driver, joints
 
 
 def prefixed(frame: str, prefix: str) -> str:
@@ -100,9 +107,7 @@ def load(options: NodeOptions) -> Loaded:
     with _collected(problems):
         kinematics = load_kinematics(options.calibration, described)
     with _collected(problems):
-        driver, joints = load_named_driver(options.driver, described)
-        for channel in (driver.state, driver.command):
-            driver.topic(channel, options.driver_namespace or None)
+        driver, joints = load_named_driver(options.driver, described, options.driver_namespace)
     with _collected(problems):
         policy = load_policy(options.model, described, kinematics)
     with _collected(problems):
