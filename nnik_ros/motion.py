@@ -27,12 +27,14 @@ _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from 
 
 
 class Motion(NamedTuple):
-    """One step: tip_position (nt, 3) [m] commanded, measured_tip_position (nt, 3) [m], limited (nt,) of Limit, and whether
-    the step was finite (if not, the command brakes)."""
+    """One step: tip_position (nt, 3) [m] commanded, measured_tip_position (nt, 3) [m], limited (nt,) of Limit, met (nt,): whom
+    the collision check keeps a limited tip from, by number, -1 for the base, and whether the step was finite (if not, the
+    command brakes)."""
 
     tip_position: Array
     measured_tip_position: Array
     limited: NDArray[np.int64]
+    met: NDArray[np.int64]
     finite: bool
 
 
@@ -112,7 +114,7 @@ class JointMotion:
         checks = self._collision is not None and options.collision_check
         place, ends, pairs, radii = self._pairs if checks else self._no_pairs
         known = self._clearance if checks else self._unknown
-        q, v, finite, limited, tip, jacobian, measured_tip, clearance = motion.moved(
+        q, v, finite, limited, met, tip, jacobian, measured_tip, clearance = motion.moved(
             self.q, self.v, wish, self._last_wish, followed, speed, measured, self._table, options.max_lead,
             self._tip_of_joint, *self._kinematics.model, place, ends, pairs, radii, known, options.collision_margin,
             min(1.0, options.collision_gain * self._period), self._braking, self._period,
@@ -125,7 +127,7 @@ class JointMotion:
             self.q, self.v, _ = self._limits.step(self.q, self.v, self.at_rest())
             self._look_around()
         self._send(measured, options)
-        return Motion(self.tips.position, measured_tip, limited, finite)
+        return Motion(self.tips.position, measured_tip, limited, met, finite)
 
     def _send(self, measured: Array, options: ControllerOptions) -> None:
         """What is published: q, and in the closed loop an offset that removes the lasting gap of the measured joints.

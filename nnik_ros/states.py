@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -68,6 +69,7 @@ class TickResult(NamedTuple):
     measured_error: Array  # (nt,) [m] measured tip to goal
     solver: NDArray[np.int64]  # (nt,) of guard.Solver
     limited: NDArray[np.int64]  # (nt,) of limits.Limit
+    met: NDArray[np.int64]  # (nt,) the tip, -1 for the base, from which one in COLLISION is kept apart
     tip_position: Array  # (nt, 3) [m] commanded
     measured_tip_position: Array  # (nt, 3) [m]
     reference: Array  # (nt, 3) [m] governed reference on its way to the goal
@@ -75,9 +77,10 @@ class TickResult(NamedTuple):
     target_age: Array  # (nt,) [s]
     pointing_error: Array  # (nt,) [rad] of the commanded tips, nan where no direction is followed
 
-    def messages(self) -> list[str]:
+    def messages(self, tip_names: Sequence[str]) -> list[str]:
         """One sentence for each tip: what it does, or what it waits for."""
-        return [self._message(tip) for tip in range(len(self.tip_state))]
+        parts = (*tip_names, "the base")  # -1, the last one
+        return [self._message(tip, parts[self.met[tip]]) for tip in range(len(self.tip_state))]
 
     def hand_message(self) -> str:
         """The sentence of the hand's state."""
@@ -86,7 +89,7 @@ class TickResult(NamedTuple):
         shown = sorted({TipState(state).name for state in self.tip_state})
         return ", ".join(f"{int((self.tip_state == TipState[name]).sum())} {name}" for name in shown)
 
-    def _message(self, tip: int) -> str:
+    def _message(self, tip: int, met: str = "") -> str:
         error, age = self.error[tip] * 1e3, self.target_age[tip]
         limits = ", ".join(limit.name.lower() for limit in Limit if limit and self.limited[tip] & limit and limit.name)
         return {
@@ -97,7 +100,7 @@ class TickResult(NamedTuple):
             TipState.HOMING: f"{error:.2f} mm from the home position",
             TipState.LIMITED: f"{error:.2f} mm to go, limited by {limits or 'limits'}",
             TipState.UNREACHABLE: f"target out of reach: {error:.2f} mm beyond the closest point found",
-            TipState.COLLISION: f"{error:.2f} mm to go, kept apart from another part of the hand",
+            TipState.COLLISION: f"{error:.2f} mm to go, kept apart from {met}",
             TipState.STALE_TARGET: f"holds; waits for a new target, the last one is {age:.2f} s old",
             TipState.FALLBACK: f"{error:.2f} mm to go with {Solver.STAND_IN.name.lower()}: the network is not in use",
             TipState.STOPPING: "comes to rest",

@@ -121,6 +121,17 @@ def too_fast(
     return pairs[:n].copy(), allowed[:n].copy(), closing[:n].copy()
 
 
+@compiled(f"void({I2}, {I2}, {I1}, {F1}, i8[::1], f8[::1])")
+def remember(place: Ints, pairs: Ints, tight: Ints, beyond: Array, met: Ints, excess: Array) -> None:
+    """For each tip of tight pairs, which close by too much, beyond (tight,) [m], the other one in met (tips,), -1 for the base,
+    where that is more than its excess (tips,) [m] so far."""
+    for n in range(len(tight)):
+        a, b = place[pairs[tight[n], 0], 0], place[pairs[tight[n], 1], 0]
+        for tip, other in ((a, b), (b, a)):
+            if tip >= 0 and beyond[n] > excess[tip]:
+                met[tip], excess[tip] = other, beyond[n]
+
+
 @compiled(f"f8[::1]({F1}, {F1}, {F1}, {F2}, {F1}, i8)")
 def slid(step: Array, slowest: Array, fastest: Array, gradients: Array, most: Array, sweeps: int) -> Array:
     """The joint step (nq,) without what closes each pair, gradients (pairs, nq) [m/rad], by more than most (pairs,) [m], and

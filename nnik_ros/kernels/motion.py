@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from nnik_ros.compiled import F1, F2, F3, I1, I2, Array, Ints, compiled
-from nnik_ros.kernels.capsules import clearance_gradients, clearances, slid, slow_together, too_fast
+from nnik_ros.kernels.capsules import clearance_gradients, clearances, remember, slid, slow_together, too_fast
 from nnik_ros.kernels.chains import MODEL, capsule_ends, frames, slopes
 from nnik_ros.kernels.joints import COLLISION, LEAD, VELOCITY, drift, led, limited_step
 
@@ -24,19 +24,20 @@ def _apart(
 
 
 @compiled(
-    f"Tuple((f8[::1], f8[::1], b1, i8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[::1]))"
+    f"Tuple((f8[::1], f8[::1], b1, i8[::1], i8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[::1]))"
     f"({F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F2}, f8, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, f8, f8, f8, f8)"
 )
 def moved(
     q: Array, v: Array, wish: Array, last_wish: Array, followed: Array, speed: Array, measured: Array, limits: Array,
     lead: float, tip_of_joint: Ints, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints,
     radii: Array, clearance: Array, margin: float, share: float, braking: float, period: float,
-) -> tuple[Array, Array, bool, Ints, Array, Array, Array, Array]:  # fmt: skip
+) -> tuple[Array, Array, bool, Ints, Ints, Array, Array, Array, Array]:  # fmt: skip
     """See `motion.JointMotion`. limits (5, nq): lower, upper, velocity, acceleration, and what the lead bound brakes with;
     place, local, pairs, radii: see `capsules`, no pairs for no check; clearance (pairs,) [m] at q, empty where not known.
 
-    Returns q and v (nq,), whether they are finite, what limited each tip (nt,), tips (nt, 3) and Jacobians (nt, 3, depth) at
-    q, the measured tips (nt, 3), and the clearance (pairs,) at q.
+    Returns q and v (nq,), whether they are finite, what limited each tip (nt,), whom it met (nt,), the tip or -1 for the base
+    that it came too close to by most, tips (nt, 3) and Jacobians (nt, 3, depth) at q, the measured tips (nt, 3), and the
+    clearance (pairs,) at q.
     """
     groups = len(chain)
     bound, speeds = led(q, wish, measured, lead, limits[4], period)
@@ -50,7 +51,7 @@ def moved(
     for i in range(len(q)):
         if bound[i] != wish[i] and speeds[1 if wish[i] > bound[i] else 0, i] < limits[2, i]:
             flags[i] |= LEAD
-    after = clearance.copy()
+    after, met, excess = clearance.copy(), np.full(groups, -1), np.zeros(groups)
     if len(pairs) > 0:
         now = clearance.copy()
         if len(clearance) == 0:
@@ -64,6 +65,7 @@ def moved(
             tight, allowed, closing = too_fast(now, after, margin, share, braking, period)
             if len(tight) == 0:
                 break
+            remember(place, pairs, tight, closing - allowed, met, excess)
             if remedy == 0:
                 gradients = clearance_gradients(q, chain, constants, start, place, local, pairs[tight])
                 change = limits[3] * period
@@ -91,4 +93,4 @@ def moved(
     jacobian = np.empty((groups, 3, chain.shape[1]))
     slopes(origin, axis, tip, jacobian)
     measured_tip = frames(measured, chain, constants, start)[3]
-    return q_next, v_next, finite, limited_tip, tip, jacobian, measured_tip, after
+    return q_next, v_next, finite, limited_tip, met, tip, jacobian, measured_tip, after

@@ -54,7 +54,7 @@ def controller_status(
     state = result.hand_state
     message = f"{result.hand_message()}{f' ({waits_for})' if waits_for else ''}"
     pairs = [("state", state.name), ("code", str(int(state)))]
-    for i, (tip, sentence) in enumerate(zip(tips, result.messages(), strict=True)):
+    for i, (tip, sentence) in enumerate(zip(tips, result.messages(tips), strict=True)):
         tip_state = TipState(int(result.tip_state[i]))
         pairs += [
             (f"{tip}.state", tip_state.name),

@@ -61,7 +61,7 @@ def test_it_reaches_a_target_and_says_so(hand: Robot) -> None:
     result = rig.run(500)
     assert result.hand_state is TipState.REACHED
     np.testing.assert_allclose(hand.kinematics.tip_position(rig.q), rig.targets.position, atol=1e-4)
-    assert all("at its target" in message for message in result.messages())
+    assert all("at its target" in message for message in result.messages(hand.tip_names))
 
 
 def test_nothing_is_sent_before_start_nor_before_the_first_measurement(hand: Robot) -> None:
@@ -224,7 +224,7 @@ def test_home_moves_every_joint_home_under_the_limits_and_stays(hand: Robot) -> 
     result = rig.run(1480)
     assert result.hand_state is TipState.HOMING
     np.testing.assert_allclose(rig.q, hand.home, atol=1e-9)
-    assert result.messages() == ["0.00 mm from the home position"] * 4
+    assert result.messages(hand.tip_names) == ["0.00 mm from the home position"] * 4
 
 
 def test_a_hand_that_stale_targets_send_home_says_there_that_it_waits_for_new_ones(hand: Robot) -> None:
@@ -246,7 +246,18 @@ def test_a_way_home_with_another_finger_in_it_says_so(hand: Robot) -> None:
     result = rig.run(1500)
     assert [TipState(s).name for s in result.tip_state] == ["DISABLED", "HOMING", "HOMING", "COLLISION"]
     assert result.error[3] > 0.005
-    assert "kept apart" in result.messages()[3]
+    assert result.messages(hand.tip_names)[3].endswith("mm to go, kept apart from index")
+
+
+def test_a_tip_before_the_palm_says_so(hand: Robot) -> None:
+    rig = Rig(hand, collision=CollisionModel(hand), target_timeout=0.0)
+    rig.controller.start()
+    goal = np.full((4, 3), np.nan)
+    goal[3] = 0.016, 0.002, -0.041  # inside
+    rig.targets = Targets(goal, np.array([-np.inf, -np.inf, -np.inf, rig.now]))
+    result = rig.run(700)
+    assert TipState(result.tip_state[3]) is TipState.COLLISION
+    assert result.messages(hand.tip_names)[3].endswith("mm to go, kept apart from the base")
 
 
 def test_a_disabled_finger_holds_while_the_others_go_on(hand: Robot) -> None:
@@ -266,7 +277,7 @@ def test_a_finger_without_speed_says_what_keeps_it_where_it_is(hand: Robot) -> N
     rig.aim(reachable(hand))
     result = rig.run(500)
     assert [TipState(s).name for s in result.tip_state] == ["REACHED", "REACHED", "REACHED", "LIMITED"]
-    assert result.messages()[3].endswith("mm to go, limited by speed")
+    assert result.messages(hand.tip_names)[3].endswith("mm to go, limited by speed")
 
 
 def test_any_subset_of_fingers_may_have_a_target(hand: Robot) -> None:
@@ -287,7 +298,7 @@ def test_an_unreachable_target_is_approached_to_the_closest_point_and_named(plan
     result = rig.run(4000)
     assert result.hand_state is TipState.UNREACHABLE
     assert abs(result.error[0] - 5.0) < 1e-3
-    assert "out of reach" in result.messages()[0]
+    assert "out of reach" in result.messages(planar.tip_names)[0]
     rig.aim(np.array([0.5, 1.0]))
     assert rig.run(4000).hand_state is TipState.REACHED
 
