@@ -53,6 +53,7 @@ class Section:
         self.where = where
         self._problems = problems
         self._seen: set[str] = set()
+        self._faulty: set[str] = set()  # what stands in for their values deserves no second report
         if not isinstance(values, dict):
             problems.add(f"{where or 'document'}: must be a mapping, is {_describe(values)}")
             values = {}
@@ -142,7 +143,13 @@ class Section:
         return key in self._values
 
     def wrong(self, key: str, given: Any, allowed: str) -> None:
-        self._problems.add(f"{self._path(key)}: is {_describe(given)}, must be {allowed}")
+        """Report a value; the first report of a key is the only one."""
+        self._report(key, f"is {_describe(given)}, must be {allowed}")
+
+    def _report(self, key: str, problem: str) -> None:
+        if key not in self._faulty:
+            self._problems.add(f"{self._path(key)}: {problem}")
+        self._faulty.add(key)
 
     def finish(self) -> None:
         """Report every key that no call asked for."""
@@ -155,7 +162,7 @@ class Section:
         if key in self._values:
             return self._values[key]
         if default is None:
-            self._problems.add(f"{self._path(key)}: missing")
+            self._report(key, "missing")
             return _MISSING
         return default
 

@@ -62,6 +62,15 @@ def test_all_faults_of_a_section_are_collected_with_their_place() -> None:
     ]
 
 
+def test_what_stands_in_for_a_missing_or_wrong_value_is_not_reported_as_well() -> None:
+    problems = Problems("f")
+    section = Section({"steps": "many"}, "", problems)
+    for key in ("steps", "batch"):
+        if section.integer(key, low=1, high=1000) < 10:
+            section.wrong(key, 1, "at least 10")
+    assert list(problems) == ["steps: is 'many', must be an integer within [1, 1000]", "batch: missing"]
+
+
 def test_a_number_that_misses_one_of_two_bounds_is_told_both() -> None:
     problems = Problems("f")
     section = Section({"share": 0, "rate": 3.0}, "", problems)
