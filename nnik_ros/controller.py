@@ -210,7 +210,9 @@ class Controller:
         wish, pointing_error = self._with_posture(step, reference, follows & ~by_joints, direction)
         if np.count_nonzero(by_joints):
             wish = np.where(by_joints[self._guard.tip_of_joint], self._towards_posture(homing, stopping), wish)
-        motion = self._motion.step(wish, step.followed, self._tip_speed, measured, self.options)
+        motion = self._motion.step(
+            wish, step.followed, self._tip_speed, measured, self.options, learns=not (stale_state or stopping)
+        )
         if not stale_state:
             self._gap = np.abs(self._motion.sent - measured)
         end_of_way = np.where(homing[:, None], self._home_tips, goal) if np.count_nonzero(homing) else goal

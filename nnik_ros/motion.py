@@ -108,9 +108,12 @@ class JointMotion:
         wish: Array = joints.towards(self.q, self.v, goal, self._gentle, speed * self._pace, self._period)
         return wish
 
-    def step(self, wish: Array, followed: Array, speed: Array, measured: Array, options: ControllerOptions) -> Motion:
+    def step(
+        self, wish: Array, followed: Array, speed: Array, measured: Array, options: ControllerOptions, *, learns: bool = True
+    ) -> Motion:  # fmt: skip
         """One period towards wish (nq,) [rad], of whose own motion each finger follows a share, followed (nt,), with
-        a share of its joints' velocity, speed (nt,); measured (nq,) [rad]."""
+        a share of its joints' velocity, speed (nt,); measured (nq,) [rad]. learns: whether the closed loop may add to what it
+        sends; not after joints that nobody sees, nor where the hand shall come to rest."""
         checks = self._collision is not None and options.collision_check
         place, ends, pairs, radii = self._pairs if checks else self._no_pairs
         known = self._clearance if checks else self._unknown
@@ -126,10 +129,10 @@ class JointMotion:
         else:  # cannot happen with finite inputs; if it does, the command comes to rest
             self.q, self.v, _ = self._limits.step(self.q, self.v, self.at_rest())
             self._look_around()
-        self._send(measured, options)
+        self._send(measured, options, learns)
         return Motion(self.tips.position, measured_tip, limited, met, finite)
 
-    def _send(self, measured: Array, options: ControllerOptions) -> None:
+    def _send(self, measured: Array, options: ControllerOptions, learns: bool) -> None:
         """What is published: q, and in the closed loop an offset that removes the lasting gap of the measured joints.
 
         Integral action in joint space: unlike a shift of the target it has no singular poses. Only joints that rest, where
@@ -140,7 +143,9 @@ class JointMotion:
             self.sent, self.sent_v = self.q, self.v
             return
         self._closed = True
-        if gain > 0.0:
+        if gain > 0.0 and not learns:
+            offset = self._offset
+        elif gain > 0.0:
             rests = np.maximum(np.abs(self.v), np.abs(self.sent_v)) < _RESTS
             there = np.abs(self.sent - self.q - self._offset) < _ARRIVED
             offset = self._offset + gain * self._period * np.where(rests & there, self.q - measured, 0.0)

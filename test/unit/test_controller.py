@@ -365,6 +365,34 @@ def test_a_target_a_kilometre_away_keeps_no_finger_waiting_afterwards(hand: Robo
     assert rig.run(1000).hand_state is TipState.REACHED
 
 
+@pytest.mark.parametrize("on_stale_state", ["stop", "hold"])
+def test_the_closed_loop_adds_nothing_after_joints_that_nobody_sees(hand: Robot, on_stale_state: str) -> None:
+    rig = Rig(hand, target_timeout=0.0, closed_loop_gain=4.0, on_stale_state=on_stale_state)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.run(60)
+    rig.run(40, moves=False)  # behind its command, and then unseen
+    rig.run(200, measured=False, moves=False)
+    if on_stale_state == "stop":
+        assert rig.sent[-1] is None
+    else:
+        np.testing.assert_array_equal(rig.sent[-1], rig.sent[-100])
+
+
+@pytest.mark.parametrize("request_", ["pause", "reset"])
+def test_a_hand_that_is_held_is_pressed_no_more_once_it_is_paused(hand: Robot, request_: str) -> None:
+    rig = Rig(hand, target_timeout=0.0, closed_loop_gain=4.0)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.run(100)
+    rig.run(100, moves=False)
+    pressed = rig.sent[-1]
+    getattr(rig.controller, request_)()
+    assert rig.run(30, moves=False).command is None
+    told = [sent for sent in rig.sent if sent is not None]
+    assert np.abs(told[-1] - pressed).max() < 0.02
+
+
 def test_a_target_out_of_reach_winds_nothing_up_in_the_closed_loop(hand: Robot) -> None:
     rig = Rig(hand, target_timeout=0.0, closed_loop_gain=5.0)
     rig.controller.start()
