@@ -5,7 +5,6 @@ A tick never raises on data, never reads a clock and is repeatable bit for bit: 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
@@ -25,20 +24,19 @@ from nnik_ros.governor import Governor
 from nnik_ros.guard import GuardedPolicy, GuardedStep, Solver
 from nnik_ros.kernels import points, progress, references
 from nnik_ros.limits import Limit
+from nnik_ros.measured_hand import AT_REST, MeasuredHand
 from nnik_ros.motion import JointMotion, Motion
 from nnik_ros.options import describe
 from nnik_ros.policy import Policy
 from nnik_ros.posture import Posture
 from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets, TickResult, TipState
+from nnik_ros.trust import Trust
 from nnik_ros.way_out import AT_POSTURE, STUCK_TICKS, WayOut
 
-_MOVED = 0.05  # rad farther from the command than when it was last seen: the hand was moved, or is another one
-_AT_REST, _STIRRED = 0.25, 0.01  # s and rad: a hand that moved less for that long is on its way nowhere
-_NOTICED = 0.1  # of the tolerance: what the stand-in must gain in a step to show that the network did not help
 _BEYOND_REACH = 1.1  # times the reach: as far as a reference goes
 _STUCK_PROGRESS = 1e-5  # of the error, per tick
-_HOLD, _NETWORK = int(Solver.HOLD), int(Solver.NETWORK)
+_HOLD = int(Solver.HOLD)
 # of a tip, the first that applies; passing by a goal is not reaching it, and the stand-in tells that before all else
 _STATES = np.array([
     TipState.HOMING, TipState.DISABLED, TipState.IDLE, TipState.STALE_TARGET, TipState.REACHED, TipState.COLLISION,
@@ -82,6 +80,7 @@ class Controller:
         self._stream = GoalStream(robot.nt, self._period)
         self._enabled: _Mask = np.ones(robot.nt, dtype=bool)
         self._silent_ticks = int(options.rate)  # a second: nothing was ever published
+        self._hand = MeasuredHand(robot.nq)
         self._take_options(options)
         self.set_policy(policy)
         self._mode = _Mode.PAUSED
@@ -96,7 +95,7 @@ class Controller:
     @property
     def benched(self) -> bool:
         """Whether the network is out of use, because it did not help for long."""
-        return self._benched
+        return self._trust.benched
 
     def start(self) -> None:
         """Follow targets; begin at the measured joints, or at the own last command when the hand still is there."""
@@ -123,10 +122,7 @@ class Controller:
         self._motion.seed(self._motion.q)
         self._seeded = self._resetting = self._stopping = False
         self._silence: TipState | None = TipState.PAUSED  # why nothing is published; the hand may be moved meanwhile
-        self._gap: Array = np.zeros(self.robot.nq)  # from the command to the hand when it was last seen to follow
-        self._measured: Array | None = None
-        self._measured_stamp = self._rest_stamp = -np.inf
-        self._rest: Array = np.zeros(self.robot.nq)  # where the hand has stood since _rest_stamp [s]
+        self._hand.forget()
         self._rest_posture = self.robot.home  # where the joints come to rest that are told to
         self._way_out.forget()
 
@@ -161,7 +157,7 @@ class Controller:
         self._guard = GuardedPolicy(policy or stand_in, self.robot.velocity * self._period)
         self._way_out = WayOut(Escape(policy or self._guard, stand_in), self._guard.tip_of_joint)
         self._has_network = policy is not None
-        self._unhelpful, self._benched = 0, False
+        self._trust = Trust()
         self._solver: NDArray[np.int64] = np.full(self.robot.nt, _HOLD)
 
     # the tick
@@ -175,22 +171,22 @@ class Controller:
         targets = self._checked(targets)
         if self._resetting and not self._motion.moving:
             self._forget()
-        self._take_measurement(measurement)
-        state_age = abs(now - self._measured_stamp)  # a clock that jumped makes data stale in both directions
+        self._hand.take(measurement, self.options.state_timeout)
+        state_age, measured = self._hand.age(now), self._hand.q
         stale_state = not state_age <= self.options.state_timeout
         judged = self._judge(now, targets, stale_state)
-        if self._measured is None:
+        if measured is None:
             return self._silent(TipState.WAITING_STATE, np.inf, targets, judged)
         if self._mode is _Mode.PAUSED and not self._motion.moving:
             return self._silent(TipState.PAUSED, state_age, targets, judged)
         if self._nothing_to_follow(judged) and not self._motion.moving:
             return self._silent(TipState.STALE_TARGET, state_age, targets, judged)
-        if self._silence is not None and not stale_state and not self._seed(self._measured):
+        if self._silence is not None and not stale_state and not self._seed(measured):
             return self._silent(self._silence, state_age, targets, judged)
         if stale_state and (not self._seeded or (self.options.on_stale_state == "stop" and not self._motion.moving)):
             return self._silent(TipState.STALE_STATE, state_age, targets, judged)
         direction = self._anywhere if targets.direction is None else targets.direction
-        return self._move(judged, direction, state_age, stale_state, self._measured)
+        return self._move(judged, direction, state_age, stale_state, measured)
 
     def _move(
         self, judged: _Judged, direction: Array, state_age: float, stale_state: bool, measured: Array
@@ -214,7 +210,7 @@ class Controller:
             wish, step.followed, self._tip_speed, measured, self.options, learns=not (stale_state or stopping)
         )
         if not stale_state:
-            self._gap = np.abs(self._motion.sent - measured)
+            self._hand.follows(self._motion.sent)
         end_of_way = np.where(homing[:, None], self._home_tips, goal) if np.count_nonzero(homing) else goal
         error, measured_error, best_error, reached, stuck = progress.seen(
             motion.tip_position, motion.measured_tip_position, end_of_way, near, reference, way_out.best_error, follows,
@@ -251,18 +247,6 @@ class Controller:
             None if direction is None else _shaped("target directions", direction, (nt, 3)),
         )  # fmt: skip
 
-    def _take_measurement(self, measurement: Measurement | None) -> None:
-        if measurement is None or np.shape(measurement.q) != (self.robot.nq,):
-            return
-        q = np.array(measurement.q, dtype=np.float64)
-        moved = points.largest_gap(q, self._rest)
-        if not math.isfinite(moved):
-            return
-        came_back = not abs(measurement.stamp - self._measured_stamp) <= self.options.state_timeout
-        self._measured, self._measured_stamp = q, measurement.stamp
-        if came_back or moved > _STIRRED:
-            self._rest, self._rest_stamp = self._measured, self._measured_stamp
-
     def _seed(self, measured: Array) -> bool:
         """After silence: go on from the own command where the hand still is where it was left, else begin at the measured
         joints. Returns whether that is decided.
@@ -272,11 +256,11 @@ class Controller:
         beginning within moments of the last command would be a jump.
         """
         if self._seeded:
-            if np.all(np.abs(self._motion.sent - measured) <= self._gap + _MOVED):
+            if self._hand.is_where_left(self._motion.sent):
                 return True
-            if self._silence is TipState.STALE_STATE and self._measured_stamp - self._rest_stamp < _AT_REST:
+            if self._silence is TipState.STALE_STATE and not self._hand.rests:
                 return False
-        if self._silent_ticks * self._period < _AT_REST:
+        if self._silent_ticks * self._period < AT_REST:
             return False
         self._seeded = True
         self._motion.seed(measured)
@@ -316,18 +300,11 @@ class Controller:
         return self._motion.towards(end, self._tip_speed[tip_of_joint])
 
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
-        use_network = self._has_network and not self._benched
+        use_network = self._has_network and not self._trust.benched
         step = self._guard.checked_step(self._motion.q, reference, self._solver, use_policy=use_network)
         self._solver = step.solver
-        if use_network and np.count_nonzero(step.solver != _NETWORK) == 0:
-            self._unhelpful = max(0, self._unhelpful - 1)
-        elif use_network:
-            gained = step.start_error - step.error
-            failed = (
-                ~step.helped & (step.solver == Solver.STAND_IN) & follows & (gained > _NOTICED * self.options.tolerance)
-            )
-            self._unhelpful = self._unhelpful + 1 if np.count_nonzero(failed) else max(0, self._unhelpful - 1)
-            self._benched = 0 < self.options.bench_after <= self._unhelpful
+        if use_network:
+            self._trust.judge(step, follows, self.options)
         return step
 
     def _with_posture(
@@ -366,7 +343,7 @@ class Controller:
             return np.full(self.robot.nt, int(everywhere)), everywhere
         if self._mode is _Mode.RUNNING and np.count_nonzero(homing):  # who is there waits for a new target
             homing = homing & (self._motion.away(self.robot.home) > AT_POSTURE)
-        classical = self._benched or not self._has_network
+        classical = self._trust.benched or not self._has_network
         state, worst = progress.first_state(
             homing, self._enabled, judged.given, judged.stale, reached, motion.limited, self._way_out.ticks,
             self._way_out.escaping, 2 * STUCK_TICKS, _CLASSICAL if classical else _STATES,
@@ -379,10 +356,11 @@ class Controller:
         self._silence = state
         self._silent_ticks += 1
         self._posture.let_go()
-        if state is not TipState.STALE_STATE and self._seeded and self._measured is not None:
-            self._gap = np.minimum(self._gap, np.abs(self._motion.sent - self._measured))
+        if state is not TipState.STALE_STATE and self._seeded:
+            self._hand.settles(self._motion.sent)
         nowhere = np.full((nt, 3), np.nan)
-        measured = self._kinematics.tip_position(self._measured) if self._measured is not None else nowhere
+        q = self._hand.q
+        measured = self._kinematics.tip_position(q) if q is not None else nowhere
         own = self._motion.tips.position if self._seeded else measured
         goal = np.where(judged.given[:, None], targets.position, np.nan)
         tip_state = np.full(nt, int(state))
