@@ -120,10 +120,11 @@ class Controller:
 
     def _forget(self) -> None:
         self._motion.seed(self._motion.q)
-        self._seeded = self._resetting = self._stopping = False
+        self._seeded = self._resetting = False
         self._silence: TipState | None = TipState.PAUSED  # why nothing is published; the hand may be moved meanwhile
         self._hand.forget()
-        self._rest_posture = self.robot.home  # where the joints come to rest that are told to
+        self._held = self._no_tip  # tips that were told to come to rest
+        self._rest_posture = self.robot.home  # where they do
         self._way_out.forget()
 
     def set_enabled(self, enabled: Sequence[bool]) -> None:
@@ -194,21 +195,16 @@ class Controller:
         self._silence, self._silent_ticks = None, 0
         follows, goal = judged.follows, judged.goal
         homing, way_out = self._homing(judged, stale_state), self._way_out
-        escaping = way_out.escaping & follows
-        stopping = self._resetting or self._mode is _Mode.PAUSED
-        if stopping and not self._stopping:
-            self._rest_posture = self._motion.at_rest()
-        self._stopping = stopping
-        by_joints = ~self._no_tip if stopping else homing | escaping
+        escaping, held = way_out.escaping & follows, ~(follows | homing)
+        self._hold(held)
+        by_joints = held | homing | escaping
         near = points.drawn_in(goal, self._centre, self._farthest)  # a reference must not be led away for ever
-        reference = self._advance_references(near, follows, by_joints)
+        reference = self._advance_references(near, by_joints)
         step = self._guarded_step(reference, follows & ~escaping)
         wish, pointing_error = self._with_posture(step, reference, follows & ~by_joints, direction)
         if np.count_nonzero(by_joints):
-            wish = np.where(by_joints[self._guard.tip_of_joint], self._towards_posture(homing, stopping), wish)
-        motion = self._motion.step(
-            wish, step.followed, self._tip_speed, measured, self.options, learns=not (stale_state or stopping)
-        )
+            wish = np.where(by_joints[self._guard.tip_of_joint], self._towards_posture(homing), wish)
+        motion = self._motion.step(wish, step.followed, self._tip_speed, held, measured, self.options)
         if not stale_state:
             self._hand.follows(self._motion.sent)
         end_of_way = np.where(homing[:, None], self._home_tips, goal) if np.count_nonzero(homing) else goal
@@ -264,6 +260,7 @@ class Controller:
             return False
         self._seeded = True
         self._motion.seed(measured)
+        self._held = self._no_tip
         self._way_out.forget()
         self._governor.reset(self._motion.tips.position)
         return True
@@ -284,19 +281,25 @@ class Controller:
             return self._enabled
         return judged.stale & self._enabled if self.options.on_stale_target == "home" else self._no_tip
 
-    def _advance_references(self, goal: Array, follows: _Mask, by_joints: _Mask) -> Array:
-        """References one period on; a tip without a goal brakes, one that moves by its joints carries its reference along."""
+    def _advance_references(self, goal: Array, by_joints: _Mask) -> Array:
+        """References one period on; a tip that moves by its joints carries its reference along."""
         if np.count_nonzero(by_joints):
             self._governor.reset(self._motion.tips.position, by_joints)
-            goal = np.where((follows & ~by_joints)[:, None], goal, np.nan)
+            goal = np.where(by_joints[:, None], np.nan, goal)
         return self._governor.advance(self._stream.advance(goal), self._tip_speed)
 
-    def _towards_posture(self, homing: _Mask, stopping: bool) -> Array:
+    def _hold(self, held: _Mask) -> None:
+        """Let tips come to rest from where and how they move when they begin to be held."""
+        fresh = held & ~self._held
+        if np.count_nonzero(fresh):
+            self._rest_posture = np.where(fresh[self._guard.tip_of_joint], self._motion.at_rest(), self._rest_posture)
+        self._held = held
+
+    def _towards_posture(self, homing: _Mask) -> Array:
         """The next joints (nq,) [rad] of the tips that move by their joints: to rest, home, or on their way out."""
         tip_of_joint = self._guard.tip_of_joint
-        end = self._rest_posture
-        if not stopping:
-            end = np.where(homing[tip_of_joint], self.robot.home, self._way_out.posture)
+        end = np.where(homing[tip_of_joint], self.robot.home, self._way_out.posture)
+        end = np.where(self._held[tip_of_joint], self._rest_posture, end)
         return self._motion.towards(end, self._tip_speed[tip_of_joint])
 
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:

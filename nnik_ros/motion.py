@@ -109,11 +109,11 @@ class JointMotion:
         return wish
 
     def step(
-        self, wish: Array, followed: Array, speed: Array, measured: Array, options: ControllerOptions, *, learns: bool = True
+        self, wish: Array, followed: Array, speed: Array, held: NDArray[np.bool_], measured: Array, options: ControllerOptions
     ) -> Motion:  # fmt: skip
         """One period towards wish (nq,) [rad], of whose own motion each finger follows a share, followed (nt,), with
-        a share of its joints' velocity, speed (nt,); measured (nq,) [rad]. learns: whether the closed loop may add to what it
-        sends; not after joints that nobody sees, nor where the hand shall come to rest."""
+        a share of its joints' velocity, speed (nt,). held (nt,): fingers that shall come to rest, to which the closed loop
+        must add nothing; measured (nq,) [rad]."""
         checks = self._collision is not None and options.collision_check
         place, ends, pairs, radii = self._pairs if checks else self._no_pairs
         known = self._clearance if checks else self._unknown
@@ -129,10 +129,10 @@ class JointMotion:
         else:  # cannot happen with finite inputs; if it does, the command comes to rest
             self.q, self.v, _ = self._limits.step(self.q, self.v, self.at_rest())
             self._look_around()
-        self._send(measured, options, learns)
+        self._send(measured, held, options)
         return Motion(self.tips.position, measured_tip, limited, met, finite)
 
-    def _send(self, measured: Array, options: ControllerOptions, learns: bool) -> None:
+    def _send(self, measured: Array, held: NDArray[np.bool_], options: ControllerOptions) -> None:
         """What is published: q, and in the closed loop an offset that removes the lasting gap of the measured joints.
 
         Integral action in joint space: unlike a shift of the target it has no singular poses. Only joints that rest, where
@@ -143,12 +143,11 @@ class JointMotion:
             self.sent, self.sent_v = self.q, self.v
             return
         self._closed = True
-        if gain > 0.0 and not learns:
-            offset = self._offset
-        elif gain > 0.0:
+        if gain > 0.0:
             rests = np.maximum(np.abs(self.v), np.abs(self.sent_v)) < _RESTS
             there = np.abs(self.sent - self.q - self._offset) < _ARRIVED
-            offset = self._offset + gain * self._period * np.where(rests & there, self.q - measured, 0.0)
+            learns = rests & there & ~held[self._tip_of_joint]
+            offset = self._offset + gain * self._period * np.where(learns, self.q - measured, 0.0)
         else:
             offset = np.where(np.abs(self._offset) < _FORGOTTEN, 0.0, _FADE * self._offset)
         room = np.minimum(_LARGEST_OFFSET, options.max_lead)

@@ -32,7 +32,7 @@ def moved(
     lead: float, tip_of_joint: Ints, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints,
     radii: Array, clearance: Array, margin: float, share: float, braking: float, period: float,
 ) -> tuple[Array, Array, bool, Ints, Ints, Array, Array, Array, Array]:  # fmt: skip
-    """See `motion.JointMotion`. limits (5, nq): lower, upper, velocity, acceleration, and what the lead bound brakes with;
+    """See `motion.JointMotion.step`. limits (5, nq): lower, upper, velocity, acceleration, and what the lead bound brakes with;
     place, local, pairs, radii: see `capsules`, no pairs for no check; clearance (pairs,) [m] at q, empty where not known.
 
     Returns q and v (nq,), whether they are finite, what limited each tip (nt,), whom it met (nt,), the tip or -1 for the base

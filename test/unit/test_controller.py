@@ -379,18 +379,50 @@ def test_the_closed_loop_adds_nothing_after_joints_that_nobody_sees(hand: Robot,
         np.testing.assert_array_equal(rig.sent[-1], rig.sent[-100])
 
 
-@pytest.mark.parametrize("request_", ["pause", "reset"])
-def test_a_hand_that_is_held_is_pressed_no_more_once_it_is_paused(hand: Robot, request_: str) -> None:
+@pytest.mark.parametrize("request_", ["pause", "reset", "disable"])
+def test_a_hand_that_somebody_holds_is_pressed_no_more_once_it_is_told_to_rest(hand: Robot, request_: str) -> None:
     rig = Rig(hand, target_timeout=0.0, closed_loop_gain=4.0)
     rig.controller.start()
     rig.aim(reachable(hand))
     rig.run(100)
     rig.run(100, moves=False)
     pressed = rig.sent[-1]
-    getattr(rig.controller, request_)()
-    assert rig.run(30, moves=False).command is None
+    if request_ == "disable":
+        rig.controller.set_enabled([False] * 4)
+    else:
+        getattr(rig.controller, request_)()
+    assert (rig.run(300, moves=False).command is None) == (request_ != "disable")
     told = [sent for sent in rig.sent if sent is not None]
     assert np.abs(told[-1] - pressed).max() < 0.02
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_command_brakes_at_once_when_joint_states_stop_in_motion(hand: Robot, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rig = Rig(hand, collision=CollisionModel(hand), target_timeout=0.0)
+    rig.controller.start()
+    rig.aim(hand.random_joint_position(rng, 1)[0])
+    rig.run(60)
+    brakes = (0.1 + 2.0 * (hand.velocity / hand.acceleration).max()) / T  # after the timeout with half the acceleration
+    assert rig.run(round(1.2 * brakes), measured=False).command is None
+
+
+@pytest.mark.parametrize("why", ["disabled", "stale"])
+def test_a_finger_that_holds_does_not_go_on_when_what_blocked_it_lets_go(hand: Robot, why: str) -> None:
+    rig = Rig(hand, target_timeout=0.5)
+    rig.controller.start()
+    rig.aim(np.clip(hand.home + 1.0, hand.lower, hand.upper))
+    goal = rig.targets.position
+    for _ in range(150):  # the whole hand is held; the command leads by as much as it may
+        rig.targets = Targets(goal, np.full(4, rig.now))
+        rig.tick(moves=False)
+    told = rig.sent[-1]
+    assert np.abs(told - rig.q).max() == pytest.approx(0.4, abs=0.01)
+    if why == "disabled":
+        rig.controller.set_enabled([False] * 4)
+    rig.run(300, moves=False)
+    rig.run(300)
+    np.testing.assert_allclose(rig.sent[-1], told, atol=0.01)
 
 
 def test_a_target_out_of_reach_winds_nothing_up_in_the_closed_loop(hand: Robot) -> None:

@@ -22,9 +22,8 @@ def moved(
     q, v, limited = [], [], 0
     for wish in wishes:
         wanted, share = np.asarray(wish, dtype=float), np.atleast_1d(followed)
-        limited |= int(
-            motion.step(wanted, share, np.full(len(share), speed), motion.q, ControllerOptions(**options)).limited.max()
-        )
+        pace, held = np.full(len(share), speed), np.zeros(len(share), dtype=bool)
+        limited |= int(motion.step(wanted, share, pace, held, motion.q, ControllerOptions(**options)).limited.max())
         q.append(motion.q)
         v.append(motion.v)
     return np.array(q), np.array(v), limited
@@ -147,6 +146,7 @@ def test_a_wish_beyond_the_lead_bound_of_a_joint_that_stands_does_not_draw_it_ba
             np.array([beyond, 2.0 if tick > 290 else -1.0]),
             np.ones(1),
             np.ones(1),
+            np.zeros(1, dtype=bool),
             measured,
             ControllerOptions(max_lead=0.1),
         )
@@ -186,9 +186,9 @@ def test_fingers_in_contact_slide_past_each_other_from_rest_for_the_slide_is_one
 def test_a_wish_that_is_not_finite_brings_a_moving_hand_to_rest_within_its_acceleration(hand: Robot) -> None:
     motion = JointMotion(hand, hand.kinematics, None, T)
     options = ControllerOptions()
-    wish, sent = hand.home + 0.5 * (hand.upper - hand.home), [motion.sent]
+    wish, sent, held = hand.home + 0.5 * (hand.upper - hand.home), [motion.sent], np.zeros(4, dtype=bool)
     for k in range(150):
-        step = motion.step(wish if k < 20 else wish * np.nan, np.zeros(4), np.ones(4), motion.q, options)
+        step = motion.step(wish if k < 20 else wish * np.nan, np.zeros(4), np.ones(4), held, motion.q, options)
         assert step.finite == (k < 20)
         sent.append(motion.sent)
     acceleration = np.abs(np.diff(sent, 2, axis=0)) / T**2
