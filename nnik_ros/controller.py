@@ -32,10 +32,10 @@ from nnik_ros.posture import Posture
 from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets, TickResult, TipState
 from nnik_ros.trust import Trust
-from nnik_ros.way_out import AT_POSTURE, STUCK_TICKS, WayOut
+from nnik_ros.way_out import AT_POSTURE, WayOut
 
 _BEYOND_REACH = 1.1  # times the reach: as far as a reference goes
-_STUCK_PROGRESS = 1e-5  # of the error, per tick
+_STUCK_PROGRESS = 0.00333  # of the error, per second
 _HOLD = int(Solver.HOLD)
 # of a tip, the first that applies; passing by a goal is not reaching it, and the stand-in tells that before all else
 _STATES = np.array([
@@ -156,7 +156,7 @@ class Controller:
         self._posture = Posture(self.robot, self._kinematics, self._period)
         stand_in = DampedLeastSquares(self.robot, self._kinematics)
         self._guard = GuardedPolicy(policy or stand_in, self.robot.velocity * self._period)
-        self._way_out = WayOut(Escape(policy or self._guard, stand_in), self._guard.tip_of_joint)
+        self._way_out = WayOut(Escape(policy or self._guard, stand_in), self._guard.tip_of_joint, self._period)
         self._has_network = policy is not None
         self._trust = Trust()
         self._solver: NDArray[np.int64] = np.full(self.robot.nt, _HOLD)
@@ -202,6 +202,7 @@ class Controller:
         reference = self._advance_references(near, by_joints)
         step = self._guarded_step(reference, follows & ~escaping)
         wish, pointing_error = self._with_posture(step, reference, follows & ~by_joints, direction)
+        wish = way_out.calmed(self._motion.q, wish)
         if np.count_nonzero(by_joints):
             wish = np.where(by_joints[self._guard.tip_of_joint], self._towards_posture(homing), wish)
         motion = self._motion.step(wish, step.followed, self._tip_speed, held, measured, self.options)
@@ -210,7 +211,7 @@ class Controller:
         end_of_way = np.where(homing[:, None], self._home_tips, goal) if np.count_nonzero(homing) else goal
         error, measured_error, best_error, reached, stuck = progress.seen(
             motion.tip_position, motion.measured_tip_position, end_of_way, near, reference, way_out.best_error, follows,
-            escaping, way_out.ticks, self.options.closed_loop_gain > 0, self.options.tolerance, _STUCK_PROGRESS,
+            escaping, way_out.ticks, self.options.closed_loop_gain > 0, self.options.tolerance, _STUCK_PROGRESS * self._period,
         )  # fmt: skip
         motion = motion._replace(limited=motion.limited | self._stands)
         way_out.watch(best_error, stuck, goal, self._motion, motion.limited, self.options.tolerance)
@@ -349,7 +350,7 @@ class Controller:
         classical = self._trust.benched or not self._has_network
         state, worst = progress.first_state(
             homing, self._enabled, judged.given, judged.stale, reached, motion.limited, self._way_out.ticks,
-            self._way_out.escaping, 2 * STUCK_TICKS, _CLASSICAL if classical else _STATES,
+            self._way_out.escaping, self._way_out.lost_ticks, _CLASSICAL if classical else _STATES,
         )  # fmt: skip
         return state, TipState(worst)
 

@@ -21,7 +21,7 @@ _LARGEST_OFFSET = 0.3  # rad, that the closed loop may add
 _RESTS = 0.05  # rad/s, below which a joint counts as at rest
 _ARRIVED = 0.01  # rad, from what is to be sent; a gap that is only due to being late says nothing about the drive
 _SAME = 1e-9  # rad, in position and in the way of a period: what rounding makes of one and the same command
-_FADE, _FORGOTTEN = 0.99, 1e-5  # of the offset per tick, and rad, when the closed loop is switched off
+_FADE, _FORGOTTEN = 0.3, 1e-5  # s in which most of the offset is gone, and rad, when the closed loop is switched off
 _STANDS = 1e-4  # rad/s, below which a command counts as at rest: far less than what any joint can stop within a period
 _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from posture to posture
 
@@ -61,6 +61,7 @@ class JointMotion:
         )
         self._pairs = self._no_pairs if collision is None else collision.pairs
         self._braking = _CLOSING * float(np.min(robot.acceleration) * np.min(kinematics.reach))
+        self._fade = float(np.exp(-period / _FADE))
         self._pace, self._gentle = _JOINT_SHARE * robot.velocity, _JOINT_SHARE * robot.acceleration
         self.q: Array = robot.home
         self.set_kinematics(kinematics)
@@ -149,7 +150,7 @@ class JointMotion:
             learns = rests & there & ~held[self._tip_of_joint]
             offset = self._offset + gain * self._period * np.where(learns, self.q - measured, 0.0)
         else:
-            offset = np.where(np.abs(self._offset) < _FORGOTTEN, 0.0, _FADE * self._offset)
+            offset = np.where(np.abs(self._offset) < _FORGOTTEN, 0.0, self._fade * self._offset)
         room = np.minimum(_LARGEST_OFFSET, options.max_lead)
         self._offset = np.minimum(np.maximum(offset, -room), room)
         lead = options.max_lead

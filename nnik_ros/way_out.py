@@ -10,27 +10,35 @@ from nnik_ros.geometry import Array, distance
 from nnik_ros.limits import Limit
 from nnik_ros.motion import JointMotion
 
-STUCK_TICKS = 30  # without progress, at a resting reference, until another posture is looked for
+_STUCK = 0.09  # s without progress, at a resting reference, until another posture is looked for
+_LOST = 2.0  # times that, until a tip that does not look for one counts as lost
+_PATIENCE, _RESTLESS = 4.0, 0.001  # s without progress, and rad/s from then on: steps take turns, and fade
+_CALM, _LEAST = 0.3, 0.001  # s of moving on until most of the steps is gone, and what is left of them
 AT_POSTURE = 1e-3  # rad, from a posture
-_BLOCKED_TICKS, _GAIN = 100, 0.01  # by other fingers, without coming closer by so many rad, until a tip gives up
+_BLOCKED, _GAIN = 0.3, 0.01  # s by other fingers, without coming closer by so many rad, until a tip gives up
 
 
 class WayOut:
     """After enough ticks without progress another posture is looked for, once for each goal, and gone to if it is
     enough better (`Escape.found`). A tip that other fingers do not let pass gives up: fingers that crowd come to rest.
 
-    ticks (nt,): without progress; best_error (nt,) [m]: what progress is measured against; escaping (nt,): tips on their way
-    to another posture; posture (nq,) [rad]: where these go.
+    ticks (nt,): without progress; lost_ticks: so many that a tip counts as lost; best_error (nt,) [m]: what progress is
+    measured against; escaping (nt,): tips on their way to another posture; posture (nq,) [rad]: where these go.
     """
 
-    def __init__(self, escape: Escape, tip_of_joint: NDArray[np.int64]) -> None:
+    def __init__(self, escape: Escape, tip_of_joint: NDArray[np.int64], period: float) -> None:
+        """period [s] of the control loop."""
         self._escape, self._tip_of_joint = escape, tip_of_joint
+        self._stuck_ticks, self._blocked_ticks = round(_STUCK / period), round(_BLOCKED / period)
+        self.lost_ticks = round(_LOST * _STUCK / period)
+        self._patience, self._fade = round(_PATIENCE / period), period / _CALM
         self.forget()
 
     def forget(self) -> None:
         """No tip is stuck."""
         nt = int(self._tip_of_joint.max()) + 1
         self.ticks: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)
+        self._restless: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks of motion without progress for long
         self.best_error: Array = np.full(nt, np.nan)
         self.escaping: NDArray[np.bool_] = np.zeros(nt, dtype=bool)
         self.posture: Array = np.zeros(len(self._tip_of_joint))
@@ -46,6 +54,7 @@ class WayOut:
         """After a tick: best errors (nt,) [m], ticks without progress (nt,), goals (nt, 3) [m], nan for none, and what
         limited the tips (nt,) of Limit. Who has no goal, or may not move, goes on with a way out later."""
         self.best_error, self.ticks = best_error, ticks
+        self._notice_restless(motion)
         if np.count_nonzero(self.escaping):
             self._go_on(goal, motion, limited, tolerance)
         if self._escape.searching:
@@ -53,12 +62,27 @@ class WayOut:
             if not self._escape.searching:
                 self._take(goal, motion, tolerance)
             return
-        fresh = self.ticks >= STUCK_TICKS
+        fresh = self.ticks >= self._stuck_ticks
         if np.count_nonzero(fresh):
             fresh &= ~self._was_searched_for(goal, tolerance)
         if np.count_nonzero(fresh):
             self._searched_for, self._waiting = np.where(fresh[:, None], goal, self._searched_for), fresh
             self._escape.begin(np.where(np.isnan(goal), motion.tips.position, goal))
+
+    def calmed(self, q: Array, wish: Array) -> Array:
+        """The wish at q (nq,) [rad], of which tips that have been stuck for long and still move make less and less: steps that
+        only take turns, each a little better than the other, would do so for ever. Who comes closer again goes on."""
+        if np.count_nonzero(self._restless) == 0:
+            return wish
+        share = np.maximum(np.exp(-self._fade * self._restless), _LEAST)
+        calmed: Array = q + share[self._tip_of_joint] * (wish - q)
+        return calmed
+
+    def _notice_restless(self, motion: JointMotion) -> None:
+        tired = self.ticks > self._patience
+        if np.count_nonzero(tired) or np.count_nonzero(self._restless):
+            moves = motion.away(motion.q + motion.v) > _RESTLESS
+            self._restless = np.where(tired, self._restless + moves, 0)
 
     def _go_on(self, goal: Array, motion: JointMotion, limited: NDArray[np.int64], tolerance: float) -> None:
         """End the way out of tips that are there, of those with another goal, and of those that others do not let pass."""
@@ -66,7 +90,7 @@ class WayOut:
         shorter = left < self._way - _GAIN
         self._way = np.where(shorter, left, self._way)
         self._blocked = np.where(shorter, 0, self._blocked + blocked)
-        goes_on = (left > AT_POSTURE) & self._was_searched_for(goal, tolerance) & (self._blocked < _BLOCKED_TICKS)
+        goes_on = (left > AT_POSTURE) & self._was_searched_for(goal, tolerance) & (self._blocked < self._blocked_ticks)
         self.escaping &= goes_on | np.isnan(goal[:, 0])
 
     def _take(self, goal: Array, motion: JointMotion, tolerance: float) -> None:

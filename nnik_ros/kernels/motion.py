@@ -23,6 +23,19 @@ def _apart(
     return clearances(capsule_ends(rotation, origin, place, local), pairs, radii)
 
 
+@compiled(f"f8[::1]({F1}, {F1}, {F1}, {I1}, {I1}, f8)")
+def _braking_share(step: Array, v: Array, change: Array, tip_of_joint: Ints, together: Ints, period: float) -> Array:
+    """The least share (tips,) of a step that fingers which slow down together can make, with all their joints braking, by
+    change (nq,) [rad/s], and keep its direction: joints that stop before the others lead a finger off its way, and into its
+    neighbour."""
+    least = np.zeros(len(together))
+    for i in range(len(step)):
+        if step[i] * v[i] > 0.0:
+            share = (abs(v[i]) - change[i]) * period / abs(step[i])
+            least[together[tip_of_joint[i]]] = max(least[together[tip_of_joint[i]]], min(share, 1.0))
+    return least[together]
+
+
 @compiled(
     f"Tuple((f8[::1], f8[::1], b1, i8[::1], i8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[::1]))"
     f"({F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F2}, f8, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, f8, f8, f8, f8)"
@@ -72,7 +85,8 @@ def moved(
                 kept = slid(step, (v - change) * period, (v + change) * period, gradients, allowed, _SWEEPS)
             else:
                 slow_together(place, pairs, tight, allowed, closing, together, slower)
-                kept = slower[tip_of_joint] * step
+                least = _braking_share(step, v, limits[3] * period, tip_of_joint, together, period)
+                kept = np.maximum(slower, least)[tip_of_joint] * step
             q_next, v_next, limited = limited_step(
                 q, v, q + kept, no_drift, pace, speeds, limits, tip_of_joint, groups, period
             )

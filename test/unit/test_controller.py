@@ -249,6 +249,27 @@ def test_a_way_home_with_another_finger_in_it_says_so(hand: Robot) -> None:
     assert result.messages(hand.tip_names)[3].endswith("mm to go, kept apart from index")
 
 
+@pytest.mark.parametrize("seed", [6, 44, 48])
+def test_fingers_that_brake_for_each_other_do_not_bend_into_each_other(hand: Robot, seed: int) -> None:
+    """Targets change in motion: free ones, all at one, in the palm. The hand lags by 20 ms."""
+    rng, collision = np.random.default_rng(seed), CollisionModel(hand)
+    rig = Rig(hand, OnnxPolicy(share_dir() / "models" / "allegro_right.onnx", hand), collision, target_timeout=0.0)
+    rig.controller.start()
+    commands = []
+    for _ in range(6):
+        tips = hand.kinematics.tip_position(hand.random_joint_position(rng, 1)[0])
+        kind = rng.integers(3)
+        if kind == 0:
+            tips[:] = tips[rng.integers(4)]
+        elif kind == 1:
+            tips *= 0.2
+        rig.targets = Targets(tips, np.full(4, rig.now))
+        for _ in range(rng.integers(10, 150)):
+            commands.append(rig.tick(moves=False).command)
+            rig.q = rig.q + (commands[-1] - rig.q) * T / 0.02
+    assert collision.distances(np.array(commands)).min() > 0.001
+
+
 def test_a_tip_before_the_palm_says_so(hand: Robot) -> None:
     rig = Rig(hand, collision=CollisionModel(hand), target_timeout=0.0)
     rig.controller.start()
@@ -435,6 +456,47 @@ def test_a_target_out_of_reach_winds_nothing_up_in_the_closed_loop(hand: Robot) 
     rig.run(1200)
     error = np.linalg.norm(hand.kinematics.tip_position(rig.q) - rig.targets.position, axis=-1)
     assert error.max() < 5e-4
+
+
+@pytest.mark.parametrize("seed", [2, 4, 7])
+def test_a_hand_before_targets_at_the_rim_of_its_reach_comes_to_rest(seed: int) -> None:
+    """Here two kinds of steps take turns for ever, each a little better than the other."""
+    robot = load_robot(robot_file("allegro_v5_b_right"))
+    rng = np.random.default_rng(seed)
+    policy = OnnxPolicy(share_dir() / "models" / "allegro_v5_b_right.onnx", robot)
+    rig = Rig(robot, policy, CollisionModel(robot), target_timeout=0.0)
+    rig.q = 0.5 * (robot.random_joint_position(rng, 1)[0] + robot.home)
+    rig.controller.start()
+    rig.run(133)
+    centre = robot.kinematics.first_joint_position
+    way = robot.kinematics.tip_position(robot.random_joint_position(rng, 1)[0]) - centre
+    shares = rng.uniform(0.95, 1.1, (4, 1)) * (robot.kinematics.reach / np.linalg.norm(way, axis=1))[:, None]
+    rig.targets = Targets(centre + way * shares, np.full(4, rig.now))
+    rig.run(4000)
+    assert np.ptp(rig.sent[-333:], axis=0).max() < 1e-3
+
+
+def test_a_finger_that_was_blocked_for_long_goes_on_when_it_is_free(hand: Robot) -> None:
+    rig = Rig(hand, target_timeout=0.0)
+    rig.controller.start()
+    rig.aim(np.clip(hand.home + 1.0, hand.lower + 0.1, hand.upper - 0.1))
+    assert rig.run(3000, moves=False).hand_state is not TipState.REACHED
+    assert rig.run(700).hand_state is TipState.REACHED
+
+
+def test_a_target_out_of_reach_is_said_to_be_after_the_same_time_at_any_rate(planar: Robot) -> None:
+    seconds = []
+    for rate in (50.0, 1000.0):
+        controller = Controller(planar, None, ControllerOptions(rate=rate, target_timeout=0.0))
+        controller.start()
+        targets, q, now = Targets(np.array([[9.0, 12.0, 0.0]]), np.zeros(1)), planar.home, 0.0
+        near = np.inf  # when it came within a millimetre of the closest point, 5 m before the target
+        while (result := controller.tick(now, Measurement(q, now), targets)).hand_state is not TipState.UNREACHABLE:
+            assert result.command is not None
+            q, now = result.command, now + 1.0 / rate
+            near = min(near, now if result.error[0] < 5.001 else np.inf)
+        seconds.append(now - near)
+    assert seconds[0] == pytest.approx(seconds[1], abs=0.2)
 
 
 class Nonsense:
