@@ -14,18 +14,21 @@ from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
 from nnik_ros.calibration import load_calibration
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import InputError, NnikError, Problems
 from nnik_ros.nodes.loading import load_named_driver, prefixed
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions, SimHandOptions
+from nnik_ros.nodes.parameter_file import parameters_of
 from nnik_ros.options import OptionInfo, describe
 from nnik_ros.paths import driver_file, model_file, robot_file, share_dir, shipped
 from nnik_ros.robot import Robot, load_robot
 
 CONFIG = share_dir() / "config"
 BOOLEANS = ("true", "false")
+ROBOT = "allegro_right"  # where neither an argument nor the parameter file names another
 OF_ROS2_LAUNCH = ("launch-prefix", "launch-prefix-filter")
 FILES = ("parameters", "rviz_config", "calibration")
 # parameters of the controller that are arguments too; an empty argument leaves the parameter file's value
@@ -81,8 +84,7 @@ def generate_launch_description() -> LaunchDescription:
 
 def _nodes(context: LaunchContext) -> list[Node]:
     given, parameters, robot = _checked(context)
-    named = {"robot": _text(given["robot"])}
-    driver = {name: parameters[name] for name in ("driver", "driver_namespace") if name in parameters}
+    hand = {name: _text(given[name]) for name in ("robot", "driver", "driver_namespace")}
     frames = {"frame_prefix": _text(given["frame_prefix"])}
     physics = {"physics": given["physics"]}
     view = str("true" in (given["rviz"], given["view"])).lower()
@@ -90,10 +92,10 @@ def _nodes(context: LaunchContext) -> list[Node]:
     description = ParameterValue(Path(robot.urdf_path).read_text(encoding="utf-8"), value_type=str)
     rviz_config = given["rviz_config"] or str(_view(robot, namespace, given["frame_prefix"]))
     return [
-        _node("sim_hand_node", namespace, [{**named, **driver, **physics}], given["sim"]),
-        _node("controller_node", namespace, [given["parameters"], {**named, **parameters}], "true"),
-        _node("marker_node", namespace, [{**named, **driver, **frames}], view),
-        _node("web_node", namespace, [{**named, **driver, **frames}], given["web"]),
+        _node("sim_hand_node", namespace, [{**hand, **physics}], given["sim"]),
+        _node("controller_node", namespace, [given["parameters"], parameters], "true"),
+        _node("marker_node", namespace, [{**hand, **frames}], view),
+        _node("web_node", namespace, [{**hand, **frames}], given["web"]),
         Node(
             package="robot_state_publisher",
             executable="robot_state_publisher",
@@ -122,7 +124,8 @@ def _node(executable: str, namespace: str, parameters: list[object], wanted: str
 
 
 def _checked(context: LaunchContext) -> tuple[dict[str, str], dict[str, object], Robot]:
-    """What is given for every argument, the parameters of the controller in it, and the robot.
+    """What is given for every argument or else by the parameter file, what of it the controller does not find there, and the
+    robot.
 
     Raises:
         NnikError: naming every wrong argument and what is allowed.
@@ -131,10 +134,13 @@ def _checked(context: LaunchContext) -> tuple[dict[str, str], dict[str, object],
     for name in FILES:
         if given[name]:
             given[name] = str(Path(given[name]).expanduser())  # no shell expands the ~ of `parameters:=~/mine.yaml`
-    _fill_in(given)
     problems = Problems("launch arguments")
     _check_names(context, problems)
     parameters = _parameters(given, problems)
+    in_file = parameters_of(Path(given["parameters"]), _controller(context, given["namespace"]))
+    _fill_in(given, in_file)
+    if given["robot"] != in_file.get("robot", ROBOT):
+        parameters["robot"] = _text(given["robot"])
     _check_files(given, problems)
     problems.raise_if_any()
     robot = load_robot(robot_file(given["robot"]))
@@ -142,32 +148,19 @@ def _checked(context: LaunchContext) -> tuple[dict[str, str], dict[str, object],
     return given, parameters, robot
 
 
-def _fill_in(given: dict[str, str]) -> None:
+def _controller(context: LaunchContext, namespace: str) -> str:
+    """The full name of the controller node; a launch file around this one may have pushed a namespace."""
+    pushed = context.launch_configurations.get("ros_namespace")
+    return f"{make_namespace_absolute(prefix_namespace(pushed, namespace)).rstrip('/')}/controller"
+
+
+def _fill_in(given: dict[str, str], in_file: dict[str, object]) -> None:
     """What all nodes have to agree on, and the controller alone would read in the parameter file."""
-    in_file = _of_controller(Path(given["parameters"]))
-    shipped_robot = {"allegro_right": f"allegro_{given['hand']}"}
-    for name, default in (
-        ("robot", "allegro_right"),
-        ("driver", "simulated"),
-        ("driver_namespace", ""),
-        ("frame_prefix", ""),
-    ):
+    shipped_robot = {ROBOT: f"allegro_{given['hand']}"}
+    for name, default in (("robot", ROBOT), ("driver", "simulated"), ("driver_namespace", ""), ("frame_prefix", "")):
         if not given[name]:
             value = str(in_file.get(name, default))
             given[name] = shipped_robot.get(value, value) if name == "robot" else value
-
-
-def _of_controller(path: Path) -> dict[str, object]:
-    """The controller's parameters in a parameter file, none in one that is no such file, which is told elsewhere."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        sections = {str(key).rsplit("/", 1)[-1]: section["ros__parameters"] for key, section in document.items()}
-    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError):
-        return {}
-    found: dict[str, object] = {}
-    for key in ("**", "controller"):
-        found.update(sections.get(key) or {})
-    return found
 
 
 def _check_names(context: LaunchContext, problems: Problems) -> None:

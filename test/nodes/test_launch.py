@@ -57,6 +57,19 @@ def generate_launch_description():
         [DeclareLaunchArgument("place"), IncludeLaunchDescription(controller, launch_arguments=namespace)]
     )
 """
+PUSHED = """
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import PushRosNamespace
+
+
+def generate_launch_description():
+    controller = IncludeLaunchDescription(PythonLaunchDescriptionSource("{controller}"))
+    pushed = PushRosNamespace(LaunchConfiguration("place"))
+    return LaunchDescription([DeclareLaunchArgument("place"), GroupAction([pushed, controller])])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +214,29 @@ def test_robot_and_driver_of_a_parameter_file_are_those_of_all_nodes(launch_file
         "start_paused:=false",
     )
     launched = launch_file("launch/controller.launch.py", *given)
+    wait_for(lambda: state_of(statuses) == "IDLE", "the controller to run", launched, limit=40.0)
+    assert statuses[-1].hardware_id == "allegro_v5_b_left"
+    assert spoken[-1].name[0] == "joint_0_0", "the simulated hand was another one"
+
+
+def test_of_a_parameter_file_for_two_hands_each_one_gets_its_own_section(launch_file, lab, tmp_path: Path) -> None:
+    """Both once got the robot and driver of the last one."""
+    station: Station = lab.station()
+    statuses = station.listen(DiagnosticStatus, "left/status")
+    spoken = station.listen(JointState, "left/allegroHand_0/joint_states")
+    left = {"robot": "allegro_v5_b_left", "driver": "allegro_v5", "model": "none", "start_paused": False}
+    right = {"robot": "planar_2r", "driver": "joint_state", "driver_namespace": "elsewhere"}
+    path = tmp_path / "both.yaml"
+    sections = {
+        f"{station.namespace}/left": {"controller": {"ros__parameters": left}},
+        f"{station.namespace}/right/controller": {"ros__parameters": right},
+        "camera": {"driver": {"ros__parameters": {"rate": 30}}},
+    }
+    path.write_text(yaml.safe_dump(sections, sort_keys=False))
+    around = tmp_path / "around.launch.py"
+    around.write_text(PUSHED.format(controller=ROOT / "launch" / "controller.launch.py"))
+    words = (f"parameters:={path}", "namespace:=left", "sim:=true", "physics:=stiff")
+    launched = launch_file(around, f"place:={station.namespace}", *words)
     wait_for(lambda: state_of(statuses) == "IDLE", "the controller to run", launched, limit=40.0)
     assert statuses[-1].hardware_id == "allegro_v5_b_left"
     assert spoken[-1].name[0] == "joint_0_0", "the simulated hand was another one"

@@ -1,0 +1,40 @@
+"""Which values of a ROS parameter file a node gets, by rcl's rules, for whoever has to know them before the node runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def parameters_of(path: Path, node: str) -> dict[str, Any]:
+    """Values for `node`, a full name such as '/left/controller': of all sections that match it, a later one over an earlier.
+
+    Nothing of a file that is no parameter file; that is told by the node that is started with it.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    found: dict[str, Any] = {}
+    for name, values in _sections(document, ""):
+        if re.fullmatch(_pattern(name), node):
+            found.update(values)
+    return found
+
+
+def _sections(tree: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Full names, with wildcards, and values. Namespaces may be levels of their own, and no name needs a leading '/'."""
+    for key, branch in tree.items() if isinstance(tree, dict) else ():
+        if key != "ros__parameters":
+            yield from _sections(branch, f"{name}/{str(key).removeprefix('/')}")
+        elif isinstance(branch, dict):
+            yield name, branch
+
+
+def _pattern(name: str) -> str:
+    """'*' is one word of a full name, '**' any number of them, none included."""
+    return re.escape(name).replace(r"/\*\*", r"(/\w+)*").replace(r"/\*", r"/\w+")

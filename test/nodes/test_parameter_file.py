@@ -1,0 +1,57 @@
+"""What a parameter file holds for a node, beside what rcl gives to a real node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rclpy.node import Node
+
+from nnik_ros.nodes.parameter_file import parameters_of
+
+TWO_HANDS = """
+/left/controller: {ros__parameters: {robot: allegro_left, driver: allegro_v4}}
+/right/controller: {ros__parameters: {robot: allegro_right, speed: 0.2}}
+"""
+NESTED = """
+right: {controller: {ros__parameters: {robot: allegro_right, speed: 0.2}}}
+left: {controller: {ros__parameters: {robot: allegro_left}}, web: {ros__parameters: {port: 8081}}}
+lab: {left: {controller: {ros__parameters: {robot: planar_2r}}}}
+"""
+ORDERED = """
+/left/controller: {ros__parameters: {robot: allegro_left, speed: 0.1}}
+/**: {ros__parameters: {speed: 0.3, driver: simulated}}
+/*/controller: {ros__parameters: {driver: allegro_v4}}
+"""
+WILD = """
+'*': {ros__parameters: {a: 1}}
+/*/*: {ros__parameters: {b: 2}}
+'**/left/controller': {ros__parameters: {c: 3}}
+'**': {controller: {ros__parameters: {d: 4}}}
+/lab/**: {ros__parameters: {e: 5}}
+left/**/controller: {ros__parameters: {f: 6}}
+"""
+
+
+@pytest.mark.parametrize("namespace", ["/", "/left", "/right", "/lab/left"])
+@pytest.mark.parametrize("text", [TWO_HANDS, NESTED, ORDERED, WILD], ids=["two hands", "nested", "ordered", "wild"])
+def test_a_parameter_file_is_read_as_rcl_reads_it(text: str, namespace: str, tmp_path: Path) -> None:
+    path = tmp_path / "parameters.yaml"
+    path.write_text(text)
+    node = Node(
+        "controller", namespace=namespace, cli_args=["--ros-args", "--params-file", str(path)],
+        automatically_declare_parameters_from_overrides=True, start_parameter_services=False, enable_rosout=False,
+    )  # fmt: skip
+    own = ("use_sim_time", "start_type_description_service")
+    given = {name: value.value for name, value in node.get_parameters_by_prefix("").items() if name not in own}
+    assert parameters_of(path, node.get_fully_qualified_name()) == given
+    node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    "text", ["left: [", "", "- 1", "left: 1", "/left/controller: {robot: allegro_left}", "1: {2: 3}"]
+)
+def test_nothing_is_found_in_what_is_no_parameter_file(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "parameters.yaml"
+    path.write_text(text)
+    assert parameters_of(path, "/left/controller") == parameters_of(tmp_path / "missing.yaml", "/left/controller") == {}
