@@ -88,6 +88,12 @@ def test_every_ros_package_that_a_node_imports_is_a_dependency_of_the_manifest()
     assert {package_of.get(name, name) for name in wanted} <= dependencies("exec_depend")
 
 
+def test_the_build_type_is_no_dependency_for_rosdep_does_not_know_it() -> None:
+    root = ElementTree.parse(ROOT / "package.xml").getroot()
+    assert root.findtext("export/build_type") == "ament_python"
+    assert "ament_python" not in {element.text for element in root if "depend" in element.tag}
+
+
 def test_every_package_that_the_tests_need_is_a_dependency_of_the_manifest() -> None:
     keys = {"pytest": "python3-pytest", "hypothesis": "python3-hypothesis", "scipy": "python3-scipy", "PIL": "python3-pil",
             "selenium": "python3-selenium"}  # fmt: skip
