@@ -47,6 +47,11 @@ class LoopStatistics:
         self._computes.record(compute)
         self.ticks += 1
 
+    def forget(self) -> None:
+        """The loop has ended, so it has no rate; the counts go on when it is started again."""
+        for window in (self._periods, self._latencies, self._computes):
+            window.forget()
+
     def summary(self) -> LoopSummary:
         periods = self._periods.values()
         mean = float(periods.mean()) if len(periods) else math.nan
@@ -96,6 +101,7 @@ class ControlLoop:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+            self.statistics.forget()
 
     def request_stop(self) -> None:
         """End after the running tick, without waiting."""

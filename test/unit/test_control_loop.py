@@ -87,6 +87,18 @@ def test_before_the_first_tick_there_are_no_numbers() -> None:
     assert all(math.isnan(value) for value in (*summary.period, *summary.jitter, *summary.latency, *summary.compute))
 
 
+def test_a_loop_that_was_stopped_has_no_rate_and_keeps_its_counts() -> None:
+    ticked = threading.Event()
+    loop = ControlLoop(0.001, lambda now: ticked.set(), lambda error: None)
+    loop.start()
+    assert ticked.wait(5.0)
+    loop.stop()
+    summary = loop.statistics.summary()
+    assert summary.ticks > 0
+    assert math.isnan(summary.period_mean)
+    assert math.isnan(summary.compute.max)
+
+
 def test_spinning_leaves_the_last_part_of_the_wait_to_the_busy_loop() -> None:
     time = FakeTime()
 
