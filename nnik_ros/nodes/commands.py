@@ -106,6 +106,10 @@ class CommandOutput:
         self._owed = min(self._owed + self._share, 2.0)
         return goes
 
+    def forget(self) -> None:
+        """As before the first tick: there will be no further ones for now, and the hand may be moved meanwhile."""
+        self._owed, self._unsent = 1.0, None
+
     @property
     def receivers(self) -> int:
         """How many subscriptions listen."""

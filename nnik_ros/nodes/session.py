@@ -131,7 +131,9 @@ class Session:
         self.loop.stop()
         self._serve_requests()  # a start that came too late must not wait for the next activation
         self._controller.forget()
+        self._output.forget()
         self._targets.clear()
+        self.data.forget()
         self.result = self._command = None
         release_interpreter()
 

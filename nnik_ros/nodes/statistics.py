@@ -44,6 +44,10 @@ class Window:
         self._ring[self._next % len(self._ring)] = value
         self._next += 1
 
+    def forget(self) -> None:
+        """As before the first value."""
+        self._ring[:] = np.nan
+
     def values(self) -> Array:
         """Those that are finite, in no order."""
         found: Array = self._ring[np.isfinite(self._ring)]
@@ -95,6 +99,12 @@ class DataStatistics:
         self.solved: NDArray[np.int64] = np.zeros((tips, len(Solver)), dtype=np.int64)
         self._tips = np.arange(tips)
         self._waiting = math.nan  # when the oldest target that has no answer yet was sent
+
+    def forget(self) -> None:
+        """There will be no ticks for now: the times are of the past, and no target waits any more."""
+        for window in (self.inference, self.state_age, self.target_age):
+            window.forget()
+        self._waiting = math.nan
 
     def record(
         self, result: TickResult, went_out: bool, inference: float, state_sent: float, targets_sent: Sequence[float]

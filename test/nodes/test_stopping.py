@@ -161,6 +161,24 @@ def test_a_lifecycle_manager_can_run_it_twice(lab: Lab) -> None:
     assert bench.process.exit_code() == 0, bench.process.output
 
 
+def test_a_command_that_was_not_due_is_not_sent_when_the_node_is_activated_again(lab: Lab) -> None:
+    """The hand may have been moved since; a paused controller once sent it back there."""
+    bench = lab.bench(driver="wonik_ros2_control", rate=800, start_paused=True)
+    for shift in (0.2, -0.1, 0.1, -0.2):  # of eight commands in a row, seven wait for their turn
+        bench.until("PAUSED")
+        count = len(bench.hand.commands)
+        assert bench.trigger("start").success
+        wait_for(lambda count=count: len(bench.hand.commands) > count, "commands", bench.process)
+        assert change(bench, Transition.TRANSITION_DEACTIVATE)
+        bench.until("INACTIVE")
+        count = bench.fall_silent()
+        bench.hand.q = bench.robot.home + shift
+        assert change(bench, Transition.TRANSITION_ACTIVATE)
+        bench.until("PAUSED")
+        bench.count_statuses(5)
+        assert len(bench.hand.commands) == count
+
+
 def test_a_transition_that_the_state_does_not_have_is_refused_and_the_hand_goes_on(lab: Lab) -> None:
     """The rclpy of Jazzy raises on it; that once ended the process while the loop still ran."""
     bench = lab.bench()

@@ -60,6 +60,15 @@ def test_a_targets_age_ends_with_the_first_command_after_it() -> None:
     assert data.inference.spread().p50 == 0.001
 
 
+def test_a_target_that_waits_when_the_loop_ends_has_no_age_in_the_next_run() -> None:
+    data = DataStatistics(4, 0.003)
+    data.record(result([0] * 4), True, math.nan, time.time() - 1.0, [])
+    data.record(result([0] * 4), False, math.nan, 0.0, [time.time() - 9.0])
+    data.forget()
+    data.record(result([0] * 4), True, math.nan, math.nan, [])
+    assert len(data.target_age.values()) == len(data.state_age.values()) == 0
+
+
 def test_a_target_that_is_not_followed_has_no_age() -> None:
     data = DataStatistics(4, 0.003)
     data.record(result([3] * 4, command=False), False, math.nan, 0.0, [time.time() - 9.0])
