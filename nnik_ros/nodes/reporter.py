@@ -57,6 +57,7 @@ class Reporter:
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # it tells its state whatever the ROS time does
         self._timers = [
             node.create_timer(1.0 / options.status_rate, self.tell_status, clock=steady),
+            node.create_timer(_SLOW, session.others.look, clock=steady),
             node.create_timer(_SLOW, self._tell_diagnostics, clock=steady),
         ]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from node_bench import Bench, Lab, wait_for
+from node_bench import Bench, Lab, diagnostics_of, wait_for
 from sensor_msgs.msg import JointState
 
 from nnik_ros.paths import driver_file
@@ -159,6 +160,24 @@ def test_a_lifecycle_manager_can_run_it_twice(lab: Lab) -> None:
         assert change(bench, Transition.TRANSITION_CLEANUP)
     bench.process.send(signal.SIGTERM)
     assert bench.process.exit_code() == 0, bench.process.output
+
+
+def test_an_inactive_controller_tells_no_rate_and_who_else_publishes_its_commands(lab: Lab) -> None:
+    bench = lab.bench()
+    bench.until("IDLE")
+    assert change(bench, Transition.TRANSITION_DEACTIVATE)
+    bench.until("INACTIVE")
+    other = bench.station.node.create_publisher(JointState, "joint_cmd", 1)
+    arrays = bench.station.listen(DiagnosticArray, "diagnostics")
+    topic = f"{bench.station.namespace}/joint_cmd"
+    wait_for(
+        lambda: arrays and "/station" in diagnostics_of(arrays, "publishers").get(topic, ""),
+        "the other one",
+        bench.process,
+    )
+    (loop,) = (status for status in arrays[-1].status if status.name.endswith(": loop"))
+    assert loop.message.startswith("not running")
+    bench.station.node.destroy_publisher(other)
 
 
 def test_a_command_that_was_not_due_is_not_sent_when_the_node_is_activated_again(lab: Lab) -> None:
