@@ -48,22 +48,24 @@ class Inbox(Generic[Message]):
             node.destroy_subscription(self._subscription)
             self._subscription = node.create_subscription(kind, topic, self._keep, qos)
         self._kind = kind
-        self.sent = math.nan  # s, wall clock: when the newest message was sent, as far as the middleware tells
         self.topic: str = self._subscription.topic_name
 
     def take(self) -> list[Message]:
         """What came since the last call, oldest first, at most `depth` messages."""
+        return [message for message, _ in self.take_sent()]
+
+    def take_sent(self) -> list[tuple[Message, float]]:
+        """As `take`, each message with when it was sent [s, wall clock], nan where the middleware does not tell."""
         if not self._direct:
-            return [self._queue.popleft() for _ in range(len(self._queue))]
-        messages: list[Message] = []
+            return [(self._queue.popleft(), math.nan) for _ in range(len(self._queue))]
+        messages: list[tuple[Message, float]] = []
         handle = self._subscription.handle
         with handle:  # keeps it from being destroyed meanwhile
             while len(messages) < (self._queue.maxlen or 1):
                 taken = handle.take_message(self._kind, False)
                 if taken is None:
                     break
-                messages.append(taken[0])
-                self.sent = taken[1]["source_timestamp"] * 1e-9 or math.nan
+                messages.append((taken[0], taken[1]["source_timestamp"] * 1e-9 or math.nan))
         return messages
 
     def _keep(self, message: Message) -> None:  # rclpy refuses a callback without a Python signature

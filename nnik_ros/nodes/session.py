@@ -57,6 +57,7 @@ class Session:
         self.chores.add(gc.collect, _COLLECT)
         self._on_change: Callable[[], None] = lambda: None
         self._command: Array | None = None  # what the hand holds, as long as this controller is started
+        self._state_sent = math.nan  # s, wall clock: when the newest believed joint states were sent
         self._signature: tuple[bytes, int] = (b"", 0)
         namespace = options.driver_namespace or None
         driver = loaded.driver
@@ -193,7 +194,7 @@ class Session:
             self._command = None
         went_out = self._output.put(result.command)
         inference = self._policy.take_spent() if isinstance(self._policy, TimedNetwork) else math.nan
-        self.data.record(result, went_out, inference, self._states.sent, sent)
+        self.data.record(result, went_out, inference, self._state_sent, sent)
         self.result = result
         self.fault = ""
         signature = (result.tip_state.tobytes(), len(self.refusals.reasons))
@@ -206,21 +207,26 @@ class Session:
             self._requests.popleft()()
 
     def _take_inputs(self, now: float) -> list[float]:
-        """Returns when the targets that came were sent [s, wall clock]."""
-        for state in self._states.take():
+        """Returns when the targets that came were sent [s, wall clock]. Messages of others, and refused ones, have no age."""
+        for state, sent in self._states.take_sent():
+            measured = self._state.measurement
             self._state.take(state, now, self._command, self._controller.options.max_lead)
+            if self._state.measurement is not measured:
+                self._state_sent = sent
         q = self.measured
-        sent: list[float] = []
-        for poses in self._all_targets.take():
+        targets_sent: list[float] = []
+        for poses, sent in self._all_targets.take_sent():
+            targets = self._targets.targets
             self._targets.take_all(self._all_targets.topic, poses, now, q)
-            sent.append(self._all_targets.sent)
+            targets_sent += [sent] if self._targets.targets is not targets else []
         for tip, inbox in enumerate(
             self._tip_targets
         ):  # after the array: of two targets at once the particular one counts
-            for pose in inbox.take():
+            for pose, sent in inbox.take_sent():
+                targets = self._targets.targets
                 self._targets.take_one(inbox.topic, tip, pose, now, q)
-                sent.append(inbox.sent)
-        return sent
+                targets_sent += [sent] if self._targets.targets is not targets else []
+        return targets_sent
 
     def _on_error(self, error: Exception) -> None:
         if not rclpy.ok():

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from node_bench import Bench, Lab, pose_array, pose_stamped, wait_for
 from sensor_msgs.msg import JointState
@@ -151,3 +152,22 @@ def test_the_log_tells_a_refusal_once_and_not_for_every_message(lab: Lab) -> Non
 
     wait_for(sends_and_is_refused, "20 refusals", bench.process, every=0.02)
     assert bench.process.output.count("refused: 1 poses") == 1
+
+
+def test_messages_of_others_and_refused_ones_make_no_data_look_young(lab: Lab) -> None:
+    bench = lab.bench(driver="wonik_ros2_control", on_stale_state="hold")
+    statistics = bench.station.listen(DiagnosticStatus, "statistics")
+    bench.until("IDLE")
+    bench.hand.silent = True
+    arm = JointState(name=["shoulder", "elbow"], position=[0.0, 0.0])
+    ages: dict[str, str] = {}
+
+    def old() -> bool:
+        bench.station.publish("joint_states", arm)
+        bench.send(np.zeros((1, 3)))
+        ages.update((pair.key, pair.value) for message in statistics[-1:] for pair in message.values)
+        return float(ages.get("state_age_max_ms", "nan")) > 1500.0
+
+    wait_for(old, "joint states of more than 1.5 s", bench.process)
+    assert bench.state(f"refused.{bench.station.namespace}/target_poses.count") != "0"
+    assert ages["target_age_max_ms"] == "nan"
