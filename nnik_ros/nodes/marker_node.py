@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import PoseArray, PoseStamped
+from geometry_msgs.msg import Point, PoseArray, PoseStamped
 from rclpy.node import Node
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import InteractiveMarkerFeedback as Feedback
 
@@ -23,6 +24,7 @@ from nnik_ros.nodes.marker_joints import MeasuredJoints
 from nnik_ros.nodes.marker_options import MarkerOptions
 from nnik_ros.nodes.marker_shapes import ENABLE, TRIGGERS, Look, look_of, pose_at, tip_marker
 from nnik_ros.nodes.marker_steering import DragSteering
+from nnik_ros.nodes.other_targets import hear_targets, stamp_of
 from nnik_ros.nodes.parameters import Parameters
 from nnik_ros.nodes.process import run_node
 from nnik_ros.nodes.web_status import no_status, read_status
@@ -60,11 +62,7 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
     def _connect(self, controller: str) -> None:
         names = self._robot.tip_names
         self._publishers = [self.create_publisher(PoseStamped, f"{tip}/target_pose", 1) for tip in names]
-        for tip, name in enumerate(names):
-            self.create_subscription(
-                PoseStamped, f"{name}/target_pose", functools.partial(self._heard_one, tip), newest(5)
-            )
-        self.create_subscription(PoseArray, "target_poses", self._heard_all, newest(5))
+        hear_targets(self, names, self._heard)
         self.create_subscription(PoseArray, "tip_poses", self._take_tips, newest(1))
         self.create_subscription(DiagnosticStatus, "status", self._take_status, newest(1))
         self._triggers = {
@@ -130,16 +128,12 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
         message.header.frame_id = frame
         message.header.stamp = self.get_clock().now().to_msg()
         self._publishers[tip].publish(message)
-        return _stamp(message)
+        return stamp_of(message.header)
 
     # what arrives
 
-    def _heard_one(self, tip: int, message: PoseStamped) -> None:
-        self._steering.heard(tip, _stamp(message), time.monotonic())
-
-    def _heard_all(self, message: PoseArray) -> None:
-        for tip in range(self._robot.nt):
-            self._steering.heard(tip, _stamp(message), time.monotonic())
+    def _heard(self, tip: int, header: Header, position: Point) -> None:
+        self._steering.heard(tip, stamp_of(header), time.monotonic())
 
     def _take_tips(self, message: PoseArray) -> None:
         if len(message.poses) == self._robot.nt:
@@ -191,10 +185,6 @@ def _marker_server(node: Node) -> Any:
             "the browser page steers without it"
         ) from error
     return InteractiveMarkerServer(node, NAMESPACE)
-
-
-def _stamp(message: Any) -> int:
-    return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
 
 
 def main() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import threading
 import time
@@ -11,9 +10,10 @@ from typing import Any
 import numpy as np
 import viser
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PoseArray, PoseStamped
+from geometry_msgs.msg import Point, PoseArray, PoseStamped
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from nnik_ros.errors import InputError
@@ -21,6 +21,7 @@ from nnik_ros.nodes.commands import MESSAGE_OF, read_command
 from nnik_ros.nodes.conversions import positions_of
 from nnik_ros.nodes.inbox import Inbox, newest
 from nnik_ros.nodes.loading import load_named_driver, load_named_robot, prefixed
+from nnik_ros.nodes.other_targets import hear_targets, stamp_of
 from nnik_ros.nodes.parameters import Parameters
 from nnik_ros.nodes.process import run_node
 from nnik_ros.nodes.web_address import check_host
@@ -84,11 +85,7 @@ class WebNode(Node):  # type: ignore[misc]
         self._target_publishers = [
             self.create_publisher(PoseStamped, f"{tip}/target_pose", 1) for tip in robot.tip_names
         ]
-        for tip, name in enumerate(robot.tip_names):
-            self.create_subscription(
-                PoseStamped, f"{name}/target_pose", functools.partial(self._heard_one, tip), newest(5)
-            )
-        self.create_subscription(PoseArray, "target_poses", self._heard_all, newest(5))
+        hear_targets(self, robot.tip_names, self._heard)
         self.create_subscription(PoseArray, "tip_poses", self._take_tips, newest(1))
         self.create_subscription(DiagnosticStatus, "status", self._take_status, newest(1))
         self.create_subscription(DiagnosticArray, "diagnostics", self._take_diagnostics, newest(5))
@@ -188,20 +185,10 @@ class WebNode(Node):  # type: ignore[misc]
 
     # what arrives
 
-    def _heard_one(self, tip: int, message: PoseStamped) -> None:
-        p = message.pose.position
-        self._heard(tip, (p.x, p.y, p.z), message.header)
-
-    def _heard_all(self, message: PoseArray) -> None:
-        if len(message.poses) == self._robot.nt:
-            for tip, pose in enumerate(message.poses):
-                self._heard(tip, (pose.position.x, pose.position.y, pose.position.z), message.header)
-
-    def _heard(self, tip: int, position: tuple[float, float, float], header: Any) -> None:
-        if header.frame_id not in ("", self._base_frame):
-            return  # shown where the tip is, since the page knows no other frames
+    def _heard(self, tip: int, header: Header, p: Point) -> None:
+        known = header.frame_id in ("", self._base_frame)  # the page knows no other frames
         with self._lock:
-            self._steering.heard(tip, np.array(position), _stamp(header), time.monotonic())
+            self._steering.heard(tip, np.array((p.x, p.y, p.z)) if known else None, stamp_of(header), time.monotonic())
 
     def _take_tips(self, message: PoseArray) -> None:
         """The controller knows the calibration of the hand, the page does not."""
@@ -222,7 +209,7 @@ class WebNode(Node):  # type: ignore[misc]
         message.header.stamp = self.get_clock().now().to_msg()
         message.pose.position.x, message.pose.position.y, message.pose.position.z = (float(v) for v in position)
         self._target_publishers[tip].publish(message)
-        return _stamp(message.header)
+        return stamp_of(message.header)
 
     def _draw(self) -> None:
         now = time.monotonic()
@@ -272,10 +259,6 @@ class WebNode(Node):  # type: ignore[misc]
             except InputError as error:
                 self._tell(f"commands: {error}")
         return newest_q
-
-
-def _stamp(header: Any) -> int:
-    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
 def main() -> int:

@@ -52,13 +52,15 @@ class Steering:
         self._preset = None
         self._held[:] = False
 
-    def heard(self, tip: int, position: Array, stamp: int, now: float) -> None:
-        """A target message of any publisher, our own included."""
+    def heard(self, tip: int, position: Array | None, stamp: int, now: float) -> None:
+        """A target message of any publisher, our own included; position None: in a frame in which it cannot be shown."""
         if stamp in self._sent:
             return
         self._preset = None
         self._held[tip] = False
-        self._goal[tip], self._foreign_until[tip] = position, now + _FOREIGN_LIFE
+        self._foreign_until[tip] = -np.inf if position is None else now + _FOREIGN_LIFE
+        if position is not None:
+            self._goal[tip] = position
 
     def goal(self, tip: int, now: float) -> Array | None:
         """The target to show (3,) [m]; None when nobody sets one."""

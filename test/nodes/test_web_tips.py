@@ -1,4 +1,5 @@
-"""Where the page shows the tips: where the controller says, and by the robot's description while no controller does."""
+"""Where the page shows the tips and whose targets it follows: where the controller says, and by the robot's description while
+no controller does; a person's, until somebody else publishes one."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import PoseArray
-from node_bench import pose_array
+from geometry_msgs.msg import PoseArray, PoseStamped
+from node_bench import pose_array, pose_stamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -25,20 +26,39 @@ class Stage:
         self.robot = self.page._robot
         self.hand = self.other.create_publisher(JointState, self.page._states.topic, 1)
         self.tips = self.other.create_publisher(PoseArray, "tip_poses", 1)
+        self.target = self.other.create_publisher(PoseStamped, "index/target_pose", 1)
+        self.heard: list[PoseStamped] = []
+        self.other.create_subscription(PoseStamped, "index/target_pose", self.heard.append, 100)
         self.executor = SingleThreadedExecutor()
         for node in (self.page, self.other):
             self.executor.add_node(node)
 
-    def shown(self, positions: np.ndarray, meanwhile: Callable[[], None] = lambda: None) -> bool:
-        """Whether the balls come to these places (nt, 3) [m] within a few seconds."""
+    def until(self, condition: Callable[[], bool], meanwhile: Callable[[], None] = lambda: None) -> bool:
+        """Whether it comes to hold within a few seconds."""
         deadline = time.monotonic() + 20.0
-        while time.monotonic() < deadline:
-            self.hand.publish(JointState(name=list(self.robot.joint_names), position=self.robot.home.tolist()))
+        while time.monotonic() < deadline and not condition():
             meanwhile()
             self.executor.spin_once(timeout_sec=0.02)
-            if np.allclose([gizmo.position for gizmo in self.page._handles._gizmos], positions, atol=2e-5):
-                return True
-        return False
+        return condition()
+
+    def sent_by_page(self, seconds: float) -> int:
+        """How many targets the page publishes in this time [s]."""
+        end = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() > end)
+        self.heard.clear()
+        end = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() > end)
+        return sum(message.header.frame_id == self.robot.base_frame for message in self.heard)
+
+    def shown(self, positions: np.ndarray, meanwhile: Callable[[], None] = lambda: None) -> bool:
+        """Whether the balls come to these places (nt, 3) [m] within a few seconds."""
+
+        def hand_stands() -> None:
+            self.hand.publish(JointState(name=list(self.robot.joint_names), position=self.robot.home.tolist()))
+            meanwhile()
+
+        gizmos = self.page._handles._gizmos
+        return self.until(lambda: np.allclose([gizmo.position for gizmo in gizmos], positions, atol=2e-5), hand_stands)
 
 
 @pytest.fixture
@@ -63,3 +83,13 @@ def test_the_balls_rest_where_the_controller_has_the_tips_of_a_calibrated_hand(
     told = pose_array(robot.base_frame, calibrated.tolist())
     assert stage.shown(calibrated, lambda: stage.tips.publish(told))
     assert stage.shown(described), "without a controller the page has to follow the hand by itself"
+
+
+@pytest.mark.parametrize("frame", ["camera", "palm_link"])
+def test_the_page_gives_way_to_whoever_else_sets_a_target_in_whatever_frame(stage: Stage, frame: str) -> None:
+    stage.page._on_drag(0, np.array([0.1, 0.05, 0.05]))
+    assert stage.until(lambda: len(stage.heard) > 0)
+    theirs = pose_stamped(frame, (0.5, 0.0, 0.0))
+    theirs.header.stamp = stage.other.get_clock().now().to_msg()
+    assert stage.until(lambda: not any(stage.page._steering.held), lambda: stage.target.publish(theirs))
+    assert stage.sent_by_page(0.3) == 0

@@ -1,0 +1,34 @@
+"""Everybody's targets, in whatever frame: who lets people steer gives way to whoever else does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from geometry_msgs.msg import Point, PoseArray, PoseStamped
+from rclpy.node import Node
+from std_msgs.msg import Header
+
+from nnik_ros.nodes.inbox import newest
+
+Heard = Callable[[int, Header, Point], None]
+
+
+def hear_targets(node: Node, tips: Sequence[str], heard: Heard) -> None:
+    """Call `heard(tip, header, position)` for every target of a tip that anybody publishes, the node itself included."""
+
+    def one(tip: int) -> Callable[[PoseStamped], None]:
+        return lambda message: heard(tip, message.header, message.pose.position)
+
+    def all_tips(message: PoseArray) -> None:
+        if len(message.poses) == len(tips):  # the controller refuses all others: they steer nothing
+            for tip, pose in enumerate(message.poses):
+                heard(tip, message.header, pose.position)
+
+    for tip, name in enumerate(tips):
+        node.create_subscription(PoseStamped, f"{name}/target_pose", one(tip), newest(5))
+    node.create_subscription(PoseArray, "target_poses", all_tips, newest(5))
+
+
+def stamp_of(header: Header) -> int:
+    """ns; tells a node its own messages from others'."""
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
