@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, Any
 
@@ -113,6 +114,15 @@ def _opened(path: Path) -> IO[str]:
             with path.open(encoding="utf-8", errors="replace") as present:
                 if FORMAT not in present.readline():
                     raise InputError(f"record: '{path}' exists and is no recording: it is left alone")
+            _cut_off(path)
         return path.open("a", encoding="utf-8")
     except OSError as error:
         raise InputError(f"record: '{path}' cannot be written: {error.strerror}") from error
+
+
+def _cut_off(path: Path) -> None:
+    """Take away a last line that was not written to its end: with a session behind it the whole file could not be read."""
+    with path.open("r+b") as file:
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            whole = content.rfind(b"\n") + 1
+        file.truncate(whole)

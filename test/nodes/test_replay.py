@@ -249,6 +249,21 @@ def test_a_file_that_is_no_recording_is_not_written_into(lab: Lab, tmp_path: Pat
     assert (tmp_path / "notes.txt").read_text() == "mine\n"
 
 
+def test_a_session_behind_one_that_was_cut_off_within_a_line_can_be_replayed_with_it(
+    session: tuple[Path, list[String]], lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a power cut or a full disk the same `record` once made both unreadable."""
+    text, file = session[0].read_text(), tmp_path / "cut.jsonl"
+    whole = text[: len(text) // 2].rpartition("\n")[0] + "\n"
+    file.write_text(whole + '{"i":7,"now":12.')
+    bench = lab.bench(record=file)
+    bench.until("IDLE")
+    bench.process.close()
+    assert file.read_text().startswith(whole + '{"i":0,')
+    assert main([str(file)]) == IDENTICAL
+    assert f"replay: {ticks_of(file)} ticks" in capsys.readouterr().out
+
+
 @pytest.mark.timeout(120)
 def test_a_demo_over_dds_with_its_mujoco_hand_is_recorded_and_replayed(tmp_path: Path) -> None:
     file = tmp_path / "demo.jsonl"
