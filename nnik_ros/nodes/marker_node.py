@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Point, PoseArray, PoseStamped
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
@@ -53,7 +54,8 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
         self._joints = MeasuredJoints(self, self._robot, options.driver, options.driver_namespace)
         self._server = _marker_server(self)
         self._connect(options.controller)
-        self.create_timer(1.0 / options.update_rate, self._update)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # markers follow whatever the ROS time does
+        self.create_timer(1.0 / options.update_rate, self._update, clock=steady)
         self.get_logger().info(f"markers of {', '.join(self._robot.tip_names)}: {self.get_namespace()} {NAMESPACE}")
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import viser
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Point, PoseArray, PoseStamped
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
@@ -65,8 +66,9 @@ class WebNode(Node):  # type: ignore[misc]
         self._steering = Steering(self._robot.nt, self._send)
         self._connect_topics(options)
         self._build_page(options)
-        self.create_timer(1.0 / options.frame_rate, self._draw)
-        self.create_timer(_MODEL_PERIOD, self._follow_model)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # it draws and steers whatever the ROS time does
+        self.create_timer(1.0 / options.frame_rate, self._draw, clock=steady)
+        self.create_timer(_MODEL_PERIOD, self._follow_model, clock=steady)
         self.get_logger().info(f"page of {self._robot.name}: http://{options.host}:{self._server.get_port()}")
 
     def close(self) -> None:

@@ -248,6 +248,18 @@ def test_the_menu_pauses_starts_and_lets_one_finger_rest(viewer: Viewer) -> None
     wait_for(lambda: bench.state("index.state") != "DISABLED", "the finger to be enabled", viewer.process)
 
 
+@with_the_package
+def test_markers_follow_their_tips_where_the_ros_time_stands_still(lab: Lab) -> None:
+    """Their timer once ran on that time: with use_sim_time and no /clock there were no markers."""
+    bench = lab.bench()
+    bench.until("IDLE")
+    viewer = Viewer(bench, lab.start("marker_node", bench.station.namespace, use_sim_time=True))
+    wait_for(lambda: len(viewer.markers()) == bench.robot.nt, "the markers", viewer.process)
+    goal = bench.robot.kinematics.tip_position(bench.robot.home + 0.1)
+    bench.reach(goal)
+    wait_for(lambda: np.linalg.norm(viewer.place_of("index") - goal[0]) < 1e-3, "the marker at the tip", viewer.process)
+
+
 def test_measured_joints_carry_the_robots_names_whatever_the_driver_calls_them(lab: Lab) -> None:
     from sensor_msgs.msg import JointState
 

@@ -12,6 +12,7 @@ from geometry_msgs.msg import PoseArray, PoseStamped
 from node_bench import pose_array, pose_stamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
 from nnik_ros.nodes import web_node
@@ -93,3 +94,10 @@ def test_the_page_gives_way_to_whoever_else_sets_a_target_in_whatever_frame(stag
     theirs.header.stamp = stage.other.get_clock().now().to_msg()
     assert stage.until(lambda: not any(stage.page._steering.held), lambda: stage.target.publish(theirs))
     assert stage.sent_by_page(0.3) == 0
+
+
+def test_the_page_steers_where_the_ros_time_stands_still(stage: Stage) -> None:
+    """Its timers once ran on that time: with use_sim_time and no /clock the page froze."""
+    stage.page.set_parameters([Parameter("use_sim_time", value=True)])
+    stage.page._on_drag(0, np.array([0.1, 0.05, 0.05]))
+    assert stage.until(lambda: len(stage.heard) > 2)
