@@ -22,8 +22,8 @@ _ROS_OWN = ("use_sim_time", "start_type_description_service")
 class Parameters:
     """The parameters of a node that was made with `automatically_declare_parameters_from_overrides=True`.
 
-    `fixed()` tells whether parameters that are not live must keep their value just now; `on_live(names)` applies the new
-    values of live ones and may refuse them with an NnikError.
+    `fixed()` tells whether parameters that are not live must keep their value just now; `on_live(names)` applies the values of
+    live ones that were given, new or not, and may refuse them with an NnikError.
 
     Raises:
         FileError: naming every given parameter that is unknown or whose value is not allowed.
@@ -82,7 +82,7 @@ class Parameters:
             fixed = sorted(name for name in changed if not self._infos[name].live)
             if fixed and self._fixed():
                 raise FileError("parameters", [f"{name}: read-only until the node is cleaned up" for name in fixed])
-            self._on_live({name for name in changed if self._infos[name].live})
+            self._on_live({name for name in given if self._infos[name].live})
         except NnikError as error:
             self._values = before
             return SetParametersResult(successful=False, reason=str(error))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from node_bench import Bench, Lab, wait_for
@@ -11,6 +14,7 @@ from rclpy.parameter import Parameter
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.options import describe
+from nnik_ros.paths import model_file
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +168,18 @@ def test_a_wrong_network_is_refused_while_running_and_the_hand_goes_on(at_rest: 
     assert not ok
     assert "no_such_network" in reason
     at_rest.reach(moved_goal(at_rest))
+
+
+def test_a_network_that_is_set_again_is_read_again(at_rest: Bench, tmp_path: Path) -> None:
+    """The same path was once accepted and nothing was done, also for a network that was benched or made anew."""
+    file = tmp_path / "mine.onnx"
+    shutil.copy(model_file("allegro_right"), file)
+    assert set_parameters(at_rest, model=str(file))[0]
+    file.write_bytes(b"broken")
+    ok, reason = set_parameters(at_rest, model=str(file))
+    assert not ok
+    assert str(file) in reason
+    assert set_parameters(at_rest, model="none")[0]
 
 
 def test_every_option_is_a_described_parameter(at_rest: Bench) -> None:
