@@ -35,6 +35,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._session: Session | None = None
         self._ticking = self._shut_down = False
         self._reporter: Reporter | None = None
+        self._disabled: set[str] = set()  # tips; a switch outlives the session
         self._entities: list[Callable[[], Any]] = []
         self._settings = Parameters(
             self, ControllerOptions, NodeOptions, fixed=lambda: self._session is not None, on_live=self._on_live
@@ -87,6 +88,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         try:
             self._reporter = Reporter(self, self._session, options)
             self._create_services(self._session)
+            self._keep_switches(self._session)
         except Exception:
             self._remove_session()
             raise
@@ -110,6 +112,13 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             f"{loaded.robot.name} with {solver}; driver {loaded.driver.name}: "
             f"states from {self._session.state_topic}, commands to {self._session.command_topic}"
         )
+
+    def _keep_switches(self, session: Session) -> None:
+        kept = [name for name in session.robot.tip_names if name in self._disabled]
+        for name in kept:
+            session.enable(session.robot.tip_names.index(name), False)
+        if kept:
+            self.get_logger().info(f"still disabled: {', '.join(kept)}")
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         assert self._session is not None and self._reporter is not None
@@ -177,6 +186,7 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def _enable(self, session: Session, tip: int, tip_name: str) -> Callable[[Any, Any], Any]:
         def callback(request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
             session.enable(tip, request.data)
+            (self._disabled.discard if request.data else self._disabled.add)(tip_name)
             response.success = True
             response.message = f"{tip_name}: {'enabled' if request.data else 'disabled'}"
             self.get_logger().info(response.message)
@@ -188,7 +198,9 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         if self._session is None:
             return
         loaded, model = self._session.loaded, self._settings.options(NodeOptions).model
-        load_model = "model" in names  # of the same name, too: its file may be another one, and a benched one comes back
+        load_model = (
+            "model" in names
+        )  # of the same name, too: its file may be another one, and a benched one comes back
         # all that may be refused comes before any change
         policy = load_policy(model, loaded.described, loaded.robot.kinematics) if load_model else None
         self._session.change_options(self._settings.options(ControllerOptions))

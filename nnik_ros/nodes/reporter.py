@@ -88,11 +88,11 @@ class Reporter:
         robot, result = session.robot, session.result
         if result is None:
             why = "the loop does not run; activate the node"
-            self._status.publish(inactive_status(self._name, robot.name, why))
+            self._status.publish(inactive_status(self._name, robot.name, why, robot.tip_names, session.enabled))
             return
         status = controller_status(
-            self._name, robot.name, robot.tip_names, result, self._waits_for(result.hand_state), session.refusals,
-            session.others.message, session.fault,
+            self._name, robot.name, robot.tip_names, session.enabled, result, self._waits_for(result.hand_state),
+            session.refusals, session.others.message, session.fault,
         )  # fmt: skip
         self._status.publish(status)
         if session.benched and not self._told_benched:

@@ -97,6 +97,11 @@ class Session:
         return self._targets.targets.position
 
     @property
+    def enabled(self) -> tuple[bool, ...]:
+        """Switches of the tips, as they were last asked for."""
+        return tuple(self._enabled)
+
+    @property
     def command_topic(self) -> str:
         return self._output.topic
 
@@ -159,7 +164,7 @@ class Session:
 
     def enable(self, tip: int, enabled: bool) -> None:
         self._enabled[tip] = enabled
-        wanted = tuple(self._enabled)
+        wanted = self.enabled
         self._requests.append(lambda: self._controller.set_enabled(wanted))
 
     def change_options(self, options: ControllerOptions) -> None:

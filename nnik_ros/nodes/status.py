@@ -31,10 +31,11 @@ def level_of(state: TipState) -> bytes:
     return DiagnosticStatus.ERROR if state in _ERROR else level
 
 
-def inactive_status(name: str, robot: str, why: str) -> DiagnosticStatus:
-    """The status of a controller whose loop does not run."""
+def inactive_status(name: str, robot: str, why: str, tips: Sequence[str], enabled: Sequence[bool]) -> DiagnosticStatus:
+    """The status of a controller whose loop does not run: state, and `<tip>.enabled`."""
+    pairs = [("state", INACTIVE), *((f"{tip}.enabled", _word(on)) for tip, on in zip(tips, enabled, strict=True))]
     return DiagnosticStatus(
-        level=DiagnosticStatus.STALE, name=name, hardware_id=robot, message=why, values=_pairs(("state", INACTIVE))
+        level=DiagnosticStatus.STALE, name=name, hardware_id=robot, message=why, values=_pairs(*pairs)
     )
 
 
@@ -42,15 +43,16 @@ def controller_status(
     name: str,
     robot: str,
     tips: Sequence[str],
+    enabled: Sequence[bool],
     result: TickResult,
     waits_for: str,
     refusals: Refusals,
     others: str,
     fault: str,
 ) -> DiagnosticStatus:
-    """state and code of the hand, then `<tip>.state`, `.code`, `.error` [m], `.measured_error` [m], `.solver`, `.limited`,
-    `.message` of each tip, then the refused inputs. waits_for: added to the message; others: the warning about other
-    publishers; fault: of the node itself, if any."""
+    """state and code of the hand, then `<tip>.state`, `.code`, `.enabled`, `.error` [m], `.measured_error` [m], `.solver`,
+    `.limited`, `.message` of each tip, then the refused inputs. enabled: the switches of the tips; waits_for: added to the
+    message; others: the warning about other publishers; fault: of the node itself, if any."""
     state = result.hand_state
     message = f"{result.hand_message()}{f' ({waits_for})' if waits_for else ''}"
     pairs = [("state", state.name), ("code", str(int(state)))]
@@ -59,6 +61,7 @@ def controller_status(
         pairs += [
             (f"{tip}.state", tip_state.name),
             (f"{tip}.code", str(int(tip_state))),
+            (f"{tip}.enabled", _word(enabled[i])),
             (f"{tip}.error", f"{result.error[i]:.6f}"),
             (f"{tip}.measured_error", f"{result.measured_error[i]:.6f}"),
             (f"{tip}.pointing_error", f"{result.pointing_error[i]:.4f}"),
@@ -125,7 +128,7 @@ def statistics_status(
         ("target_age", data.target_age.spread()),
     ):  # fmt: skip
         pairs += _spread_pairs(what, spread)
-    pairs.append(("benched", str(benched).lower()))
+    pairs.append(("benched", _word(benched)))
     for tip, counts in zip(tips, data.solved.tolist(), strict=True):
         pairs += [(f"solver.{tip}.{solver.name}", str(counts[solver])) for solver in Solver]
     return DiagnosticStatus(
@@ -174,6 +177,10 @@ def _reasons(refusals: Refusals) -> str:
 
 def _pairs(*pairs: tuple[str, str]) -> list[KeyValue]:
     return [KeyValue(key=key, value=value) for key, value in pairs]
+
+
+def _word(on: bool) -> str:
+    return "true" if on else "false"
 
 
 def _spread_pairs(what: str, spread: Spread) -> list[tuple[str, str]]:

@@ -15,18 +15,8 @@ _COLORS = {
 }  # fmt: skip
 
 
-_HIDE_SWITCH = (
-    "",
-    "STOPPING",
-    "PAUSED",
-    "WAITING_STATE",
-    "STALE_STATE",
-    "FAULT",
-)  # states that hide whether a tip is enabled
-
-
 class TipStatus(NamedTuple):
-    """Errors in m, nan where unknown."""
+    """Errors in m, nan where unknown; enabled: None until a controller told."""
 
     name: str
     state: str
@@ -34,11 +24,7 @@ class TipStatus(NamedTuple):
     measured_error: float
     solver: str
     message: str
-
-    @property
-    def enabled(self) -> bool | None:
-        """None where the state does not tell."""
-        return None if self.state in _HIDE_SWITCH else self.state != "DISABLED"
+    enabled: bool | None = None
 
 
 class HandStatus(NamedTuple):
@@ -87,6 +73,7 @@ def read_status(message: DiagnosticStatus, tips: Sequence[str]) -> HandStatus:
         TipStatus(
             name, values.get(f"{name}.state", ""), _number(values, f"{name}.error"), _number(values, f"{name}.measured_error"),
             values.get(f"{name}.solver", ""), values.get(f"{name}.message", ""),
+            {"true": True, "false": False}.get(values.get(f"{name}.enabled", "")),
         )
         for name in tips
     )  # fmt: skip

@@ -162,6 +162,30 @@ def test_a_lifecycle_manager_can_run_it_twice(lab: Lab) -> None:
     assert bench.process.exit_code() == 0, bench.process.output
 
 
+def test_the_status_tells_a_fingers_switch_in_every_state_and_a_new_configuration_keeps_it(lab: Lab) -> None:
+    """It was once seen in some states alone, and all fingers were enabled again without a word."""
+    bench = lab.bench(start_paused=True)
+    bench.until("PAUSED")
+    assert bench.enable("ring", False).success
+    switches = {f"{tip}.enabled": "false" if tip == "ring" else "true" for tip in bench.robot.tip_names}
+
+    def told() -> bool:
+        return switches.items() <= bench.values.items()
+
+    wait_for(told, "the switches while it is paused", bench.process)
+    assert change(bench, Transition.TRANSITION_DEACTIVATE)
+    bench.until("INACTIVE")
+    assert told()
+    assert change(bench, Transition.TRANSITION_CLEANUP)
+    assert change(bench, Transition.TRANSITION_CONFIGURE)
+    assert "still disabled: ring" in bench.process.output
+    assert change(bench, Transition.TRANSITION_ACTIVATE)
+    bench.until("PAUSED")
+    assert told()
+    assert bench.trigger("start").success
+    bench.until("DISABLED", "ring.state")
+
+
 def test_an_inactive_controller_tells_no_rate_and_who_else_publishes_its_commands(lab: Lab) -> None:
     bench = lab.bench()
     bench.until("IDLE")

@@ -34,10 +34,9 @@ def panel(server: viser.ViserServer, enabled: list[tuple[int, bool]]) -> Panel:
     return Panel(server, "hand", TIPS, Offers((), "hand", (), ("auto",)), actions)
 
 
-def status(*states: str) -> HandStatus:
-    return HandStatus(
-        "TRACKING", "", tuple(TipStatus(*pair, 0.0, 0.0, "", "") for pair in zip(TIPS, states, strict=True))
-    )
+def status(*enabled: bool | None) -> HandStatus:
+    tips = (TipStatus(name, "PAUSED", 0.0, 0.0, "", "", on) for name, on in zip(TIPS, enabled, strict=True))
+    return HandStatus("PAUSED", "", tuple(tips))
 
 
 def test_a_switch_that_somebody_uses_asks_for_its_own_finger_alone(
@@ -53,11 +52,11 @@ def test_a_switch_that_somebody_uses_asks_for_its_own_finger_alone(
 def test_the_switches_follow_what_others_switch_and_ask_for_nothing(
     panel: Panel, enabled: list[tuple[int, bool]]
 ) -> None:
-    panel.show_status(status("TRACKING", "DISABLED"), NO_LOOP, "")
+    panel.show_status(status(True, False), NO_LOOP, "")
     assert [switch.value for switch in panel._switches] == [True, False]
-    panel.show_status(status("PAUSED", "PAUSED"), NO_LOOP, "")
-    assert [switch.value for switch in panel._switches] == [True, False], "a state that does not tell changes nothing"
-    panel.show_status(status("IDLE", "IDLE"), NO_LOOP, "")
+    panel.show_status(status(None, None), NO_LOOP, "")
+    assert [switch.value for switch in panel._switches] == [True, False], "a status that does not tell changes nothing"
+    panel.show_status(status(True, True), NO_LOOP, "")
     assert [switch.value for switch in panel._switches] == [True, True]
     assert enabled == []
 
