@@ -39,6 +39,7 @@ class CollisionModel:
         ]
         self._pairs = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         self._radii = radius[self._pairs].sum(axis=-1)
+        self._tip_of_joint = robot.kinematics.tip_of_joint
         self.set_kinematics(robot.kinematics)
         sampled = self.distances(robot.random_joint_position(np.random.default_rng(0), _SAMPLES))
         # what touches at home is the shape of the simplified links, not a collision that anything could avoid;
@@ -61,6 +62,12 @@ class CollisionModel:
         rows = np.ascontiguousarray(q, dtype=np.float64).reshape(-1, q.shape[-1])
         clearance: Array = capsules.clearances_at(rows, *self._model, self._place, self._ends, self._pairs, self._radii)
         return clearance.reshape(*q.shape[:-1], len(self._pairs))
+
+    def joints_of(self, pairs: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Joints (nq,) of the fingers of chosen pairs (pairs,)."""
+        chosen = np.zeros(self._tip_of_joint.max() + 2, dtype=bool)  # the last one, -1, is the base
+        chosen[self.pair_tips[pairs]] = True
+        return chosen[self._tip_of_joint]
 
     def gradients(self, q: Array, pairs: NDArray[np.int64]) -> Array:
         """How the clearance of some pairs (n,) grows with the joints at q (nq,) [rad]: (n, nq) [m/rad]."""

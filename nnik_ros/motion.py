@@ -133,6 +133,18 @@ class JointMotion:
         self._send(measured, held, options)
         return Motion(self.tips.position, measured_tip, limited, met, finite)
 
+    def _kept_apart(self, offset: Array, margin: float) -> Array:
+        """The next offset (nq,) [rad] of the closed loop, which grows no more for fingers that it brings too close to each
+        other, and fades where they are even closer: a hand that was held would be let go into itself."""
+        if self._collision is None or not np.count_nonzero(self._offset) or not len(self._clearance):
+            return offset
+        there = self._collision.distances(self.q + self._offset)
+        closer = there < self._clearance
+        for near, kept in ((margin, self._offset), (0.5 * margin, self._fade * self._offset)):
+            joints_near = self._collision.joints_of(closer & (there < near))
+            offset = np.where(joints_near & (np.abs(offset) > np.abs(kept)), kept, offset)
+        return offset
+
     def _send(self, measured: Array, held: NDArray[np.bool_], options: ControllerOptions) -> None:
         """What is published: q, and in the closed loop an offset that removes the lasting gap of the measured joints.
 
@@ -149,6 +161,8 @@ class JointMotion:
             there = np.abs(self.sent - self.q - self._offset) < _ARRIVED
             learns = rests & there & ~held[self._tip_of_joint]
             offset = self._offset + gain * self._period * np.where(learns, self.q - measured, 0.0)
+            if options.collision_check:
+                offset = self._kept_apart(offset, options.collision_margin)
         else:
             offset = np.where(np.abs(self._offset) < _FORGOTTEN, 0.0, self._fade * self._offset)
         room = np.minimum(_LARGEST_OFFSET, options.max_lead)

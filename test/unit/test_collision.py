@@ -186,6 +186,27 @@ def test_fingers_drawn_together_to_one_point_keep_their_distance_and_come_to_res
     assert np.ptp(sent[-600:], axis=0).max() < 5e-3
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_closed_loop_presses_no_finger_that_is_held_into_its_neighbour(seed: int) -> None:
+    robot = load_robot(robot_file("allegro_right"))
+    rng, model = np.random.default_rng(seed), CollisionModel(robot)
+    beside = robot.home
+    while not 0.002 < model.distances(beside).min() < 0.004:
+        beside = 0.6 * robot.random_joint_position(rng, 1)[0] + 0.4 * robot.home
+    controller = Controller(robot, None, ControllerOptions(target_timeout=0.0, closed_loop_gain=2.0), model)
+    controller.start()
+    closest = model.gradients(beside, np.argmin(model.distances(beside), keepdims=True))[0]
+    joint = np.abs(closest).argmax()
+    targets, sent = Targets(robot.kinematics.tip_position(beside), np.zeros(4)), [robot.home]
+    for k in range(1200):
+        measured = sent[-1].copy()
+        if k > 500:
+            measured[joint] += 0.2 * np.sign(closest[joint])  # something holds it away from its neighbour
+        sent.append(controller.tick(k / 333.0, Measurement(measured, k / 333.0), targets).command)
+    assert np.abs(sent[-1] - sent[500]).max() > 0.01
+    assert model.distances(np.array(sent)).min() > 0.0015
+
+
 def test_fast_fingers_that_stay_apart_are_not_slowed_for_fear_of_each_other() -> None:
     """They close by 0.2 m/s and more, centimetres apart: with less braking than they have they would be 2 mm behind."""
     robot = load_robot(robot_file("allegro_right"))
