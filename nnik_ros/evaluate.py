@@ -33,7 +33,7 @@ _LEAST_TARGETS = 5
 _CHUNK = 1000  # robots in one call
 _NEAR = 0.1  # rad
 _STAY_STEPS, _STAY_ROBOTS = 1000, 100
-_BEYOND_STEPS, _BEYOND_STARTS, _BEYOND_ROBOTS, _BEYOND = 60, 32, 200, 0.2
+_BEYOND_STEPS, _BEYOND_STARTS, _BEYOND = 60, 32, 0.2
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ def _beyond(
     """Excess over the closest point [m] of each solver; the closest point is the best of many damped runs and
     of the solvers' own."""
     robot = damped.robot
-    shift = rng.normal(size=(n, robot.nt, 3)) * _BEYOND * damped.kinematics.reach[:, None]
+    shift = robot.random_displacement(rng, n, _BEYOND)
     target = damped.kinematics.tip_position(robot.random_joint_position(rng, n)) + shift
     starts = robot.random_joint_position(rng, n * _BEYOND_STARTS).reshape(_BEYOND_STARTS, n, robot.nq)
     best = _final_distance(damped, starts, target).min(0)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnik_ros.errors import FileError, Problems
 from nnik_ros.geometry import Array, frozen
@@ -19,6 +21,7 @@ _TIP_MOTION_OF_REACH = np.array(
     [3.0, 30.0, 3000.0]
 )  # velocity, acceleration, jerk of a tip over its reach, where none are given
 _LEAST_REACH, _LARGEST = 1e-6, 1e6  # m
+_POSES, _MOVES = 256, 1e-6  # random poses, and the spread [m] of a tip's coordinate over them that is motion
 _UNKNOWN = (-1e9, 1e9, 1e9)  # lower, upper, velocity of a joint whose URDF is not known: nothing is outside of them
 
 
@@ -60,6 +63,20 @@ class Robot:
     def random_joint_position(self, rng: np.random.Generator, n: int) -> Array:
         """n joint positions, uniform within the limits: (n, nq) [rad]."""
         return rng.uniform(self.lower, self.upper, (n, self.nq))
+
+    def random_displacement(self, rng: np.random.Generator, n: int, reaches: float) -> Array:
+        """n displacements of the tips, normal with a deviation of `reaches` along each axis that the joints move a tip along,
+        none along the others: a planar arm stays in its plane, where it can miss the closest point. (n, nt, 3) [m]."""
+        displacement: Array = (
+            rng.normal(size=(n, self.nt, 3)) * reaches * self.kinematics.reach[:, None] * self.tip_moves
+        )
+        return displacement
+
+    @cached_property
+    def tip_moves(self) -> NDArray[np.bool_]:
+        """Which coordinates of each tip the joints can change at all: (nt, 3); x and y of an arm in that plane."""
+        tips = self.kinematics.tip_position(self.random_joint_position(np.random.default_rng(0), _POSES))
+        return frozen(np.ptp(tips, axis=0) > _MOVES, bool)
 
 
 def load_robot(path: Path) -> Robot:

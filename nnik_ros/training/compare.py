@@ -93,9 +93,8 @@ def make_tasks(robot: Robot, n: int) -> Tasks:
     goal, q = (robot.random_joint_position(rng, n) for _ in range(2))
     forward = robot.kinematics.tip_position
     m = max(n // 10, 10)
-    shift = rng.normal(size=(m, robot.nt, 3)) * _BEYOND * robot.kinematics.reach[:, None]
-    span = np.ptp(forward(goal), axis=0) > 1e-6  # a planar arm is asked within its plane
-    beyond = forward(robot.random_joint_position(rng, m)) + shift * span
+    shift = robot.random_displacement(rng, m, _BEYOND)
+    beyond = forward(robot.random_joint_position(rng, m)) + shift
     damped = DampedLeastSquares(robot)
     starts = robot.random_joint_position(rng, m * _BEYOND_STARTS).reshape(_BEYOND_STARTS, m, robot.nq)
     closest = np.min([_distances(solver, starts, beyond, MANY) for solver in (damped, Careful(robot))], axis=(0, 1))

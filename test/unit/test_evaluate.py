@@ -9,7 +9,8 @@ import pytest
 
 from nnik_ros.evaluate import STEPS, Evaluation, Gate, Score, evaluate, gate_table, measured, passes, table
 from nnik_ros.geometry import Array
-from nnik_ros.robot import Robot
+from nnik_ros.paths import robot_file
+from nnik_ros.robot import Robot, load_robot
 from test.fixed_policy import Fixed
 
 GATE = Gate(
@@ -81,6 +82,41 @@ def test_beyond_is_what_a_solver_leaves_over_the_closest_point(planar: Robot) ->
     found = evaluate(planar, Fixed(planar, np.zeros(2)), 2000)
     assert np.median(found.beyond["network"]) > 1.0 > np.median(found.beyond["damped"])
     assert all(excess.min() >= 0.0 for excess in found.beyond.values())
+
+
+def test_a_planar_arm_is_asked_within_its_plane_alone_and_its_closest_points_are_those_of_its_disc(
+    planar: Robot,
+) -> None:
+    asked: list[Array] = []
+
+    class Stretched(Fixed):
+        """Turned by 0.02 rad off the stretched pose that comes closest to a target outside of the disc of 10 m."""
+
+        def step(self, q: Array, target: Array) -> Array:
+            asked.append(target[..., 0, :])
+            return np.stack([np.arctan2(target[..., 0, 1], target[..., 0, 0]) + 0.02, 0.0 * q[..., 0]], axis=-1)
+
+    beyond = evaluate(planar, Stretched(planar, np.zeros(2)), 10_000).beyond["network"]
+    assert not any(target[..., 2].any() for target in asked)
+    far = np.unique(np.concatenate([target.reshape(-1, 3) for target in asked]), axis=0)
+    radius = np.linalg.norm(far, axis=-1)
+    radius = radius[radius > 10.0 * (1.0 + 1e-3)]
+    assert len(radius) > 10
+    off = np.hypot(radius - 10.0 * np.cos(0.02), 10.0 * np.sin(0.02)) - (radius - 10.0)
+    np.testing.assert_allclose(np.sort(beyond), np.sort(off), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "axes"), [("planar_2r", [1, 1, 0]), ("spatial_2j", [1, 1, 1])])
+def test_displacements_are_normal_in_reaches_along_the_axes_that_the_joints_move_a_tip_along(
+    name: str, axes: list[int]
+) -> None:
+    robot = load_robot(robot_file(name))
+    found = robot.random_displacement(np.random.default_rng(3), 4000, 0.3)
+    assert found.shape == (4000, 1, 3)
+    reach = {"planar_2r": 10.0, "spatial_2j": 0.55}[name]
+    np.testing.assert_allclose(found.std(0)[0], 0.3 * reach * np.array(axes), rtol=0.05)
+    drawn = np.random.default_rng(3).normal(size=(4000, 1, 3)) * 0.3 * reach
+    np.testing.assert_allclose(found[..., axes == np.ones(3)], drawn[..., axes == np.ones(3)])
 
 
 def test_the_gate_is_told_in_millimetres_and_percent(planar: Robot) -> None:

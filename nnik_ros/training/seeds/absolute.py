@@ -21,7 +21,6 @@ from nnik_ros.training.seeds.dense import Dense, Stage, dense_module, dense_of, 
 from nnik_ros.yaml_file import Section
 
 _MADE_HERE = "sets_made_here"  # a file that tells these sets from somebody else's
-_MOVES = 1e-6  # m, spread of a coordinate that is worth reading
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,7 @@ def absolute_move(
 
 def moving_columns(robot: Robot) -> NDArray[np.int64]:
     """Which of the flattened target coordinates (3 nt) the robot can change at all: x and y of a planar arm."""
-    tips = robot.kinematics.tip_position(robot.random_joint_position(np.random.default_rng(0), 256)).reshape(256, -1)
-    return np.flatnonzero(np.ptp(tips, axis=0) > _MOVES).astype(np.int64)
+    return np.flatnonzero(robot.tip_moves).astype(np.int64)
 
 
 def column_names(robot: Robot, columns: NDArray[np.int64]) -> list[str]:
