@@ -24,18 +24,16 @@ from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import model_file
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
+from nnik_ros.training.alignment import AXIS_PRIOR, aligned, check_independent, fit_data
 from nnik_ros.training.bag import BagData
 from nnik_ros.training.bag_arguments import bag_parser, needs_truth, read_task
-from nnik_ros.training.calibration_check import check_measured, hardly_moved, of_another_robot, true_error_table
-from nnik_ros.training.calibration_fit import Data, Fit, Priors, fit
+from nnik_ros.training.calibration_check import hardly_moved, of_another_robot, true_error_table
+from nnik_ros.training.calibration_fit import Fit, Priors, fit
 from nnik_ros.training.recorded_samples import split
-from nnik_ros.training.recording import Recording, RecordingOptions, align
+from nnik_ros.training.recording import Recording, RecordingOptions
 
-_DELAY_ROUNDS, _DELAY_SETTLED, _DELAY_POSES = 5, 1e-4, 500  # the second in s; the fit finds the rest
 _LEAST_USED = 0.7  # share of the measurements that the calibrated robot must explain
-_LEAST_MEASUREMENTS = 50  # of each tip; 19 numbers are fitted to it, outliers are told by the spread of the others
 _LONGER = "record for longer, or with less noise, and make sure that it is of this robot and this side"
-_AXIS_PRIOR = 0.02  # rad
 _POSES, _SEED = 500, 1  # random poses for the uncertainty of the tips
 
 
@@ -110,26 +108,11 @@ def calibrate(bag: BagData, robot: Robot, options: CalibrateOptions, source: str
 
 
 def _fit(bag: BagData, robot: Robot, options: CalibrateOptions) -> tuple[Recording, Fit]:
-    """Align with some of the poses until the delay of the tips' stamps has settled, then fit all but the held-out ones; the
-    fit's delay is the whole one."""
-    delay = 0.0
-    for _ in range(_DELAY_ROUNDS):
-        recording = align(bag, robot, options.recording, delay)
-        check_measured(recording, robot, _LEAST_MEASUREMENTS)
-        rough = fit(robot.kinematics, _data(recording, _DELAY_POSES), Priors())
-        delay += rough.delay
-        if abs(rough.delay) < _DELAY_SETTLED:
-            break
-    recording = align(bag, robot, options.recording, delay)
-    result = fit(robot.kinematics, _data(recording), Priors(axis=_AXIS_PRIOR if options.axes else 0.0))
+    """Fit all poses but the held-out ones; the fit's delay is the whole one."""
+    recording, delay = aligned(bag, robot, options.recording)
+    check_independent(bag, recording, robot, delay)
+    result = fit(robot.kinematics, fit_data(recording), Priors(axis=AXIS_PRIOR if options.axes else 0.0))
     return recording, replace(result, delay=delay + result.delay)
-
-
-def _data(recording: Recording, most: int | None = None) -> Data:
-    """All poses that are not held out, or `most` of them evenly over the recording."""
-    rows = np.flatnonzero(~split(recording))
-    rows = rows if most is None else rows[:: -(-len(rows) // most)]
-    return Data(recording.q[rows], recording.dq[rows], recording.tip[rows])
 
 
 def _check_explained(recording: Recording, robot: Robot, result: Fit, options: CalibrateOptions) -> None:

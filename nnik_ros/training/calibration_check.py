@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ _STEPS, _STARTS = 30, 3
 _NEAR = 0.3  # rad from the start to the goal
 _MARGIN = 0.1  # of the joints' range; a robot with other zeros reaches there too
 _TARGETS, _SEED = 1000, 20_260_101
-_COMPUTED = 1e-6  # m; nothing measures a tip that well
 _FEW_RANGE = 0.3  # of a joint's range
 _FAR = 0.25  # reaches; a hand whose zeros are 3 degrees off departs by 0.07, the other hand by 0.7
 
@@ -63,18 +62,13 @@ def true_error_table(policies: Mapping[str, Policy], true: Kinematics) -> str:
 
 
 def check_measured(recording: Recording, robot: Robot, least: int) -> None:
-    """Raises InputError: fewer than `least` measurements of a tip, or tips that were computed from the joints."""
+    """Raises InputError: fewer than `least` measurements of a tip."""
     counts = recording.measured.sum(0)
     few = [f"{name} {n}" for name, n in zip(robot.tip_names, counts, strict=True) if n < least]
     if few:
         raise InputError(
             f"too few usable tip measurements, at least {least} of each tip are needed: {', '.join(few)}\n"
             + recording.report.text()
-        )
-    if np.nanquantile(_departure(recording, robot), 0.9) < _COMPUTED:
-        raise InputError(
-            "the tips were computed from the joints (they agree with the description to a micrometre): such a recording "
-            "cannot tell how the robot differs from its description; record tips that a tracker or a camera measured"
         )
 
 
@@ -83,20 +77,22 @@ def hardly_moved(moved: Array, robot: Robot) -> NDArray[np.bool_]:
     return np.asarray(moved < _FEW_RANGE * (robot.upper - robot.lower))
 
 
+def check_robot(recording: Recording, robot: Robot, others: Iterable[str] = ()) -> None:
+    """Raises InputError: reasons to believe that nothing can be learned from a recording; others: that were found before."""
+    hints = [*of_another_robot(recording, robot), *others]
+    if hints:
+        raise InputError("nothing can be learned from the recording" + "".join(f"\n  - {hint}" for hint in hints))
+
+
 def of_another_robot(recording: Recording, robot: Robot) -> list[str]:
     """Reasons to believe that a recording is not of `robot`, or not of its joints and tips in their order; none as a rule."""
     return [*_far_tips(recording, robot), *_exchanged_tips(recording, robot)]
 
 
-def _departure(recording: Recording, robot: Robot) -> Array:
-    """Distance (n, nt) [m] of the measured tips from the described ones, NaN where nothing was measured."""
-    departure: Array = np.linalg.norm(robot.kinematics.tip_position(recording.q) - recording.tip, axis=-1)
-    return departure
-
-
 def _far_tips(recording: Recording, robot: Robot) -> Iterator[str]:
     """Tips whose measurements lie far from where the description puts them."""
-    median = np.nanmedian(_departure(recording, robot), axis=0)
+    departure = np.linalg.norm(robot.kinematics.tip_position(recording.q) - recording.tip, axis=-1)  # (n, nt)
+    median = np.nanmedian(departure, axis=0)
     far = [
         f"'{robot.tip_names[t]}' by {median[t] * 1e3:.0f} mm"
         for t in np.flatnonzero(median > _FAR * robot.kinematics.reach)

@@ -28,9 +28,10 @@ from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import model_file
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
+from nnik_ros.training.alignment import check_independent
 from nnik_ros.training.bag import BagData
 from nnik_ros.training.bag_arguments import bag_parser, needs_truth, read_task
-from nnik_ros.training.calibration_check import check_measured, hardly_moved, inner_goals, of_another_robot
+from nnik_ros.training.calibration_check import check_measured, check_robot, hardly_moved, inner_goals
 from nnik_ros.training.correction import Correction, tuned
 from nnik_ros.training.export import write
 from nnik_ros.training.network import torch_chains
@@ -80,6 +81,8 @@ def finetune(bag: BagData, robot: Robot, options: FinetuneOptions) -> Finetuned:
         recording = align(bag, robot, options.recording, delay)
         check_measured(recording, robot, _LEAST_MEASUREMENTS)
         _check_plausible(recording, robot)
+        if not delay:  # which differs from one round to the next, but not whether anything was measured
+            check_independent(bag, recording, robot, delay)
         held_out = split(recording)
         data = recording.q[~held_out], recording.dq[~held_out], recording.tip[~held_out]
         correction, late = _learned(robot, data, options, iterations)
@@ -139,11 +142,8 @@ def _check_plausible(recording: Recording, robot: Robot) -> None:
     little = [
         f"{robot.joint_names[i]} by {np.degrees(moved[i]):.1f} deg" for i in np.flatnonzero(hardly_moved(moved, robot))
     ]
-    hints = of_another_robot(recording, robot)
-    if little:
-        hints.append(f"these joints hardly moved: {', '.join(little)}; move every one through most of its range")
-    if hints:
-        raise InputError("nothing can be learned from the recording" + "".join(f"\n  - {hint}" for hint in hints))
+    still = f"these joints hardly moved: {', '.join(little)}; move every one through most of its range"
+    check_robot(recording, robot, [still] if little else [])
 
 
 def alone_error(policy: Policy, true: Kinematics, n: int) -> Array:

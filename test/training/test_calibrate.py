@@ -274,12 +274,28 @@ class TestRefusals:
         assert "measurements of 'index' look like those of 'middle'" in str(error.value)
         assert "measurements of 'middle' look like those of 'index'" in str(error.value)
 
-    def test_tips_that_were_computed_from_the_joints_are_refused(self, hand: Robot, real: DisturbedRobot) -> None:
-        data = posed(real, 300, 0.0, np.random.default_rng(1))
+    @pytest.mark.parametrize("calibrated", [False, True])
+    @pytest.mark.parametrize("told", ["at once", "late", "in between"])
+    @pytest.mark.parametrize("axes", [True, False])
+    def test_tips_that_were_computed_from_the_joints_are_refused(
+        self, hand: Robot, real: DisturbedRobot, calibrated: bool, told: str, axes: bool
+    ) -> None:
+        """As a controller tells them, with a calibration or without, or somebody who interpolates the joints himself."""
+        rng = np.random.default_rng(1)
+        crooked = disturbed(hand, replace(DISTURBANCE, axis=math.radians(1.0)), rng)
+        data = posed(real, 1200, 0.0, rng)
+        stamp, encoder = data.joint_stamp[50:-50:3], data.encoder[50:-50:3]
+        if told == "late":
+            stamp = stamp + rng.uniform(0.002, 0.03, len(stamp))
+        if told == "in between":
+            stamp, encoder = stamp + 0.01, 0.5 * (encoder + data.encoder[51:-49:3])
+        tip = (crooked.calibration.apply(hand) if calibrated else hand.kinematics).tip_position(encoder)
         with pytest.raises(InputError, match="computed from the joints"):
-            calibrate(
-                bag_data(data._replace(tip=hand.kinematics.tip_position(data.encoder))), hand, CalibrateOptions(), ""
-            )
+            calibrate(bag_data(data._replace(tip_stamp=stamp, tip=tip)), hand, CalibrateOptions(axes=axes), "")
+
+    def test_a_tracker_that_is_good_to_five_micrometres_is_believed(self, hand: Robot, real: DisturbedRobot) -> None:
+        data = posed(real, 1200, 5e-6, np.random.default_rng(1))
+        assert calibrate(bag_data(data), hand, CalibrateOptions(), "").fit.noise == pytest.approx(5e-6, rel=0.1)
 
     def test_a_tip_that_was_hardly_ever_seen_is_named(self, hand: Robot, real: DisturbedRobot) -> None:
         data = posed(real, 300, 1e-4, np.random.default_rng(1))

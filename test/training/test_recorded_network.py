@@ -11,13 +11,15 @@ from nnik_ros.errors import FileError
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import robot_file
-from nnik_ros.robot import Robot
+from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.record_simulation import Measurements, write_bag
 from nnik_ros.training.seeds.base import load_seed_recipe
 from nnik_ros.training.seeds.methods import METHODS
+from nnik_ros.training.seeds.recorded import Source, recorded_sets
 from nnik_ros.training.train import main
 
 OFFSET = 0.2  # rad, by which the second joint's encoder of the recorded arm is off
+LATE, NOISE = 0.03, 1e-4  # s, of the tips' stamps; m
 RECIPE = """
 schema: 1
 name: recorded
@@ -49,17 +51,20 @@ def recipe(tmp_path: Path, planar: Robot) -> Path:
     time = np.arange(0.0, 60.0, 0.02)
     encoder = np.stack([1.5 * np.sin(0.9 * time), 1.5 + 1.0 * np.sin(1.7 * time)], -1)
     tip = closed_form(encoder[:, 0], encoder[:, 1] + OFFSET)
-    write_bag(tmp_path / "bag", planar, Measurements(time, encoder, time, tip), "mcap")
+    tip += np.random.default_rng(3).normal(0.0, NOISE, tip.shape)
+    write_bag(tmp_path / "bag", planar, Measurements(time, encoder, time + LATE, tip), "mcap")
     path = tmp_path / "recorded.yaml"
     path.write_text(RECIPE.format(robot=robot_file("planar_2r"), bag="bag"))
     return path
 
 
 def test_a_network_trained_from_a_recording_knows_the_recorded_arm_not_the_described_one(
-    recipe: Path, tmp_path: Path, planar: Robot, monkeypatch: pytest.MonkeyPatch
+    recipe: Path, tmp_path: Path, planar: Robot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path.parent)  # the bag is found from the recipe
     assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 0
+    printed = capsys.readouterr().out
+    assert "3000 joint states" in printed and "tip measurements kept" in printed and "late by 30.0" in printed
     policy = OnnxPolicy(tmp_path / "recorded.onnx", planar)
     facts = policy.contract.provenance
     assert facts["recipe_text"] == recipe.read_text() and facts["system"] == "S1"
@@ -69,6 +74,31 @@ def test_a_network_trained_from_a_recording_knows_the_recorded_arm_not_the_descr
     error = np.abs(q - np.stack([a, b], -1))
     assert np.median(error, axis=0).max() < 0.25 * OFFSET
     assert {"training_history.png", "predictions.png"} <= {path.name for path in (tmp_path / "runs/recorded").iterdir()}
+
+
+def test_a_target_is_labelled_with_the_joints_of_its_time_though_its_stamp_is_late(
+    recipe: Path, tmp_path: Path, planar: Robot, rng: np.random.Generator
+) -> None:
+    source = Source("bag", "simulated", "", "measured_tip_poses")
+    (training, _), _ = recorded_sets(source, tmp_path, planar, (500, 10), rng)
+    wrong = training.tip_target - closed_form(training.q_goal[:, 0], training.q_goal[:, 1] + OFFSET)
+    assert np.median(np.linalg.norm(wrong, axis=-1)) < 4.0 * NOISE  # of 0.4 m with the joints of the stamps
+
+
+def test_a_recording_with_exchanged_tips_teaches_nothing_and_names_them(
+    recipe: Path, tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    robot = load_robot(robot_file("allegro_right"))
+    time = np.arange(0.0, 20.0, 0.02)
+    points = robot.random_joint_position(rng, 22)
+    q = np.stack([np.interp(time, np.arange(22.0), column) for column in points.T], -1)
+    tip = robot.kinematics.tip_position(q)[:, [2, 1, 0, 3]] + rng.normal(0.0, NOISE, (len(q), 4, 3))
+    write_bag(tmp_path / "exchanged", robot, Measurements(time, q, time, tip), "mcap")
+    text = recipe.read_text().replace("bag: bag", "bag: exchanged")
+    recipe.write_text(text.replace(str(robot_file("planar_2r")), str(robot_file("allegro_right"))))
+    assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
+    told = capsys.readouterr().err
+    assert "measurements of 'index' look like those of 'ring'" in told and not (tmp_path / "recorded.onnx").exists()
 
 
 @pytest.mark.parametrize(

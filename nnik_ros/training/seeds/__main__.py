@@ -73,6 +73,8 @@ def run(recipe: SeedRecipe, path: Path, folder: Path) -> None:
     (folder / "metrics.json").write_text(json.dumps({**provenance, "curves": curves}, indent=1), encoding="utf-8")
     plot_history(trained.curves, folder / "training_history.png")
     plot_predictions(policy, folder / "predictions.png")
+    if trained.report:
+        print(trained.report)
     last = ", ".join(f"{name} {curve[-1]:.4g}" for name, curve in trained.curves.items() if len(curve))
     print(f"{recipe.name}: {last}; {provenance['training_seconds']} s; wrote {path} and {folder}")
 

@@ -44,11 +44,13 @@ class SeedRecipe:
 
 
 class Trained(NamedTuple):
-    """move: one increment; curves: training curves by name, one value an epoch or episode; notes: figures of the method."""
+    """move: one increment; curves: training curves by name, one value an epoch or episode; notes: figures of the method;
+    report: what became of the data, where it was recorded."""
 
     move: Move
     curves: Mapping[str, Sequence[float]]
     notes: Mapping[str, float]
+    report: str = ""
 
 
 @dataclass(frozen=True)

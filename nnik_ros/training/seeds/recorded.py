@@ -11,10 +11,11 @@ import numpy as np
 from nnik_ros.driver import joint_map, load_driver
 from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
-from nnik_ros.training.bag import Topics
-from nnik_ros.training.calibration_check import check_measured
+from nnik_ros.training.alignment import aligned, check_independent
+from nnik_ros.training.bag import Topics, read_bag
+from nnik_ros.training.calibration_check import check_robot
 from nnik_ros.training.recorded_samples import Samples, part, recorded_samples, split
-from nnik_ros.training.recording import read_recording
+from nnik_ros.training.recording import RecordingOptions
 from nnik_ros.yaml_file import Section
 
 
@@ -44,20 +45,25 @@ def read_source(section: Section) -> Source | None:
 
 def recorded_sets(
     source: Source, folder: Path, robot: Robot, counts: Sequence[int], rng: np.random.Generator
-) -> list[Samples]:
-    """Samples for training and for testing, so many of each, from different stretches of time. folder: of the recipe.
+) -> tuple[list[Samples], str]:
+    """Samples for training and for testing, so many of each, from different stretches of time, and what became of the
+    recording. folder: of the recipe.
 
     Raises:
         FileError: no such bag or topic, see `read_bag`, or no such driver.
-        InputError: see `align`; a tip that was not measured in one of the parts, or tips that were computed from the joints.
+        InputError: see `aligned`; a tip that was not measured in one of the parts, tips that were computed from the joints,
+            or a recording of another robot.
     """
     is_file = source.driver.endswith(".yaml")
     driver = load_driver(driver_file(str(folder / source.driver) if is_file else source.driver))
     topics = Topics(source.joints or driver.topic(driver.state), source.tips)
-    recording = read_recording(folder / source.bag, robot, joint_map(driver, robot), topics)
-    check_measured(recording, robot, 1)
+    bag = read_bag(folder / source.bag, robot, joint_map(driver, robot), topics)
+    recording, delay = aligned(bag, robot, RecordingOptions())
+    check_robot(recording, robot)
+    check_independent(bag, recording, robot, delay)
     held_out = split(recording)
-    return [
+    sets = [
         recorded_samples(part(recording, rows), robot, count, rng, near_share=0.0)
         for rows, count in zip((~held_out, held_out), counts, strict=True)
     ]
+    return sets, f"{recording.report.text()}\nthe stamps of the tips are late by {delay * 1e3:.2f} ms"

@@ -79,7 +79,7 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
     """See `Method.train`."""
     options: ReachOptions = recipe.options
     with seeded(recipe.seed) as rng:
-        sets = _sets(recipe, robot, rng)
+        sets, report = _sets(recipe, robot, rng)
         module = _module(recipe, robot)
         optimizer = torch.optim.Adam(module.parameters(), lr=options.learning_rate)
         loss = _Loss(robot, options)
@@ -103,7 +103,7 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
     move = partial(
         bounded_move, recurrent_of(module) if options.turns else dense_of(module), reach, (robot.lower, robot.upper)
     )
-    return Trained(move, curves, {"val_loss": float(np.mean(curves["val_loss"][-3:]))})
+    return Trained(move, curves, {"val_loss": float(np.mean(curves["val_loss"][-3:]))}, report)
 
 
 def samples(
@@ -138,14 +138,14 @@ def bounded_move(
     return graph.tanh(network.write(graph, x)) * half + middle
 
 
-def _sets(recipe: SeedRecipe, robot: Robot, rng: np.random.Generator) -> list[Samples]:
-    """For training and for testing."""
+def _sets(recipe: SeedRecipe, robot: Robot, rng: np.random.Generator) -> tuple[list[Samples], str]:
+    """For training and for testing, and what became of a recording."""
     options: ReachOptions = recipe.options
     counts = options.samples, _TEST
     if options.recording is not None:
-        recorded = recorded_sets(options.recording, recipe.path.parent, robot, counts, rng)
-        return [Samples(one.tip_target, one.q_goal) for one in recorded]
-    return [samples(robot, options, n, rng, labelled=options.loss == "joints") for n in counts]
+        recorded, report = recorded_sets(options.recording, recipe.path.parent, robot, counts, rng)
+        return [Samples(one.tip_target, one.q_goal) for one in recorded], report
+    return [samples(robot, options, n, rng, labelled=options.loss == "joints") for n in counts], ""
 
 
 def _module(recipe: SeedRecipe, robot: Robot) -> Any:
