@@ -244,6 +244,47 @@ def test_an_absolute_network_learns_from_the_files_that_lie_in_its_run_folder(
     assert np.allclose(policy.step(np.zeros(2), np.array([[4.0, 5.0, 0.0]])), [0.3, 0.7], atol=0.05)
 
 
+def test_sets_that_somebody_laid_over_those_made_here_are_named_and_stay(
+    write_tiny: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(write_tiny("absolute")), "--runs", str(tmp_path / "runs")]
+    folder = tmp_path / "runs" / "tiny"
+    for _ in range(2):  # sets that were made here are made anew
+        assert main(words) == 0
+    own = "joint_1,joint_2\n" + "0.3,0.7\n" * len((folder / "train_inputs.csv").read_text().splitlines()[1:])
+    (folder / "train_outputs.csv").write_text(own)
+    assert main(words) == 2
+    assert "nor overwritten: train_outputs.csv; remove sets_made_here to train with" in capsys.readouterr().err
+    assert (folder / "train_outputs.csv").read_text() == own
+    (folder / "sets_made_here").unlink()
+    assert main(words) == 0
+    assert (folder / "train_outputs.csv").read_text() == own
+
+
+def test_a_test_set_of_ones_own_is_not_overwritten_where_the_training_set_is_missing(
+    write_tiny: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "runs" / "tiny"
+    write_table(folder, "test", Table(np.ones((9, 2)), np.ones((9, 2))), ["x", "y"], ["joint_1", "joint_2"])
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert main([str(write_tiny("absolute")), "--runs", str(tmp_path / "runs")]) == 2
+    assert "train_inputs.csv" in capsys.readouterr().err
+    assert all(path.read_bytes() == held for path, held in before.items())
+
+
+def test_joints_of_a_table_beyond_their_limits_are_refused_as_degrees(
+    write_tiny: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside = Table(np.ones((200, 2)), np.tile([[0.3, -3.1]], (200, 1)))
+    folder = tmp_path / "runs" / "tiny"
+    for part, scale in (("train", 1.0), ("test", [1.0, 57.3])):
+        write_table(folder, part, inside._replace(outputs=inside.outputs * scale), ["x", "y"], ["joint_1", "joint_2"])
+    assert main([str(write_tiny("absolute")), "--runs", str(tmp_path / "runs")]) == 2
+    told = capsys.readouterr().err
+    assert "test_outputs.csv: 1 problem" in told and "joint_1" not in told and not (tmp_path / "tiny.onnx").exists()
+    assert "joint_2: from -177.63 to -177.63, must be within [-3.14159, 3.14159] rad; are they in degrees?" in told
+
+
 def test_an_absolute_network_gives_the_same_joints_from_everywhere(
     write_tiny: Write, tmp_path: Path, planar: Robot
 ) -> None:

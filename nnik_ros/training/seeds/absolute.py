@@ -1,26 +1,30 @@
 """Absolute networks: target in, joint positions out, whatever the present joints are (S4; S1 in its plain form).
 
-Training and test sets are CSV files in the run folder: those that somebody laid there, or else made here, anew in every run.
+Training and test sets are CSV files in the run folder: those that somebody laid there, or else made here, anew in every run;
+what was changed since is nobody's to overwrite.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnik_ros.errors import FileError
 from nnik_ros.geometry import Array
 from nnik_ros.robot import Robot
 from nnik_ros.training.graph import Graph, Value
 from nnik_ros.training.seeds.base import Method, SeedRecipe, Trained, seeded
-from nnik_ros.training.seeds.csv_data import Table, read_table, write_table
+from nnik_ros.training.seeds.csv_data import Table, read_table, table_files, write_table
 from nnik_ros.training.seeds.dense import Dense, Stage, dense_module, dense_of, fit
 from nnik_ros.yaml_file import Section
 
-_MADE_HERE = "sets_made_here"  # a file that tells these sets from somebody else's
+_PARTS = ("train", "test")
+_MADE_HERE = "sets_made_here"  # a file with their digests, which tells these sets from somebody else's
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,13 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
     columns = moving_columns(robot)
     with seeded(recipe.seed) as rng:
         names = column_names(robot, columns), robot.joint_names
-        made_here = folder / _MADE_HERE
-        if made_here.exists() or not (folder / "train_inputs.csv").exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            made_here.touch()
-            for part, count in (("train", options.samples), ("test", options.test_samples)):
+        if _may_be_made(folder):
+            for part, count in zip(_PARTS, (options.samples, options.test_samples), strict=True):
                 write_table(folder, part, samples(robot, options, columns, count, rng), *names)
-        train_set, test_set = (read_table(folder, part, *names) for part in ("train", "test"))
+            (folder / _MADE_HERE).write_text("".join(f"{line}\n" for line in _digests(folder)), encoding="utf-8")
+        train_set, test_set = (read_table(folder, part, *names) for part in _PARTS)
+        for part, table in zip(_PARTS, (train_set, test_set), strict=True):
+            _check_limits(table_files(folder, part)[1], table.outputs, robot)
         center, scale = train_set.inputs.mean(0), train_set.inputs.std(0)
         middle, half = 0.5 * (robot.lower + robot.upper), 0.5 * (robot.upper - robot.lower)
         module = dense_module([len(columns), *recipe.hidden, robot.nq], options.dropout)
@@ -70,6 +74,41 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
         curves = fit(module, scaled[0], scaled[1], stages, options.batch, rng)
     move = partial(absolute_move, dense_of(module), columns, (center, scale), (middle, half))
     return Trained(move, curves, {"samples": float(len(train_set.inputs))})
+
+
+def _digests(folder: Path) -> list[str]:
+    """One line for each file of the sets in the folder: `<sha256>  <file>`."""
+    paths = [path for part in _PARTS for path in table_files(folder, part) if path.exists()]
+    return [f"{sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in paths]
+
+
+def _may_be_made(folder: Path) -> bool:
+    """Whether the sets are to be made here: there are none, or those that were made here, untouched.
+
+    Raises:
+        FileError: sets were made here, and what lies there now is something else.
+    """
+    mark = folder / _MADE_HERE
+    there = _digests(folder)
+    if not mark.exists() or not there:
+        return not there
+    if changed := set(there) - set(mark.read_text(encoding="utf-8").splitlines()):
+        names = ", ".join(sorted(line.split()[-1] for line in changed))
+        problem = f"not made here, nor overwritten: {names}; remove {_MADE_HERE} to train with them, or them to have sets made"
+        raise FileError(str(folder), [problem])
+    return True
+
+
+def _check_limits(path: Path, outputs: Array, robot: Robot) -> None:
+    """Raises FileError: joint positions (n, nq) [rad] beyond the limits."""
+    wrong = ((outputs < robot.lower) | (outputs > robot.upper)).any(0)
+    found = [
+        f"{robot.joint_names[i]}: from {outputs[:, i].min():.6g} to {outputs[:, i].max():.6g}, must be within "
+        f"[{robot.lower[i]:.6g}, {robot.upper[i]:.6g}] rad; are they in degrees?"
+        for i in np.flatnonzero(wrong)
+    ]
+    if found:
+        raise FileError(str(path), found)
 
 
 def samples(

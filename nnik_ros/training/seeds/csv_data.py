@@ -19,11 +19,16 @@ class Table(NamedTuple):
     outputs: Array
 
 
+def table_files(folder: Path, part: str) -> tuple[Path, Path]:
+    """Where the inputs and the outputs of a part lie."""
+    return folder / f"{part}_inputs.csv", folder / f"{part}_outputs.csv"
+
+
 def write_table(folder: Path, part: str, table: Table, inputs: Sequence[str], outputs: Sequence[str]) -> None:
     """Write `<part>_inputs.csv` and `<part>_outputs.csv`; 17 digits, so that reading gives the same numbers."""
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, names, values in (("inputs", inputs, table.inputs), ("outputs", outputs, table.outputs)):
-        np.savetxt(folder / f"{part}_{kind}.csv", values, "%.17g", ",", header=",".join(names), comments="")
+    for path, names, values in zip(table_files(folder, part), (inputs, outputs), table, strict=True):
+        np.savetxt(path, values, "%.17g", ",", header=",".join(names), comments="")
 
 
 def read_table(folder: Path, part: str, inputs: Sequence[str], outputs: Sequence[str]) -> Table:
@@ -32,10 +37,11 @@ def read_table(folder: Path, part: str, inputs: Sequence[str], outputs: Sequence
     Raises:
         FileError: a file is missing, has other columns, a value that is no finite number, or another length.
     """
-    arrays = [_read(folder / f"{part}_{kind}.csv", names) for kind, names in (("inputs", inputs), ("outputs", outputs))]
+    paths = table_files(folder, part)
+    arrays = [_read(path, names) for path, names in zip(paths, (inputs, outputs), strict=True)]
     if len(arrays[0]) != len(arrays[1]):
-        lengths = f"has {len(arrays[1])} samples, {part}_inputs.csv has {len(arrays[0])}"
-        raise FileError(str(folder / f"{part}_outputs.csv"), [lengths])
+        lengths = f"has {len(arrays[1])} samples, {paths[0].name} has {len(arrays[0])}"
+        raise FileError(str(paths[1]), [lengths])
     return Table(*arrays)
 
 
