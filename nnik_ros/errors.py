@@ -63,12 +63,18 @@ def collecting(source: str, error: type[FileError] = FileError) -> Iterator[Prob
 
 def range_in_words(low: float, high: float, above: float = -math.inf) -> str:
     """Of a number within [low, high] (and > above, when given); whole numbers in all their digits. Empty: any number."""
-    least, most, more = (f"{bound:.12g}" for bound in (low, high, above))
+    least, most, more = map(in_yaml, (low, high, above))
     if above > low:
         return f"above {more}" + (f" and up to {most}" if high < math.inf else "")
     if low > -math.inf and high < math.inf:
         return f"within [{least}, {most}]"
     return f"not below {least}" if low > -math.inf else f"not above {most}" if high < math.inf else ""
+
+
+def in_yaml(value: float) -> str:
+    """A finite number in a spelling that YAML 1.1 reads as one: 1.0e-06, where 1e-06 is a text to it."""
+    mantissa, e, exponent = f"{value:.12g}".partition("e")
+    return f"{mantissa}.0e{exponent}" if e and "." not in mantissa else mantissa + e + exponent
 
 
 def _count(n: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from nnik_ros.errors import FileError, Problems, range_in_words
+from nnik_ros.errors import FileError, Problems, in_yaml, range_in_words
 
 
 def load_mapping(path: Path) -> dict[str, Any]:
@@ -43,6 +43,15 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
+def number_in_text(value: Any) -> str:
+    """What to say of a text that is meant as a number, such as 1e-3, which YAML 1.1 reads as text. Empty: of anything else."""
+    try:
+        number = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        number = math.nan
+    return f" (YAML reads {value} as text, write {in_yaml(number)} without quotes)" if math.isfinite(number) else ""
+
+
 class Section:
     """One mapping of a YAML file, read key by key; what was not read is reported as unknown.
 
@@ -73,7 +82,7 @@ class Section:
         if value is _MISSING:
             return 0.0
         if not is_number(value):
-            self.wrong(key, value, "a finite number")
+            self.wrong(key, value, f"a finite number{number_in_text(value)}")
             return 0.0
         if not low <= value <= high or not above < value:
             self.wrong(key, value, range_in_words(low, high, above))
@@ -83,7 +92,7 @@ class Section:
         """A list of `length` finite numbers."""
         values = self.items(key, default, length=length)
         if not all(map(is_number, values)):
-            self.wrong(key, values, f"{length} finite numbers")
+            self.wrong(key, values, f"{length} finite numbers{next(filter(None, map(number_in_text, values)), '')}")
             return []
         return [float(value) for value in values]
 

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from nnik_ros.errors import FileError, Problems
+from nnik_ros.errors import FileError, Problems, range_in_words
 from nnik_ros.yaml_file import Section, load_mapping
 
 
@@ -82,7 +83,35 @@ def test_a_number_that_misses_one_of_two_bounds_is_told_both() -> None:
     ]
 
 
-@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), float("nan"), True, "1", None])
+@pytest.mark.parametrize(("text", "spelling"), [
+    ("1e-3", "0.001"), ("1e-7", "1.0e-07"), ("1.5e20", "1.5e+20"), ("'12'", "12"), ("-2e-30", "-2.0e-30"),
+])  # fmt: skip
+def test_a_number_that_yaml_reads_as_text_is_told_in_a_spelling_that_it_reads_as_a_number(
+    text: str, spelling: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "numbers.yaml"
+    path.write_text(f"one: {text}\nthree: [1, {text}, 3]")
+    problems = Problems("f")
+    section = Section(load_mapping(path), "", problems)
+    section.number("one")
+    section.numbers("three", length=3)
+    plain = text.strip("'")
+    told = f" (YAML reads {plain} as text, write {spelling} without quotes)"
+    assert list(problems) == [
+        f"one: is '{plain}', must be a finite number{told}",
+        f"three: is [1, '{plain}', 3], must be 3 finite numbers{told}",
+    ]
+    path.write_text(f"one: {spelling}")
+    assert Section(load_mapping(path), "", problems).number("one") == float(plain)
+
+
+@pytest.mark.parametrize("bound", [1e-6, 3e-12, 1e30, 2.5e-9])
+def test_a_bound_is_told_in_a_spelling_that_a_file_may_have(bound: float, tmp_path: Path) -> None:
+    (tmp_path / "bound.yaml").write_text(f"bound: {range_in_words(bound, np.inf).split()[-1]}")
+    assert load_mapping(tmp_path / "bound.yaml") == {"bound": bound}
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), float("nan"), True, "x", None])
 def test_what_no_float_can_hold_is_no_number_alone_or_in_a_list(value: object) -> None:
     problems = Problems("f")
     section = Section({"one": value, "three": [0.0, value, 0.0]}, "", problems)
