@@ -17,7 +17,7 @@ import numpy as np
 
 from nnik_ros.arguments import whole_number
 from nnik_ros.baseline import DampedLeastSquares
-from nnik_ros.errors import ContractError, NnikError, Problems
+from nnik_ros.errors import ContractError, NnikError, Problems, in_yaml
 from nnik_ros.geometry import Array, distance
 from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
@@ -32,6 +32,7 @@ SEED = 20_260_101  # of the held-out targets; training draws from the recipe's s
 _LEAST_TARGETS = 5
 _CHUNK = 1000  # robots in one call
 _NEAR = 0.1  # rad
+_LARGEST_COARSE = 0.1  # reaches
 _STAY_STEPS, _STAY_ROBOTS = 1000, 100
 _BEYOND_STEPS, _BEYOND_STARTS, _BEYOND = 60, 32, 0.2
 
@@ -85,7 +86,19 @@ def read_gate(section: Section) -> Gate:
         for field in fields(Gate)
     }
     section.finish()
+    if values["fine"] > values["coarse"]:
+        section.wrong("fine", values["fine"], f"at most coarse, {in_yaml(values['coarse'])} m")
     return Gate(**values)
+
+
+def check_gate(gate: Gate, robot: Robot, problems: Problems, where: str) -> None:
+    """Add a problem: errors that count as near, though they are as large as the robot; where: the gate stands."""
+    most = _LARGEST_COARSE * float(robot.kinematics.reach.max())
+    if gate.coarse > most:
+        problems.add(
+            f"{where}.coarse: is {in_yaml(gate.coarse)} m, must be at most {in_yaml(float(f'{most:.3g}'))} m, a tenth of the "
+            "reach; lengths of a gate are in metres, not in millimetres"
+        )
 
 
 def evaluate(robot: Robot, network: Policy, n: int = 20_000) -> Evaluation:
@@ -208,6 +221,7 @@ def _task(path: Path, robot: str | None) -> _Task:
         raise ContractError(str(path), [f"has no gate to be held against{why}"])
     problems = Problems(str(path), ContractError)
     gate = read_gate(Section(contract.provenance["gate"], "provenance.gate", problems))
+    check_gate(gate, policy.robot, problems, "provenance.gate")
     problems.raise_if_any()
     return _Task(policy, gate)
 

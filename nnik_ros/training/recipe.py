@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnik_ros.errors import InputError, Problems
-from nnik_ros.evaluate import Gate, read_gate
+from nnik_ros.errors import InputError, Problems, collecting
+from nnik_ros.evaluate import Gate, check_gate, read_gate
 from nnik_ros.paths import share_dir
+from nnik_ros.robot import Robot, load_robot
 from nnik_ros.yaml_file import Section, is_number, load_mapping
 
 SCHEMA = 1
@@ -99,6 +100,18 @@ def load_recipe(path: Path) -> Recipe:
             hidden, shared = _network(document.section("network"))
             training = _training(document.section("training"))
     return Recipe(path, name, path.parent / robot, path.parent / model, seed, hidden, shared, training, mirror, gate)
+
+
+def robot_of(recipe: Recipe) -> Robot:
+    """The recipe's robot.
+
+    Raises:
+        FileError: it cannot be read, or the gate is too wide for it.
+    """
+    robot = load_robot(recipe.robot)
+    with collecting(str(recipe.path)) as problems:
+        check_gate(recipe.gate, robot, problems, "gate")
+    return robot
 
 
 def default_model(recipe: Path, folder: str, name: str) -> str:

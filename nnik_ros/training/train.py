@@ -22,7 +22,7 @@ from nnik_ros.arguments import check_writable, whole_number
 from nnik_ros.errors import FileError, NnikError
 from nnik_ros.evaluate import evaluate, gate_table, measured, number_of_targets, passes, provenance_fields, table
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
-from nnik_ros.robot import Robot, load_robot
+from nnik_ros.robot import Robot
 from nnik_ros.training.checkpoint import (
     CHECKPOINT,
     Checkpoint,
@@ -37,7 +37,7 @@ from nnik_ros.training.group import ALONE, Group, joined, leave
 from nnik_ros.training.loop import Progress, Training
 from nnik_ros.training.mirror import mirrored
 from nnik_ros.training.network import Layers
-from nnik_ros.training.recipe import Recipe, load_recipe
+from nnik_ros.training.recipe import Recipe, load_recipe, robot_of
 from nnik_ros.training.rows import Layout
 from nnik_ros.training.source import commit
 from nnik_ros.yaml_file import load_mapping
@@ -87,7 +87,7 @@ def run(
         FileError: the checkpoint cannot be resumed, see `load_checkpoint`, or the model or the run folder cannot be written.
     """
     group.of_first(lambda: _check_places(path, folder))
-    robot = load_robot(recipe.robot)
+    robot = robot_of(recipe)
     training = Training(recipe, robot, group)
     before = None
     if resume:
@@ -110,7 +110,7 @@ def run(
 def remake(recipe: Recipe, path: Path, folder: Path, targets: int, *, gate_only: bool) -> bool:
     """What needs no training: mirror, or keep the weights under a new gate, then as `run`."""
     _check_places(path, folder)
-    robot = load_robot(recipe.robot)
+    robot = robot_of(recipe)
     start = time.monotonic()
     layers, layout = mirrored(recipe, robot) if recipe.mirror else (None, None)
     facts: dict[str, Any] = {"commit": commit(), "training_seconds": round(time.monotonic() - start)}

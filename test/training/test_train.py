@@ -377,6 +377,7 @@ def test_weights_for_another_number_of_tips_are_refused(tiny_recipe: Write, plan
         (("hidden: [16]", "hidden: [true]"), r"network.hidden: is \[True\]"),
         (("seed: 3\n", ""), "seed: missing"),
         (("stay: 1", "stay: -1"), "gate.stay"),
+        (("fine: 0.01", "fine: 0.2"), r"gate\.fine: is 0\.2, must be at most coarse, 0\.1 m"),
         (("batch: 64", "batch: 64\n  tip_weights: [1, 0]"), "training.tip_weights"),
         (("batch: 64", "batch: 64\n  tip_weights: [true]"), "training.tip_weights"),
         (("learning_rate: 0.003", "learning_rate: 0"), "training.learning_rate"),
@@ -387,6 +388,30 @@ def test_a_wrong_recipe_is_refused_by_key(tiny_recipe: Write, change: tuple[str,
     path.write_text(path.read_text().replace(*change))
     with pytest.raises(FileError, match=message):
         load_recipe(path)
+
+
+@pytest.mark.parametrize("words", [[], ["--gate-only"]])
+def test_a_gate_in_millimetres_is_refused_before_anything_is_trained(
+    tiny_recipe: Write, tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tiny_recipe()  # of an arm of 10 m
+    path.write_text(path.read_text().replace("coarse: 0.1, fine: 0.01", "coarse: 1.1, fine: 0.1"))
+    assert main([str(path), "--runs", str(tmp_path / "runs"), *words]) == 2
+    printed = capsys.readouterr()
+    assert (
+        "gate.coarse: is 1.1 m, must be at most 1 m, a tenth of the reach; lengths of a gate are in metres"
+        in printed.err
+    )
+    assert not printed.out and not (tmp_path / "tiny.onnx").exists()
+
+
+def test_a_model_with_a_gate_in_millimetres_is_not_evaluated(
+    planar: Robot, lively: Callable[[Robot], StepNetwork], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = {f.name: 0.5 for f in fields(Gate)} | {"coarse": 10.0}
+    write(export(planar, lively(planar).layers()), planar, tmp_path / "wide.onnx", {"gate": gate})
+    assert evaluate_main([str(tmp_path / "wide.onnx"), "--targets", "50"]) == 2
+    assert "provenance.gate.coarse: is 10 m, must be at most 1 m" in capsys.readouterr().err
 
 
 def test_the_page_explains_every_key_of_a_recipe_and_its_defaults(tiny_recipe: Write) -> None:
