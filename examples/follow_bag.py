@@ -1,6 +1,6 @@
 """All tips follow a path that was recorded into a bag: python follow_bag.py BAG [--topic tip_poses] [--speed 0.5].
 
-Record the path with `ros2 bag record tip_poses` while the hand is moved in any way. Needs the Python package rosbags.
+Record the path with `ros2 bag record --topics tip_poses` while the hand is moved in any way. Needs the Python package rosbags.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""One table of many networks: `python -m nnik_ros.training.compare [MODEL...]` (default: every shipped one).
+"""One table of many networks: `./run compare [MODEL...]` (default: every shipped one).
 
 All networks of a robot meet the same held-out targets, starts and paths, each alone, without controller and guard; damped
 least squares stands beside them. With --write the table goes into docs/seeds.md, with its pictures.

@@ -39,7 +39,7 @@ over the least distance that any solver or many runs of damped least squares fou
 where, stands in [models/README.md](../models/README.md): the thumb near its stretched pose, the arm in space beside its yaw
 axis. Training and calling times are of a machine with other work and only give an order.
 
-Made by `python -m nnik_ros.training.compare --write --targets {targets}`; a baseline is trained by
+Made by `./run compare --write --targets {targets}`; a baseline is trained by
 `./run train config/training/seeds/NAME.yaml`.
 """
 _NO_NETWORK = """

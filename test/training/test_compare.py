@@ -123,9 +123,7 @@ def test_the_page_of_all_networks_is_written_as_it_says(monkeypatch: pytest.Monk
     written: list[int] = []
     monkeypatch.setattr(compare, "compare", lambda paths, n: [])
     monkeypatch.setattr(compare_page, "write_page", lambda docs, comparisons, targets, bands: written.append(targets))
-    (command,) = re.findall(
-        r"nnik_ros\.training\.compare (--write[^`]*)`", (share_dir() / "docs" / "seeds.md").read_text()
-    )
+    (command,) = re.findall(r"`\./run compare (--write[^`]*)`", (share_dir() / "docs" / "seeds.md").read_text())
     assert compare.main(command.split()) == 0
     assert compare.main(["--write"]) == 0
     assert written == [1000, 2000]

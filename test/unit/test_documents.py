@@ -38,6 +38,15 @@ def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
     assert not missing
 
 
+def test_topics_are_recorded_by_name_as_every_distribution_takes_them() -> None:
+    paths = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.py")]
+    texts = [path.read_text() for path in paths]
+    commands = re.findall(r"ros2 bag record ([^\n`#]*)", "\n".join(texts))
+    assert len(commands) >= 4
+    for command in commands:  # after Jazzy topics without an option before them are deprecated
+        assert re.fullmatch(r"(-o \w+ )?(-a|--topics)\b.*", command), command
+
+
 def test_every_command_that_the_readme_names_exists() -> None:
     listed = subprocess.run([sys.executable, ROOT / "run", "help"], capture_output=True, text=True, check=True).stdout
     named = set(re.findall(r"\./run ([a-z-]+)", (ROOT / "README.md").read_text()))
