@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnik_ros.errors import ContractError, Problems
 from nnik_ros.kinematics import KinematicParameters
@@ -116,6 +117,11 @@ def _report_fields(prefix: str, values: Mapping[str, Any], kind: type, problems:
         problems.add(f"{prefix}{name}: missing")
     for name in sorted(set(values) - wanted):
         problems.add(f"{prefix}{name}: unknown field")
+
+
+def nested(array: NDArray[Any]) -> Any:
+    """The numbers of an array as a contract holds them, in tuples of tuples."""
+    return tuple(nested(item) for item in array) if array.ndim else float(array)
 
 
 def _tuples(value: Any) -> Any:

@@ -277,17 +277,18 @@ def _beyond(
     shift = robot.random_displacement(rng, n, _BEYOND)
     target = damped.kinematics.tip_position(robot.random_joint_position(rng, n)) + shift
     starts = robot.random_joint_position(rng, n * _BEYOND_STARTS).reshape(_BEYOND_STARTS, n, robot.nq)
-    best = _final_distance(damped, starts, target).min(0)
+    best = final_distance(damped, starts, target, _BEYOND_STEPS).min(0)
     first = robot.random_joint_position(rng, n)
-    final = {name: _final_distance(policy, first, target) for name, policy in solvers.items()}
+    final = {name: final_distance(policy, first, target, _BEYOND_STEPS) for name, policy in solvers.items()}
     best = np.min([best, *final.values()], axis=0)
     unreachable = best > 1e-3 * damped.kinematics.reach
     return {name: (reached - best)[unreachable] for name, reached in final.items()}
 
 
-def _final_distance(policy: Policy, q: Array, target: Array) -> Array:
+def final_distance(policy: Policy, q: Array, target: Array, steps: int) -> Array:
+    """Distance (..., m, nt) [m] of every tip after `steps` from q (..., m, nq) towards target (m, nt, 3)."""
     target = np.broadcast_to(target, (*q.shape[:-1], *target.shape[-2:]))
-    for _ in range(_BEYOND_STEPS):
+    for _ in range(steps):
         q = policy.step(q, target)
     return distance(policy.kinematics.tip_position(q), target)
 

@@ -20,7 +20,7 @@ import onnx
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.contract import OPTIONAL_INPUTS
 from nnik_ros.errors import NnikError
-from nnik_ros.evaluate import SEED, STEPS, number_of_targets
+from nnik_ros.evaluate import SEED, STEPS, final_distance, number_of_targets
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import robot_file, share_dir
@@ -97,7 +97,7 @@ def make_tasks(robot: Robot, n: int) -> Tasks:
     beyond = forward(robot.random_joint_position(rng, m)) + shift
     damped = DampedLeastSquares(robot)
     starts = robot.random_joint_position(rng, m * _BEYOND_STARTS).reshape(_BEYOND_STARTS, m, robot.nq)
-    closest = np.min([_distances(solver, starts, beyond, MANY) for solver in (damped, Careful(robot))], axis=(0, 1))
+    closest = np.min([final_distance(solver, starts, beyond, MANY) for solver in (damped, Careful(robot))], axis=(0, 1))
     ends = robot.random_joint_position(rng, 2 * _PATHS).reshape(2, _PATHS, robot.nq)
     way = 0.5 - 0.5 * np.cos(np.pi * np.arange(1, _TICKS + 1) / _TICKS)
     path = forward(ends[0] + way[:, None, None] * (ends[1] - ends[0]))
@@ -120,7 +120,7 @@ def score(policy: Policy, tasks: Tasks, name: str, system: str, parameters: int 
         jump = max(jump, float(np.abs(q - before).max()))
         path_error.append(np.linalg.norm(policy.kinematics.tip_position(q) - target, axis=-1))
     start = robot.random_joint_position(np.random.default_rng(SEED + 1), len(tasks.beyond))
-    beyond = _distances(policy, start, tasks.beyond, MANY)
+    beyond = final_distance(policy, start, tasks.beyond, MANY)
     return Row(
         name,
         system,
@@ -256,15 +256,6 @@ def _short(value: Any) -> str:
     if abs(value) < 1e-9:
         return "0"
     return f"{value:.0f}" if value >= 100 else f"{value:.2g}" if value >= 1e-4 else f"{value:.0e}"
-
-
-def _distances(policy: Policy, q: Array, target: Array, steps: int) -> Array:
-    """Distance of every tip after `steps`; q (..., m, nq), target (m, nt, 3)."""
-    target = np.broadcast_to(target, (*q.shape[:-1], *target.shape[-2:]))
-    for _ in range(steps):
-        q = policy.step(q, target)
-    distance: Array = np.linalg.norm(policy.kinematics.tip_position(q) - target, axis=-1)
-    return distance
 
 
 def _call(policy: Policy, tasks: Tasks) -> float:

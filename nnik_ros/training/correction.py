@@ -15,7 +15,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from nnik_ros.contract import JOINT_POSITION, TIP_TARGET, Probe
+from nnik_ros.contract import JOINT_POSITION, TIP_TARGET, Probe, nested
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.robot import Robot
@@ -81,7 +81,7 @@ def tuned(policy: OnnxPolicy, correction: Correction) -> Exported:
     onnx.checker.check_model(model, full_check=True)
     q = start.astype(np.float64)
     q_next = policy.step(q, goal.astype(np.float64) - correction.numpy(q))
-    probe = Probe(*(_nested(array) for array in (start, goal, q_next, robot.kinematics.tip_position(q))))
+    probe = Probe(*(nested(array) for array in (start, goal, q_next, robot.kinematics.tip_position(q))))
     return Exported(model, probe)
 
 
@@ -115,7 +115,3 @@ def _graph(
     for tensor in model.graph.initializer:
         tensor.name = _PREFIX + tensor.name
     return model.graph
-
-
-def _nested(array: NDArray[Any]) -> Any:
-    return tuple(_nested(item) for item in array) if array.ndim else float(array)

@@ -22,6 +22,7 @@ from nnik_ros.contract import (
     Contract,
     Probe,
     contract_for,
+    nested,
 )  # fmt: skip
 from nnik_ros.errors import ContractError, FileError
 from nnik_ros.kinematics import KinematicParameters, build_chains, forward_kinematics
@@ -59,7 +60,7 @@ def export(robot: Robot, layers: Layers, layout: Layout | None = None) -> Export
     q_next = step(graph, rows, rows.constants, partial(_perceptrons, graph, rows, layers), *inputs, known)
     tip = tip_position(graph, rows, rows.constants, known)
     model = graph.model({JOINT_POSITION_NEXT: q_next, TIP_POSITION: tip}, robot.name)
-    return Exported(model, Probe(*(_nested(array) for array in (q, target, q_next.example, tip.example))))
+    return Exported(model, Probe(*(nested(array) for array in (q, target, q_next.example, tip.example))))
 
 
 def write(exported: Exported, robot: Robot, path: Path, provenance: Mapping[str, Any]) -> Contract:
@@ -69,7 +70,7 @@ def write(exported: Exported, robot: Robot, path: Path, provenance: Mapping[str,
         FileError: the file cannot be written.
     """
     tips = robot.kinematics.tip_position(robot.random_joint_position(np.random.default_rng(0), _RANGE_SAMPLES))
-    trained_range = (_nested(tips.min(0).round(6)), _nested(tips.max(0).round(6)))
+    trained_range = (nested(tips.min(0).round(6)), nested(tips.max(0).round(6)))
     contract = contract_for(robot, trained_range, exported.probe, provenance)
     model = onnx.ModelProto()
     model.CopyFrom(exported.model)
@@ -158,7 +159,3 @@ def _probe_inputs(robot: Robot) -> tuple[NDArray[np.float32], NDArray[np.float32
     q = robot.random_joint_position(np.random.default_rng(0), 2 * _PROBES)
     target = robot.kinematics.tip_position(q[_PROBES:])
     return q[:_PROBES].astype(np.float32), target.astype(np.float32)
-
-
-def _nested(array: NDArray[Any]) -> Any:
-    return tuple(_nested(item) for item in array) if array.ndim else float(array)

@@ -301,12 +301,17 @@ def own_layout(robot: Robot) -> Layout:
 
 def rows_of(robot: Robot, layout: Layout | None = None) -> Rows:
     """What the step of `robot` needs."""
-    lower, upper = _inwards(robot.lower, 1.0), _inwards(robot.upper, -1.0)
+    lower, upper = float32_limits(robot)
     turn = np.where(robot.upper - robot.lower >= _TURN - _FULL_CIRCLE, _TURN, 0.0).astype(np.float32)
     return Rows(
         robot, layout or own_layout(robot), lower, upper, turn, robot.kinematics.topology.chain >= 0,
         float(robot.kinematics.reach.max()),
     )  # fmt: skip
+
+
+def float32_limits(robot: Robot) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The joint limits (nq,) [rad], rounded inwards."""
+    return _inwards(robot.lower, 1.0), _inwards(robot.upper, -1.0)
 
 
 def _open(lead: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,15 +10,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from nnik_ros.contract import JOINT_POSITION, JOINT_POSITION_NEXT, OPTIONAL_INPUTS, TIP_POSITION, TIP_TARGET, Probe
+from nnik_ros.contract import (
+    JOINT_POSITION,
+    JOINT_POSITION_NEXT,
+    OPTIONAL_INPUTS,
+    TIP_POSITION,
+    TIP_TARGET,
+    Probe,
+    nested,
+)
 from nnik_ros.evaluate import Gate
 from nnik_ros.kinematics import KinematicParameters, build_chains, forward_kinematics
 from nnik_ros.robot import Robot
 from nnik_ros.training.export import Exported
 from nnik_ros.training.graph import Graph, Value
 from nnik_ros.training.recipe import default_model, hidden_layers, recipe_document, recipe_name
+from nnik_ros.training.rows import float32_limits
 from nnik_ros.yaml_file import Section
 
 _PROBES = 4
@@ -104,10 +112,10 @@ def export_seed(robot: Robot, move: Move) -> Exported:
     chains = build_chains(graph, robot.kinematics.topology, KinematicParameters(*parameters))
     q, target = graph.input(JOINT_POSITION, start), graph.input(TIP_TARGET, goal)
     tip = forward_kinematics(graph, chains, q).tip_position
-    lower, upper = _inside(robot)
+    lower, upper = float32_limits(robot)
     q_next = graph.minimum(graph.maximum(move(graph, q, target, tip), lower), upper)
     model = graph.model({JOINT_POSITION_NEXT: q_next, TIP_POSITION: tip}, robot.name)
-    return Exported(model, Probe(*(_nested(value) for value in (start, goal, q_next.example, tip.example))))
+    return Exported(model, Probe(*(nested(value) for value in (start, goal, q_next.example, tip.example))))
 
 
 def no_gate(reach: float) -> dict[str, float]:
@@ -122,16 +130,3 @@ def thinned(curve: Sequence[float]) -> list[float]:
     """A curve as means of at most so many pieces as a model file carries."""
     pieces = np.array_split(np.asarray(curve), min(len(curve), _CURVE_POINTS)) if len(curve) else []
     return [float(f"{np.mean(piece):.4g}") for piece in pieces]
-
-
-def _inside(robot: Robot) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The limits in float32, none outside of the robot's."""
-    lower, upper = robot.lower.astype(np.float32), robot.upper.astype(np.float32)
-    return (
-        np.where(lower < robot.lower, np.nextafter(lower, np.float32(np.inf)), lower),
-        np.where(upper > robot.upper, np.nextafter(upper, np.float32(-np.inf)), upper),
-    )
-
-
-def _nested(array: NDArray[Any]) -> Any:
-    return tuple(_nested(item) for item in array) if array.ndim else float(array)
