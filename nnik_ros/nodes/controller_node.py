@@ -198,10 +198,8 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         if self._session is None:
             return
         loaded, model = self._session.loaded, self._settings.options(NodeOptions).model
-        load_model = (
-            "model" in names
-        )  # of the same name, too: its file may be another one, and a benched one comes back
-        # all that may be refused comes before any change
+        # a model of the same name, too: its file may be another one, and a benched one comes back
+        load_model = "model" in names  # all that may be refused comes before any change
         policy = load_policy(model, loaded.described, loaded.robot.kinematics) if load_model else None
         self._session.change_options(self._settings.options(ControllerOptions))
         if load_model:

@@ -73,14 +73,16 @@ class StateIntake:
         self._doubted: Array | None = None  # q of the last message that was not believed
         self._agreeing = 0
 
-    def take(self, message: JointState, now: float, command: Array | None = None, max_lead: float = np.inf) -> None:
+    def take(
+        self, message: JointState, now: float, command: Array | None = None, max_lead: float = np.inf
+    ) -> Measurement | None:
         """now [s]: time of receipt; command (nq,) [rad]: what the hand holds on order of this node, None for nothing;
-        max_lead [rad]: how far from it a jump is believed."""
+        max_lead [rad]: how far from it a jump is believed. Returns the measurement if the message is believed."""
         kind = "names"
         try:
             if message.name != self._names:  # the same list as last time in all but the first message
                 if not self._joints.concerns(message.name):
-                    return
+                    return None
                 self._indices = self._joints.indices(message.name)
                 self._names = list(message.name)
             assert self._indices is not None
@@ -91,9 +93,10 @@ class StateIntake:
             self._check_jump(q, now, command, max_lead)
         except InputError as error:
             self._refusals.refuse(self._topic, kind, str(error))
-            return
+            return None
         self._refusals.accept(self._topic)
         self.measurement = Measurement(q, now)
+        return self.measurement
 
     def _check_jump(self, q: Array, now: float, command: Array | None, max_lead: float) -> None:
         possible = _TWITCH + _PACE * self._robot.velocity * (now - self._heard)

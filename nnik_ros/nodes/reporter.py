@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from rclpy.clock import Clock, ClockType
@@ -11,6 +12,7 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
+from nnik_ros.geometry import Array
 from nnik_ros.nodes.conversions import fill_poses
 from nnik_ros.nodes.markers import marker_array
 from nnik_ros.nodes.node_options import NodeOptions
@@ -23,7 +25,7 @@ from nnik_ros.nodes.status import (
     publisher_status,
     statistics_status,
 )
-from nnik_ros.states import Measurement, TipState
+from nnik_ros.states import TipState
 
 _CLOSEST_STATUSES = 0.01  # s; a state that flickers must not flood the status
 _SLOW = 1.0  # s between statistics
@@ -40,7 +42,7 @@ class Reporter:
         self._name = node.get_fully_qualified_name()
         self._last_logged: TipState | None = None
         self._told_benched = False
-        self._told_measurement: Measurement | None = None
+        self._told_seen: tuple[Array, Time] | None = None
         self._status = node.create_publisher(DiagnosticStatus, "status", 1)
         self._poses = node.create_publisher(PoseArray, "tip_poses", 1)
         self._markers = node.create_publisher(MarkerArray, "markers", 1)
@@ -114,12 +116,13 @@ class Reporter:
         return f"targets on {session.target_topic}" if state is TipState.IDLE else ""
 
     def _tell_tip_poses(self) -> None:
-        result, measurement = self._session.result, self._session.measurement
-        if result is None or measurement is None or measurement is self._told_measurement:
-            return  # a stamp of now would make old joint states look like new ones
-        self._told_measurement, q = measurement, measurement.q
-        self._tip_poses.header.stamp = self._now()
-        fill_poses(self._tip_poses, result.measured_tip_position, self._session.robot.kinematics.tip_rotation(q))
+        seen, kinematics = self._session.seen, self._session.robot.kinematics
+        if self._session.result is None or seen is None or seen is self._told_seen:
+            return
+        self._told_seen, (q, stamp) = seen, seen
+        # the tips were there when the joints were; some drivers do not tell when
+        self._tip_poses.header.stamp = stamp if stamp.sec or stamp.nanosec else self._now()
+        fill_poses(self._tip_poses, kinematics.tip_position(q), kinematics.tip_rotation(q))
         self._poses.publish(self._tip_poses)
 
     def _tell_markers(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import rclpy
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseArray, PoseStamped
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -57,7 +58,8 @@ class Session:
         self.chores.add(gc.collect, _COLLECT)
         self._on_change: Callable[[], None] = lambda: None
         self._command: Array | None = None  # what the hand holds, as long as this controller is started
-        self._state_sent = math.nan  # s, wall clock: when the newest believed joint states were sent
+        self.seen: tuple[Array, Time] | None = None  # newest believed joint position (nq,) [rad] and its stamp
+        self._state_sent = math.nan  # s, wall clock: when it was sent
         self._signature: tuple[bytes, int] = (b"", 0)
         namespace = options.driver_namespace or None
         driver = loaded.driver
@@ -113,11 +115,6 @@ class Session:
     def benched(self) -> bool:
         """Whether the network is out of use, because it did not help for long."""
         return self._controller.benched
-
-    @property
-    def measurement(self) -> Measurement | None:
-        """Newest joint states that were believed."""
-        return self._state.measurement
 
     @property
     def measured(self) -> Array | None:
@@ -214,10 +211,9 @@ class Session:
     def _take_inputs(self, now: float) -> list[float]:
         """Returns when the targets that came were sent [s, wall clock]. Messages of others, and refused ones, have no age."""
         for state, sent in self._states.take_sent():
-            measured = self._state.measurement
-            self._state.take(state, now, self._command, self._controller.options.max_lead)
-            if self._state.measurement is not measured:
-                self._state_sent = sent
+            believed = self._state.take(state, now, self._command, self._controller.options.max_lead)
+            if believed is not None:
+                self.seen, self._state_sent = (believed.q, state.header.stamp), sent
         q = self.measured
         targets_sent: list[float] = []
         for poses, sent in self._all_targets.take_sent():

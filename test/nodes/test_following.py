@@ -54,6 +54,12 @@ def test_the_simulated_hand_brings_its_tips_to_the_targets(lab, robot):
     assert np.linalg.norm(told - goal, axis=-1).max() < 0.0003
     assert poses[-1].header.frame_id == robot.base_frame
 
+    def stamped() -> int:
+        of_states = {(state.header.stamp.sec, state.header.stamp.nanosec) for state in states}
+        return sum((pose.header.stamp.sec, pose.header.stamp.nanosec) in of_states for pose in poses)
+
+    wait_for(lambda: stamped() > 20, "tip poses with the stamps of their joints", controller)
+
 
 @pytest.mark.parametrize("order", ["reversed", "shuffled"])
 def test_joint_states_are_read_by_name_in_any_order(lab, robot, order):
