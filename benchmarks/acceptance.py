@@ -52,7 +52,7 @@ def _static(results: Mapping[str, Any]) -> Iterator[Verdict]:
     criterion = f"random starts: median time below that of every peer that solves {SOLVES:.1%}"
     own, peer = results["static"]["random"].get(GUARDED), fastest_peer(results)
     if not own or not peer:
-        yield Verdict(criterion, "no network" if not own else "no such peer in this run", None)
+        yield Verdict(criterion, "not in this run" if not own else "no such peer in this run", None)
         return
     yield Verdict(criterion, f"{own['fine_p50_us']:.0f} us, {peer[0]} {peer[1]:.0f} us", own["fine_p50_us"] < peer[1])
 

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begin = time.monotonic()
     try:
         robot, model = _subject(options.robot, options.model)
-        node = _node_results()
+        node = _node_results(page=options.write)
         if options.write and node is None:
             raise InputError("--write: there are no results of the node for the page, run ./run bench-node before")
         with tempfile.TemporaryDirectory() as folder:
@@ -238,13 +238,13 @@ def _package_version() -> str:
     return next((line.split(">")[1].split("<")[0] for line in lines if "<version>" in line), "development")
 
 
-def _node_results() -> dict[str, Any] | None:
-    """Of the last whole run here, else those that the page has."""
-    file, page = RESULTS / "node.json", ROOT / "docs" / record.FILE
+def _node_results(*, page: bool) -> dict[str, Any] | None:
+    """Of the last whole run here; else, for the page, those that it has, maybe of another machine."""
+    file, numbers = RESULTS / "node.json", ROOT / "docs" / record.FILE
     if file.exists():
         found: dict[str, Any] = json.loads(file.read_text())
         return found
-    return record.read(page).get("node") if page.exists() else None
+    return record.read(numbers).get("node") if page and numbers.exists() else None
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import bench, peers, record, report
+from benchmarks.acceptance import Verdict
 from benchmarks.solver import Absent
 
 NODE = {"rates": {}, "date": "today", "load_before": 0.0, "load_after": 0.0, "turns": 5, "seconds": 10.0}
@@ -77,6 +78,22 @@ def test_the_page_keeps_the_results_of_the_node_until_there_are_others(root: Pat
     assert bench.main(["--write"]) == 0
     assert "node of tomorrow" in page.read_text()
     assert measured == [bench.ROBOT] * 3
+
+
+def test_a_run_for_oneself_is_not_judged_by_the_node_of_the_page(
+    root: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "docs" / record.FILE).write_text(record.written({"node": NODE}))
+    seen: list[Any] = []
+    monkeypatch.setattr(report, "text", lambda results: seen.append(results["node"]))
+    monkeypatch.setattr(
+        bench, "judge", lambda results: [Verdict("node", "", None if results["node"] is None else False)]
+    )
+    assert bench.main([]) == 0
+    own = NODE | {"date": "here"}
+    (root / "runs" / "node.json").write_text(json.dumps(own))
+    assert bench.main([]) == 1
+    assert seen == [None, own]
 
 
 def test_a_page_without_the_node_is_refused_before_anything_is_measured(

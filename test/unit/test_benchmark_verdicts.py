@@ -120,6 +120,13 @@ def test_what_was_not_measured_is_neither_kept_nor_broken() -> None:
     assert {verdict.passed for verdict in judge(results)} == {None}
 
 
+def test_an_own_row_that_was_left_out_of_a_run_with_a_network_is_said_to_be_not_in_it() -> None:
+    results = hand_made()
+    del results["static"]["random"][GUARDED]
+    (said,) = (verdict for verdict in judge(results) if "median time" in verdict.criterion)
+    assert (said.measured, said.passed) == ("not in this run", None)
+
+
 STATIC = {"share_coarse": 0.95, "share_fine": 0.95, "fine_p50_us": 49.0, "fine_p99_us": 89.0}
 SHARED = {"tick_p50_us": 39.0, "tick_p99_us": 59.0, "speed_max": 2.9, "second_difference": 0.009}
 SMOOTH = SHARED | {
