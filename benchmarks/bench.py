@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}{'-quick' if options.quick else ''}.json"
     file.write_text(json.dumps(results, indent=1))
     print(report.text(results))
-    print(f"raw results: {file.relative_to(ROOT)}; {results['header']['minutes']} min")
+    print(f"raw results: {os.path.relpath(file)}; {results['header']['minutes']} min")
     if options.write:
         report.write_page(results, ROOT / "docs")
     return 0 if all(row.passed for row in judge(results) if row.passed is not None) else 1

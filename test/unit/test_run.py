@@ -1,4 +1,4 @@
-"""The program `run`: a closed pipe is no fault, and nothing is deleted that it did not make."""
+"""The program `run`: a closed pipe is no fault, only what it made is deleted, and files are where the user stands."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,23 @@ def program() -> Any:
 @pytest.fixture
 def environment(program: Any, tmp_path: Path) -> Any:
     return program.Environment(tmp_path / "jazzy", "jazzy", "")
+
+
+@pytest.fixture
+def become(
+    program: Any, environment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[list[str], dict[str, str]]]:
+    """The command line and the variables that `./run` with these words would become for a user who stands in tmp_path."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name: str, *words: str) -> tuple[list[str], dict[str, str]]:
+        found: list[Any] = []
+        monkeypatch.setattr(program.os, "execve", lambda *given: found.extend(given))
+        program.COMMANDS[name].run(environment, list(words))
+        assert Path.cwd() == tmp_path
+        return found[1], found[2]
+
+    return run
 
 
 def test_help_into_a_pipe_that_nobody_reads_ends_without_a_word_of_complaint() -> None:
@@ -87,3 +105,60 @@ def test_an_environment_with_the_stamp_of_an_older_version_is_known_as_its_own(p
     assert program.is_own(environment.path)
     (environment.path / program.STAMP).write_text("[]")
     assert not program.is_own(environment.path)
+
+
+def test_files_are_looked_for_where_the_user_stands(become: Any, tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("name: mine")
+    command, variables = become("evaluate", "allegro_right", "--robot", "my.yaml")
+    done = subprocess.run([sys.executable, *command[1:]], env=variables, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "my.yaml" in done.stderr and "no such file" not in done.stderr and "joints" in done.stderr
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="needs PYTHONSAFEPATH")
+def test_nothing_is_imported_from_where_the_user_stands(become: Any, tmp_path: Path) -> None:
+    (tmp_path / "yaml.py").write_text("raise SystemExit('the user's own file')")
+    command, variables = become("inspect", "--help")
+    done = subprocess.run([sys.executable, *command[1:]], env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_command_that_takes_files_stays_where_the_user_stands(program: Any, become: Any) -> None:
+    for name in set(program.COMMANDS) - {"test", "check"}:
+        assert become(name, "my/file")[0][-1] == "my/file"
+
+
+def test_a_training_leaves_its_run_folder_in_the_repository_unless_told_otherwise(become: Any, tmp_path: Path) -> None:
+    option, folder, *words = become("train", "my.yaml", "--runs", "mine")[0][3:]
+    assert option == "--runs" and (tmp_path / folder).resolve() == ROOT / "runs"
+    assert words == ["my.yaml", "--runs", "mine"]  # the later one counts
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["test_run.py"], ["{here}/test_run.py"]),
+        (["-x", "test_run.py::test_one[a/b]"], ["-x", "{here}/test_run.py::test_one[a/b]"]),
+        (["data", "../nodes"], ["{here}/data", "{here}/../nodes"]),
+        (["-k", "data", "nosuch.py"], ["-k", "data", "nosuch.py"]),
+    ],
+    ids=" ".join,
+)
+def test_tests_are_looked_for_where_the_user_stands(
+    words: list[str], named: list[str], program: Any, environment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[list[str]] = []
+
+    def python_module(_: Any, command: list[str]) -> int:
+        called.append(command)
+        return 0
+
+    monkeypatch.setattr(program, "python_module", python_module)
+    monkeypatch.setattr(program, "provide_browser", lambda: None)
+    here = ROOT / "test" / "unit"
+    monkeypatch.chdir(here)
+    program.COMMANDS["test"].run(environment, words)
+    assert called.pop()[1:] == [name.format(here=here) for name in named]
+    monkeypatch.chdir(ROOT)
+    program.COMMANDS["test"].run(environment, words)
+    assert called.pop()[1:] == words
