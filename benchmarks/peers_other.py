@@ -16,7 +16,13 @@ from nnik_ros.geometry import Array
 
 
 def pinocchio(
-    scene: Scene, *, damping: float = 0.1, floor: float = 1e-4, largest: float = 0.5, track_damping: float = 10.0
+    scene: Scene,
+    *,
+    damping: float = 1e-4,
+    floor: float = 1e-4,
+    largest: float = 3.0,
+    track_damping: float = 30.0,
+    track_floor: float = 1e-2,
 ) -> Solver:
     """A damped step on Pinocchio's Jacobians as a user writes it; damping grows with the error (in units of 0.1 m)."""
     import pinocchio as pin
@@ -30,7 +36,7 @@ def pinocchio(
     lower, upper = model.lowerPositionLimit, model.upperPositionLimit
     world = pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
 
-    def step(q: Array, target: Array, damping: float, largest: float) -> Array:
+    def step(q: Array, target: Array, damping: float, floor: float, largest: float) -> Array:
         here = np.empty_like(q)
         here[order] = q
         pin.computeJointJacobians(model, data, here)
@@ -48,8 +54,9 @@ def pinocchio(
     fastest = PERIOD * float(scene.robot.velocity.min())
     return Solver(
         "pinocchio + DLS", version("pin"), f"damping {damping:g} e^2 + {floor:g}^2, step at most {largest:g} rad; tracking: "
-        f"damping {track_damping:g} e^2, step at most the velocity limit", lambda q, target: step(q, target, damping, largest),
-        tracker(lambda: lambda q, target: step(q, target, track_damping, fastest)),
+        f"damping {track_damping:g} e^2 + {track_floor:g}^2, step at most the velocity limit",
+        lambda q, target: step(q, target, damping, floor, largest),
+        tracker(lambda: lambda q, target: step(q, target, track_damping, track_floor, fastest)),
     )  # fmt: skip
 
 
@@ -59,8 +66,10 @@ def roboticstoolbox(
     tolerance: float = 1e-9,
     k: float = 1e-5,
     method: str = "sugihara",
-    track_k: float = 1e-5,
+    track_k: float = 0.1,
     track_method: str = "chan",
+    track_tolerance: float = 1e-15,
+    track_searches: int = 10,
     searches: int = 100,
 ) -> Solver:
     """C++ Levenberg-Marquardt with restarts, one call a finger."""
@@ -72,7 +81,7 @@ def roboticstoolbox(
     mask = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
     pose = np.eye(4)
 
-    def make(k: float, method: str) -> Call:
+    def make(k: float, method: str, tolerance: float, searches: int) -> Call:
         def call(q: Array, target: Array) -> Array:
             result = np.array(q)
             for finger, joints, goal in zip(fingers, chains, target, strict=True):
@@ -86,7 +95,7 @@ def roboticstoolbox(
         return call
 
     def following() -> Call:
-        solve = make(track_k, track_method)
+        solve = make(track_k, track_method, track_tolerance, track_searches)
 
         def call(q: Array, target: Array) -> Array:
             return np.clip(solve(q, target), scene.robot.lower, scene.robot.upper)
@@ -95,42 +104,56 @@ def roboticstoolbox(
 
     return Solver(
         "roboticstoolbox", version("roboticstoolbox-python"), f"ik_LM {method} k {k:g}, tolerance {tolerance:g}, {searches} "
-        f"searches; tracking: {track_method} k {track_k:g}, clipped", make(k, method), tracker(following), whole=True,
+        f"searches; tracking: {track_method} k {track_k:g}, tolerance {track_tolerance:g}, {track_searches} searches, clipped",
+        make(k, method, tolerance, searches), tracker(following), whole=True,
     )  # fmt: skip
 
 
 def dex_retargeting(
-    scene: Scene, *, norm_delta: float = 1e-6, huber_delta: float = 0.02, ftol: float = 1e-14, default: bool = False
+    scene: Scene,
+    *,
+    norm_delta: float = 0.0,
+    huber_delta: float = 0.02,
+    ftol: float = 1e-14,
+    track_norm_delta: float = 1e-7,
+    default: bool = False,
 ) -> Solver:
     """Position retargeting (SLSQP). default: as its examples configure it."""
     from dex_retargeting.optimizer import PositionOptimizer
     from dex_retargeting.robot_wrapper import RobotWrapper
     from dex_retargeting.seq_retarget import SeqRetargeting
 
-    robot = RobotWrapper(scene.urdf)
     names = list(scene.robot.joint_names)
     hands = np.arange(scene.robot.nt)
-    optimizer = PositionOptimizer(
-        robot, names, list(scene.robot.tip_links), hands, **({} if default else
-        {"huber_delta": huber_delta, "norm_delta": norm_delta}),
-    )  # fmt: skip
-    retargeting = SeqRetargeting(optimizer, has_joint_limits=True)
     limits = np.stack([scene.robot.lower, scene.robot.upper], axis=1)
-    if not default:
-        optimizer.set_joint_limit(limits, epsilon=0.0)
-        optimizer.opt.set_ftol_abs(ftol)
-        optimizer.opt.set_maxeval(300)
-    place = np.array([robot.dof_joint_names.index(name) for name in names])
 
-    def call(q: Array, target: Array) -> Array:
-        retargeting.last_qpos = q.astype(np.float32)
-        found: Array = np.asarray(retargeting.retarget(target)[place], dtype=np.float64)
-        return found
+    def make(norm_delta: float) -> Call:
+        robot = RobotWrapper(scene.urdf)
+        optimizer = PositionOptimizer(
+            robot, names, list(scene.robot.tip_links), hands, **({} if default else
+            {"huber_delta": huber_delta, "norm_delta": norm_delta}),
+        )  # fmt: skip
+        retargeting = SeqRetargeting(optimizer, has_joint_limits=True)
+        if not default:
+            optimizer.set_joint_limit(limits, epsilon=0.0)
+            optimizer.opt.set_ftol_abs(ftol)
+            optimizer.opt.set_maxeval(300)
+        place = np.array([robot.dof_joint_names.index(name) for name in names])
 
-    settings = "as shipped" if default else f"norm_delta {norm_delta:g}, ftol {ftol:g}, limits without slack"
+        def call(q: Array, target: Array) -> Array:
+            retargeting.last_qpos = q.astype(np.float32)
+            found: Array = np.asarray(retargeting.retarget(target)[place], dtype=np.float64)
+            return found
+
+        return call
+
+    settings = (
+        f"norm_delta {norm_delta:g}, huber_delta {huber_delta:g}, ftol {ftol:g}, limits without slack; "
+        f"tracking: norm_delta {track_norm_delta:g}"
+    )
     return Solver(
-        f"dex-retargeting{' (default)' if default else ''}", version("dex_retargeting"), settings, call,
-        tracker(lambda: call), whole=True,
+        f"dex-retargeting{' (default)' if default else ''}", version("dex_retargeting"), "as shipped" if default else settings,
+        make(norm_delta), tracker(lambda: make(track_norm_delta)), whole=True,
     )  # fmt: skip
 
 

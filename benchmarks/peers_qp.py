@@ -15,7 +15,7 @@ from nnik_ros.geometry import Array
 
 
 def placo(
-    scene: Scene, *, regularization: float = 1e-6, posture: float = 1e-8, track_regularization: float = 1e-6
+    scene: Scene, *, regularization: float = 1e-5, posture: float = 1e-8, track_regularization: float = 1e-6
 ) -> Solver:
     """One `solve` is one Gauss-Newton step under the joint limits; tracking adds velocity limits and a weak posture."""
     import placo as library
@@ -61,10 +61,10 @@ def placo(
 def pink(
     scene: Scene,
     *,
-    lm_damping: float = 1e-3,
-    posture: float = 1e-3,
+    lm_damping: float = 1e-2,
+    posture: float = 3e-4,
     posture_gain: float = 0.005,
-    track_damping: float = 0.0,
+    track_damping: float = 0.1,
     qp: str = "daqp",
 ) -> Solver:
     """One `solve_ik` and its integration, joint and velocity limits as pink sets them from the URDF."""
@@ -112,9 +112,9 @@ def mink(
     scene: Scene,
     *,
     lm_damping: float = 1e-2,
-    posture: float = 1e-3,
+    posture: float = 3e-4,
     posture_gain: float = 0.005,
-    track_damping: float = 0.0,
+    track_damping: float = 0.1,
     qp: str = "daqp",
 ) -> Solver:
     """One `solve_ik` and its integration on MuJoCo kinematics, with configuration and velocity limits."""

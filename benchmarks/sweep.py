@@ -1,17 +1,18 @@
 """`python -m benchmarks.sweep`: short search for each peer's settings; what it prints is the ground for their defaults.
 
-Static: random starts, share of hands within 0.1 mm and median time. Tracking: smooth path and excursions out of reach.
+Static: random starts, share of hands within 0.1 mm, calls and time. Tracking: the three kinds of paths.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,58 +20,101 @@ from benchmarks import measure, peers_other, peers_qp, scores, workloads
 from benchmarks.markdown import number, table
 from benchmarks.measure import Effort
 from benchmarks.plain_urdf import plain_urdf
+from benchmarks.scores import Score
 from benchmarks.solver import Scene, Solver
+from nnik_ros.geometry import Array
 from nnik_ros.paths import robot_file
-from nnik_ros.robot import load_robot
+from nnik_ros.robot import Robot, load_robot
 
+Make = Callable[..., Solver]
 Grid = dict[str, tuple[Any, ...]]
-_EFFORT = Effort(repeats=1, hands=100, many_hands=0, ticks=1332, paths=1, seconds=1.0, oracle_every=20)
+ROBOT = "allegro_right"
+# every setting gets through everything, or else the slow ones would be judged by other hands and ticks
+_EFFORT = Effort(repeats=1, hands=200, many_hands=0, ticks=1332, paths=3, seconds=math.inf, oracle_every=8)
 _SEED = 7  # not that of the benchmark
+_EQUAL = 0.01  # share of hands by which settings count as equally good
+_NOISE = 1.2  # times of a busy machine that count as equal, as a ratio
+_LEAST = 1e-4  # of a figure of tracking; below, all are equally good
 
-STATIC: dict[str, tuple[Callable[..., Solver], Grid]] = {
-    "placo": (peers_qp.placo, {"regularization": (1e-6, 1e-5, 1e-4, 1e-3)}),
-    "pink": (peers_qp.pink, {"lm_damping": (1e-4, 1e-3, 1e-2, 1e-1), "qp": ("daqp", "quadprog")}),
-    "mink": (peers_qp.mink, {"lm_damping": (1e-4, 1e-3, 1e-2, 1e-1), "qp": ("daqp", "quadprog")}),
+_DAMPED: Grid = {"lm_damping": (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), "qp": ("daqp", "quadprog")}
+_POSED: Grid = {
+    "posture": (1e-4, 3e-4, 1e-3),
+    "posture_gain": (0.001, 0.005, 0.02),
+    "track_damping": (0.0, 1e-2, 1e-1, 1.0, 10.0),
+}
+STATIC: dict[str, tuple[Make, Grid]] = {
+    "placo": (peers_qp.placo, {"regularization": (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)}),
+    "pink": (peers_qp.pink, _DAMPED),
+    "mink": (peers_qp.mink, _DAMPED),
     "pinocchio": (
         peers_other.pinocchio,
-        {"damping": (1e-3, 1e-2, 1e-1), "floor": (1e-4, 1e-3), "largest": (0.3, 0.5, 1.0)},
+        {"damping": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), "floor": (1e-5, 1e-4, 1e-2), "largest": (0.5, 1.0, 2.0, 3.0, 4.0)},
     ),
     "roboticstoolbox": (
         peers_other.roboticstoolbox,
-        {"method": ("chan", "sugihara"), "k": (1.0, 0.1, 1e-3, 1e-5), "tolerance": (1e-9, 1e-12)},
+        {"method": ("chan", "sugihara"), "k": (0.1, 1e-3, 1e-5, 1e-7), "tolerance": (1e-8, 1e-9, 1e-12)},
     ),
     "dex": (
         peers_other.dex_retargeting,
-        {"norm_delta": (0.0, 1e-6), "ftol": (1e-10, 1e-14), "huber_delta": (0.02, 0.2)},
+        {"norm_delta": (0.0, 1e-7, 1e-6), "ftol": (1e-12, 1e-14, 1e-16), "huber_delta": (0.005, 0.02, 0.2)},
     ),
 }
-TRACKING: dict[str, tuple[Callable[..., Solver], Grid]] = {
-    "placo": (peers_qp.placo, {"posture": (0.0, 1e-8, 1e-7, 1e-6), "track_regularization": (1e-7, 1e-6, 1e-5, 1e-4)}),
-    "pink": (
-        peers_qp.pink,
-        {"posture": (1e-4, 1e-3), "posture_gain": (0.005, 0.02), "track_damping": (0.0, 1e-3, 1e-1)},
+TRACKING: dict[str, tuple[Make, Grid]] = {
+    "placo": (
+        peers_qp.placo,
+        {"posture": (0.0, 1e-10, 1e-9, 1e-8, 1e-7), "track_regularization": (1e-8, 1e-7, 1e-6, 1e-5)},
     ),
-    "mink": (
-        peers_qp.mink,
-        {"posture": (1e-4, 1e-3), "posture_gain": (0.005, 0.02), "track_damping": (0.0, 1e-3, 1e-1)},
+    "pink": (peers_qp.pink, _POSED),
+    "mink": (peers_qp.mink, _POSED),
+    "pinocchio": (
+        peers_other.pinocchio,
+        {"track_damping": (3.0, 10.0, 30.0, 100.0, 300.0), "track_floor": (1e-4, 1e-3, 1e-2, 3e-2, 1e-1)},
     ),
-    "pinocchio": (peers_other.pinocchio, {"track_damping": (1e-2, 1e-1, 1.0, 10.0), "floor": (1e-4, 1e-3, 1e-2)}),
-    "roboticstoolbox": (
+    "roboticstoolbox": (  # sugihara comes to the same with a small k, and to nothing with a larger one
         peers_other.roboticstoolbox,
-        {"track_method": ("chan", "sugihara"), "track_k": (1.0, 0.1, 1e-3, 1e-5), "searches": (1, 100)},
+        {
+            "track_method": ("chan",),
+            "track_k": (100.0, 10.0, 1.0, 0.1, 1e-3, 1e-5),
+            "track_tolerance": (1e-9, 1e-12, 1e-15),
+            "track_searches": (1, 10),
+        },
     ),
+    "dex": (peers_other.dex_retargeting, {"track_norm_delta": (0.0, 1e-8, 1e-7, 1e-6, 1e-5)}),
 }
+TICKS = {"dex": 444}  # of each path, of a peer that takes milliseconds for each
+# ends of the grids where they cannot go on: nothing is less than none, more searches take longer than a tick, and what is more
+# exact counts the same
+CLOSED = {
+    "posture": 0.0, "lm_damping": 0.0, "track_damping": 0.0, "norm_delta": 0.0, "track_norm_delta": 0.0,
+    "track_searches": 10, "track_tolerance": 1e-15,
+}  # fmt: skip
+PATHS = {"smooth": workloads.smooth_path, "singular": workloads.singular_path, "beyond": workloads.beyond_path}
+FIGURES = {  # of a tracking table: the paths and the key of their score, as it is called there
+    "smooth: rms mm": ("smooth", "error_rms_mm"),
+    "max mm": ("smooth", "error_max_mm"),
+    "2nd diff": ("smooth", "second_difference"),
+    "singular: rms": ("singular", "error_rms_mm"),
+    "max": ("singular", "error_max_mm"),
+    "2nd": ("singular", "second_difference"),
+    "beyond: p99": ("beyond", "excess_p99_mm"),
+    "most": ("beyond", "excess_max_mm"),
+}
+
+
+class Road(NamedTuple):
+    """closest: the smallest possible distances (n, nt) [m] where the path leads out of reach, else None."""
+
+    path: workloads.Path
+    closest: Array | None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="sweep", description="Settings of the peers.")
-    parser.add_argument("--robot", default="allegro_right")
     parser.add_argument("--only", default="", help="a peer")
     options = parser.parse_args(arguments)
-    robot = load_robot(robot_file(options.robot))
-    print(
-        "# Settings of the peers\n\nMade by `python -m benchmarks.sweep > benchmarks/sweep.md`; the best ones are the defaults."
-    )
+    robot = load_robot(robot_file(ROBOT))
+    roads = make_roads(robot)
+    print(introduction(roads))
     with tempfile.TemporaryDirectory() as folder:
         urdf = Path(folder) / "hand.urdf"
         urdf.write_text(plain_urdf(robot, robot.kinematics))
@@ -80,39 +124,118 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"\n### {name}, static\n\n{_static(scene, *STATIC[name])}", flush=True)
         for name in TRACKING:
             if options.only in name:
-                print(f"\n### {name}, tracking\n\n{_tracking(scene, *TRACKING[name])}", flush=True)
+                print(f"\n### {name}, tracking\n\n{_tracking(scene, _begun(roads, name), *TRACKING[name])}", flush=True)
     return 0
 
 
-def _static(scene: Scene, make: Callable[..., Solver], grid: Grid) -> str:
+def make_roads(robot: Robot) -> dict[str, list[Road]]:
+    """The paths of each kind, others than those of the benchmark."""
+    roads: dict[str, list[Road]] = {name: [] for name in PATHS}
+    for kind, (name, make) in enumerate(PATHS.items()):
+        for place in range(_EFFORT.paths):
+            rng = np.random.default_rng((_SEED, kind, place))
+            path = make(robot, rng, _EFFORT.ticks)
+            far = name == "beyond"
+            closest = workloads.closest_distance(robot, path.target[:: _EFFORT.oracle_every], rng) if far else None
+            roads[name].append(Road(path, closest))
+    return roads
+
+
+def _begun(roads: Mapping[str, Sequence[Road]], peer: str) -> dict[str, list[Road]]:
+    """As much of the paths as a peer follows."""
+    ticks = TICKS.get(peer, _EFFORT.ticks)
+    return {
+        name: [road._replace(path=road.path._replace(target=road.path.target[:ticks])) for road in all_]
+        for name, all_ in roads.items()
+    }
+
+
+def introduction(roads: Mapping[str, Sequence[Road]]) -> str:
+    """How the settings were found, and how far the tips went: paths that change show there."""
+    ways = ", ".join(f"{name} {_travel(all_):.4g} m" for name, all_ in roads.items())
+    return f"""# Settings of the peers
+
+Made by `python -m benchmarks.sweep > benchmarks/sweep.md`; the best ones are the defaults. Static: of the settings that solve
+the most of {_EFFORT.hands} hands, give or take {_EQUAL:.0%}, the fewest calls, then the most hands, then the least time.
+Tracking: the least geometric mean of the table's figures, of which none counts as less than {_LEAST:g}, over
+{_EFFORT.paths} paths of each kind of {_EFFORT.ticks} ticks; dex gets the first {TICKS["dex"]} of each.
+
+Tips travel, on average: {ways}."""
+
+
+def best_static(found: Sequence[Score], inside: Sequence[bool]) -> int:
+    """Which score is the best: of those that count as equal to the most hands the fewest calls, then the most hands, then the
+    least time; of equal times the first that is inside of the grid."""
+    most = max(score["share_fine"] for score in found)
+    equal = [i for i, score in enumerate(found) if score["share_fine"] >= most - _EQUAL]
+    equal = _least(equal, [score["calls_p50"] for score in found])
+    equal = _least(equal, [-score["share_fine"] for score in found])
+    times = [score["fine_p50_us"] for score in found]
+    fastest = min(times[i] for i in equal)
+    return min(equal, key=lambda i: (times[i] > _NOISE * fastest, not inside[i], i))
+
+
+def is_inside(grid: Grid, settings: Mapping[str, Any]) -> bool:
+    """Whether no number stands at an end of its grid where that could go on."""
+    return all(
+        isinstance(value, str) or value == CLOSED.get(name) or min(grid[name]) < value < max(grid[name])
+        for name, value in settings.items()
+    )
+
+
+def best_tracking(figures: Sequence[Sequence[float]]) -> int:
+    """Which row is the best: the least product, so that halving one figure makes up for doubling another."""
+    return int(np.argmin(np.log(np.maximum(figures, _LEAST)).sum(axis=1)))
+
+
+def _static(scene: Scene, make: Make, grid: Grid) -> str:
     problems = workloads.static_problems(scene.robot, scene.kinematics, np.random.default_rng(_SEED), _EFFORT.hands)[
         "random"
     ]
+    found = []
+    for settings in _combinations(grid):
+        solver = make(scene, **settings)
+        found.append(scores.static_score(measure.static(scene, [solver], problems, _EFFORT)[solver.name]))
+    rows = [(f"{score['share_fine']:.1%}", number(score["fine_p50_us"]), number(score["calls_p50"])) for score in found]
+    return _table(
+        grid,
+        ("0.1 mm", "p50 us", "calls"),
+        rows,
+        best_static(found, [is_inside(grid, row) for row in _combinations(grid)]),
+    )
+
+
+def _tracking(scene: Scene, roads: Mapping[str, Sequence[Road]], make: Make, grid: Grid) -> str:
     rows = []
     for settings in _combinations(grid):
         solver = make(scene, **settings)
-        score = scores.static_score(measure.static(scene, [solver], problems, _EFFORT)[solver.name])
-        rows.append((_words(settings), f"{score['share_fine']:.0%}", number(score["fine_p50_us"]),
-                     number(score["calls_p50"])))  # fmt: skip
-    return table(("settings", "0.1 mm", "p50 us", "calls"), rows)
+        found = {name: scores.merged([_score(scene, solver, road) for road in all_]) for name, all_ in roads.items()}
+        rows.append([found[name][key] for name, key in FIGURES.values()])
+    return _table(grid, FIGURES, [tuple(map(number, row)) for row in rows], best_tracking(rows))
 
 
-def _tracking(scene: Scene, make: Callable[..., Solver], grid: Grid) -> str:
-    rng = np.random.default_rng(_SEED)
-    paths = [make_path(scene.robot, rng, _EFFORT.ticks) for make_path in (workloads.smooth_path, workloads.beyond_path)]
-    closest = workloads.closest_distance(scene.robot, paths[1].target[:: _EFFORT.oracle_every], rng)
-    rows = []
-    for settings in _combinations(grid):
-        solver = make(scene, **settings)
-        smooth, beyond = (measure.track([solver], path, _EFFORT)[solver.name] for path in paths)
-        s = scores.track_score(scene.robot, scene.kinematics, smooth)
-        b = scores.track_score(scene.robot, scene.kinematics, beyond)
-        b.update(scores.beyond_score(scene.kinematics, beyond, closest, _EFFORT.oracle_every))
-        values = [s[key] for key in ("error_rms_mm", "error_max_mm", "speed_max", "second_difference")]
-        values += [b.get(key, np.nan) for key in ("excess_p99_mm", "excess_max_mm", "speed_max")]
-        rows.append((_words(settings), *map(number, values)))
-    columns = ("settings", "rms mm", "max mm", "speed", "2nd diff", "beyond: p99 mm", "max mm", "speed")
-    return table(columns, rows)
+def _least(places: Sequence[int], values: Sequence[float]) -> list[int]:
+    return [i for i in places if values[i] == min(values[k] for k in places)]
+
+
+def _score(scene: Scene, solver: Solver, road: Road) -> Score:
+    run = measure.track([solver], road.path, _EFFORT)[solver.name]
+    score = scores.track_score(scene.robot, scene.kinematics, run)
+    if road.closest is not None:
+        score |= scores.beyond_score(scene.kinematics, run, road.closest, _EFFORT.oracle_every)
+    return score
+
+
+def _travel(roads: Sequence[Road]) -> float:
+    """Mean way of a tip along a path [m]."""
+    steps = [np.linalg.norm(np.diff(road.path.target, axis=0), axis=-1) for road in roads]
+    return float(np.sum(steps, axis=1).mean())
+
+
+def _table(grid: Grid, columns: Iterable[str], rows: Sequence[Sequence[str]], best: int) -> str:
+    words = [_words(settings) for settings in _combinations(grid)]
+    lines = table(("settings", *columns), [(name, *row) for name, row in zip(words, rows, strict=True)])
+    return f"{lines}\n\nBest: {words[best]}"
 
 
 def _combinations(grid: Grid) -> list[dict[str, Any]]:
