@@ -22,9 +22,9 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         ("--tolerance", ["0.1"], ["0", "-3", "nan"], "a finite number above 0"),
         (
             "--rate",
-            ["10", "333.3", "1000"],
-            ["0", "9", "1001", "nan", "inf", "fast"],
-            "a finite number within [10, 1000]",
+            ["50", "333.3", "1000"],
+            ["0", "49", "1001", "nan", "inf", "fast"],
+            "a finite number within [50, 1000]",
         ),
         ("--gain", ["0", "20"], ["-1", "21", "nan"], "a finite number within [0, 20]"),
         ("--port", ["1", "65535"], ["0", "-1", "65536", "80.5"], "a whole number within [1, 65535]"),
