@@ -146,8 +146,8 @@ class TargetIntake:
         """Forget all targets."""
         self.targets = self._nothing()
 
-    def take_all(self, topic: str, message: PoseArray, now: float, q: Array | None) -> None:
-        """One pose for every tip, in tip order; all or none are used. q (nq,) [rad]: measured joints, if any."""
+    def take_all(self, topic: str, message: PoseArray, now: float, q: Array | None) -> bool:
+        """One pose for every tip, in tip order; all or none are used, as is returned. q (nq,) [rad]: measured joints."""
         kind = "count"
         try:
             if len(message.poses) != self._robot.nt:
@@ -160,12 +160,13 @@ class TargetIntake:
             position, direction = self._in_base(message.header.frame_id, np.array(positions), direction, q)
         except InputError as error:
             self._refusals.refuse(topic, kind, str(error))
-            return
+            return False
         self._refusals.accept(topic)
         self.targets = Targets(position, np.full(self._robot.nt, now), direction)
+        return True
 
-    def take_one(self, topic: str, tip: int, message: PoseStamped, now: float, q: Array | None) -> None:
-        """The target of one tip; the others keep theirs."""
+    def take_one(self, topic: str, tip: int, message: PoseStamped, now: float, q: Array | None) -> bool:
+        """The target of one tip, if it is used, as is returned; the others keep theirs."""
         kind = "pose"
         try:
             point, quaternion = (np.array([x]) for x in position_and_quaternion(message.pose))
@@ -174,12 +175,13 @@ class TargetIntake:
             (position,), (direction,) = self._in_base(message.header.frame_id, point, direction, q)
         except InputError as error:
             self._refusals.refuse(topic, kind, str(error))
-            return
+            return False
         self._refusals.accept(topic)
         positions, stamps = self.targets.position.copy(), self.targets.stamp.copy()
         directions = np.array(self.targets.direction)
         positions[tip], stamps[tip], directions[tip] = position, now, direction
         self.targets = Targets(positions, stamps, directions)
+        return True
 
     def _in_base(self, frame: str, position: Array, direction: Array, q: Array | None) -> tuple[Array, Array]:
         T_base_frame = self._frames.pose(frame, q)

@@ -217,16 +217,13 @@ class Session:
         q = self.measured
         targets_sent: list[float] = []
         for poses, sent in self._all_targets.take_sent():
-            targets = self._targets.targets
-            self._targets.take_all(self._all_targets.topic, poses, now, q)
-            targets_sent += [sent] if self._targets.targets is not targets else []
-        for tip, inbox in enumerate(
-            self._tip_targets
-        ):  # after the array: of two targets at once the particular one counts
+            if self._targets.take_all(self._all_targets.topic, poses, now, q):
+                targets_sent.append(sent)
+        # after the array: of two targets at once the particular one counts
+        for tip, inbox in enumerate(self._tip_targets):
             for pose, sent in inbox.take_sent():
-                targets = self._targets.targets
-                self._targets.take_one(inbox.topic, tip, pose, now, q)
-                targets_sent += [sent] if self._targets.targets is not targets else []
+                if self._targets.take_one(inbox.topic, tip, pose, now, q):
+                    targets_sent.append(sent)
         return targets_sent
 
     def _on_error(self, error: Exception) -> None:
