@@ -8,6 +8,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.node import Node
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
@@ -29,6 +30,7 @@ from nnik_ros.states import TipState
 
 _CLOSEST_STATUSES = 0.01  # s; a state that flickers must not flood the status
 _SLOW = 1.0  # s between statistics
+_LAST_WORD = Duration(seconds=0.5)  # at most, for the last status to arrive
 _LOGGED = frozenset({
     TipState.WAITING_STATE, TipState.PAUSED, TipState.STALE_STATE, TipState.STALE_TARGET, TipState.FAULT, TipState.HOMING
 })  # fmt: skip
@@ -80,6 +82,7 @@ class Reporter:
             timer.reset()
 
     def destroy(self) -> None:
+        self._status.wait_for_all_acked(_LAST_WORD)  # a message may be gone with its publisher before it was read
         for timer in self._timers:
             self._node.destroy_timer(timer)
         for publisher in (self._status, self._poses, self._markers, self._diagnostics, self._statistics):
