@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -70,7 +71,7 @@ def _run(arguments: argparse.Namespace, processes: Processes, stop: threading.Ev
         print(f"\ndemo: {arguments.robot}, chosen on the page", flush=True)
         code, choice = _play(arguments, processes, stop)
     for recording in filter(None, (arguments.record, arguments.record_bag)):
-        print(f"recorded: ./run replay {recording}")
+        print(f"recorded: ./run replay {shlex.quote(str(recording))}")
     return code
 
 
@@ -104,25 +105,25 @@ def _seconds(arguments: argparse.Namespace) -> float:
 
 
 def _start_processes(arguments: argparse.Namespace, processes: Processes) -> None:
-    robot = f"robot:={arguments.robot}"
+    robot = {"robot": arguments.robot}
     realtime = arguments.realtime == "auto" and may_use_realtime()
     if not realtime:
         print("demo: without real-time scheduling (see the README), so a busy machine delays the loop", file=sys.stderr)
-    processes.start("sim_hand", "nnik_ros.nodes.sim_hand_node", [robot], _PROCESS_PRIORITY * realtime)
-    control = [
-        robot, f"model:={arguments.model}", "driver:=simulated", "start_paused:=false", f"closed_loop_gain:={arguments.gain}",
-        f"rate:={arguments.rate}", f"realtime_priority:={_LOOP_PRIORITY * realtime}", *_recording(arguments),
-    ]  # fmt: skip
+    processes.start("sim_hand", "nnik_ros.nodes.sim_hand_node", robot, _PROCESS_PRIORITY * realtime)
+    control = {
+        **robot, "model": arguments.model, "driver": "simulated", "start_paused": False, "closed_loop_gain": arguments.gain,
+        "rate": arguments.rate, "realtime_priority": _LOOP_PRIORITY * realtime, **_recording(arguments),
+    }  # fmt: skip
     processes.start("controller", "nnik_ros.nodes.controller_node", control, _PROCESS_PRIORITY * realtime)
     if not arguments.headless:
-        page = [robot, f"host:={arguments.host}", f"port:={arguments.port}", "chooser:=demo"]
+        page = {**robot, "host": arguments.host, "port": arguments.port, "chooser": "demo"}
         processes.start("web", "nnik_ros.nodes.web_node", page)
 
 
-def _recording(arguments: argparse.Namespace) -> list[str]:
+def _recording(arguments: argparse.Namespace) -> dict[str, object]:
     """What lets the controller record, if it shall."""
-    file = [f"record:={arguments.record.resolve()}"] if arguments.record else []
-    return [*file, "record_topic:=true"] if arguments.record_bag else file
+    file = {"record": str(arguments.record.resolve())} if arguments.record else {}
+    return {**file, "record_topic": True} if arguments.record_bag else {**file}
 
 
 def _wait_until_ready(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import random
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -54,9 +55,14 @@ class Processes:
         self.stop()
         self._folder.cleanup()
 
-    def start(self, name: str, module: str, parameters: Sequence[str], priority: int = 0) -> None:
-        """Run `python -m module` with ROS parameters "name:=value"; priority > 0: under SCHED_FIFO."""
-        words = [word for parameter in parameters for word in ("-p", parameter)]
+    def start(self, name: str, module: str, parameters: Mapping[str, object], priority: int = 0) -> None:
+        """Run `python -m module` with ROS parameters; priority > 0: under SCHED_FIFO."""
+        # their values are YAML, and so is JSON: a text in quotes stays one, whatever stands in it
+        words = [
+            word
+            for key, value in parameters.items()
+            for word in ("-p", f"{key}:={json.dumps(value, ensure_ascii=False)}")
+        ]
         log = Path(self._folder.name) / f"{name}.log"
         command = [sys.executable, "-m", module, *(["--ros-args", *words] if words else [])]
         with log.open("wb") as output, elevated(priority):

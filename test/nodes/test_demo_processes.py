@@ -23,6 +23,12 @@ STUBBORN = (
     "import signal, sys, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)\n"
 )
 
+TELLING = (
+    "import rclpy\nfrom rclpy.node import Node\nrclpy.init()\n"
+    "node = Node('telling', automatically_declare_parameters_from_overrides=True)\n"
+    "print(repr(node.get_parameter('given').value), flush=True)\n"
+)
+
 
 @pytest.fixture
 def stubborn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -34,7 +40,7 @@ def stubborn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_child_that_ignores_the_polite_signal_is_gone_within_two_seconds(stubborn: str) -> None:
     with Processes(free_domain()) as processes:
-        processes.start("stubborn", stubborn, [])
+        processes.start("stubborn", stubborn, {})
         wait_for(lambda: "up" in processes.log("stubborn"))
         begin = time.monotonic()
     assert time.monotonic() - begin < 2.0
@@ -45,9 +51,37 @@ def test_a_child_that_falls_is_named_with_its_last_words(tmp_path: Path, monkeyp
     (tmp_path / "falling_child.py").write_text("raise SystemExit('no such robot')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with Processes(free_domain()) as processes:
-        processes.start("falling", "falling_child", [])
+        processes.start("falling", "falling_child", {})
         wait_for(lambda: bool(processes.fallen()))
         assert re.search(r"falling ended with exit code 1:\nno such robot", processes.fallen())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "/hands/my hand #2/r.jsonl",
+        "/hands/a: b.yaml",
+        "[new].yaml",
+        "5",
+        "yes",
+        "~",
+        "",
+        'a "b" \\n c',
+        "händ",
+        7,
+        2.5,
+        True,
+    ],
+)
+def test_a_child_gets_each_parameter_as_it_was_given_whatever_stands_in_it(
+    given: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "telling_child.py").write_text(TELLING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with Processes(free_domain()) as processes:
+        processes.start("telling", "telling_child", {"given": given})
+        wait_for(lambda: bool(processes.fallen()))
+        assert processes.log("telling").splitlines()[-1] == repr(given)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -19,13 +19,13 @@ ROBOT = "allegro_right"
 @pytest.fixture
 def listener() -> Iterator[Listener]:
     domain = free_domain()
-    robot = f"robot:={ROBOT}"
+    robot = {"robot": ROBOT}
     with Processes(domain) as processes:
-        processes.start("sim_hand", "nnik_ros.nodes.sim_hand_node", [robot])
+        processes.start("sim_hand", "nnik_ros.nodes.sim_hand_node", robot)
         processes.start(
-            "controller", "nnik_ros.nodes.controller_node", [robot, "start_paused:=false", "closed_loop_gain:=4.0"]
+            "controller", "nnik_ros.nodes.controller_node", {**robot, "start_paused": False, "closed_loop_gain": 4.0}
         )
-        processes.start("web", "nnik_ros.nodes.web_node", [robot, "port:=8350"])
+        processes.start("web", "nnik_ros.nodes.web_node", {**robot, "port": 8350})
         heard = Listener(ROBOT, domain)
         heard.address = ""  # type: ignore[attr-defined]
 
