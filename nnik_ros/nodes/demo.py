@@ -25,6 +25,7 @@ from nnik_ros.nodes.web_address import check_host
 
 _START_LIMIT = 30.0  # s for processes to start and find each other
 _STEP = 0.02  # s between looks at the measured joints
+_RATE_LIMIT = 4.0  # s for the diagnostics after a short script
 _RATE_ERROR = 0.01  # what the scripted run may miss of its rate
 # the whole controller, since an ordinary thread of it that holds the interpreter lock would hold up its loop
 _PROCESS_PRIORITY, _LOOP_PRIORITY = 20, 30
@@ -36,7 +37,8 @@ class DemoError(Exception):
 
 def main(words: Sequence[str] | None = None) -> int:
     arguments = read_arguments(__doc__, words)
-    arguments.robot = arguments.robot or f"allegro_{arguments.hand}"
+    if arguments.robot is None:
+        arguments.robot = f"allegro_{arguments.hand}"
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
@@ -89,6 +91,8 @@ def _play(
             _tell_page(arguments, processes, stop)
         node.monitor.begin()
         _watch(node, executor, processes, stop, _seconds(arguments))
+        if node.script:
+            _hear_rate(node, executor, stop)
         return (_summary(node, arguments, stop.is_set()) if node.script else 0), node.choice
     finally:
         if arguments.record_bag:
@@ -190,6 +194,13 @@ def _watch(
             live.show(now, node.monitor.line())
     finally:
         live.end()
+
+
+def _hear_rate(node: Demo, executor: SingleThreadedExecutor, stop: threading.Event) -> None:
+    """The rate lies between two diagnostics, a second apart: after a shorter script they are waited for."""
+    limit = time.monotonic() + _RATE_LIMIT
+    while math.isnan(node.monitor.record().rate) and time.monotonic() < limit and not stop.is_set():
+        executor.spin_once(timeout_sec=_STEP)
 
 
 def _summary(node: Demo, arguments: argparse.Namespace, interrupted: bool) -> int:

@@ -100,6 +100,18 @@ def test_an_unknown_robot_is_told_before_anything_starts() -> None:
     assert "robot 'alegro' is unknown; shipped: allegro_left, allegro_right" in done.stderr
 
 
+def test_an_empty_name_of_a_robot_is_no_robot() -> None:
+    done = finished("--headless", "--robot", "")
+    assert done.returncode == 1
+    assert "robot '' is unknown; shipped: allegro_left, allegro_right" in done.stderr
+
+
+def test_a_run_shorter_than_a_second_is_judged_by_a_rate_too() -> None:
+    done = finished("--headless", "--robot", "planar_2r", "--seconds", "0.1", limit=60.0)
+    (rate,) = re.findall(r"loop rate +(\S+) Hz", done.stdout)
+    assert float(rate) > 0.0
+
+
 def test_a_page_on_an_address_that_is_not_here_is_refused_before_anything_starts() -> None:
     done = finished("--host", "nosuch.invalid")
     assert done.returncode == 1
@@ -127,10 +139,10 @@ def test_the_node_of_the_page_says_at_once_that_it_cannot_listen(lab: Lab) -> No
     assert "host '192.0.2.1' is no address of this machine" in process.output
 
 
-def finished(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A demo that refuses to start."""
+def finished(*arguments: str, limit: float = 20.0) -> subprocess.CompletedProcess[str]:
+    """A demo that refuses to start, or ends by itself."""
     command = [sys.executable, "-m", "nnik_ros.nodes.demo", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20.0)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit)
 
 
 def demo(*arguments: str) -> Iterator[subprocess.Popen[str]]:
