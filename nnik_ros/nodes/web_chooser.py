@@ -26,13 +26,11 @@ class Choice(NamedTuple):
 
 
 def robot_choices(present: str) -> tuple[Choice, ...]:
-    """The shipped robots, and the present one where it is none of them."""
+    """The shipped robots, and the present one where it is none of them. No two have one label."""
     choices = tuple(Choice(name, name) for name in shipped(share_dir() / "config" / "robots", ".yaml"))
-    return (
-        choices
-        if any(choice.value == present for choice in choices)
-        else (Choice(Path(present).stem, present), *choices)
-    )
+    if any(choice.value == present for choice in choices):
+        return choices
+    return _of_file(present, choices), *choices
 
 
 def model_choices(robot: Robot) -> tuple[Choice, ...]:
@@ -52,8 +50,9 @@ def chosen(choices: tuple[Choice, ...], model: str) -> Choice:
         if choice.value == model:
             return choice
     if model == AUTO_MODEL:
-        return next((choice for choice in choices if choice.label == "own network"), choices[-1])
-    return Choice(Path(model).stem, model)
+        by_label = {choice.label: choice for choice in choices}
+        return by_label.get("own network") or chosen(choices, NO_MODEL)
+    return _of_file(model, choices)
 
 
 class ParameterClient:
@@ -87,6 +86,12 @@ class ParameterClient:
         typed = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
         request = SetParameters.Request(parameters=[Parameter(name=name, value=typed)])
         self._set.call_async(request).add_done_callback(answer)
+
+
+def _of_file(path: str, others: tuple[Choice, ...]) -> Choice:
+    """A file of one's own, by its name; by its path where another one has that name."""
+    name = Path(path).stem
+    return Choice(path if any(choice.label == name for choice in others) else name, path)
 
 
 def _fits(path: Path, robot: Robot) -> bool:

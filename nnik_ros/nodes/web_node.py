@@ -170,7 +170,14 @@ class WebNode(Node):  # type: ignore[misc]
     def _follow_model(self) -> None:
         """Somebody else may choose the network too."""
         if self._controller.ready:
-            self._controller.get("model", lambda model: self._panel.show_model(chosen(self._models, model).label))
+            self._controller.get("model", self._show_model)
+
+    def _show_model(self, model: str) -> None:
+        """A network that was not offered so far can be chosen again from now on."""
+        choice = chosen(self._models, model)
+        if choice not in self._models:
+            self._models = (*self._models, choice)
+        self._panel.show_model(choice.label)
 
     def _enable(self, tip: int, enabled: bool) -> None:
         self._call(self._enablers[tip], SetBool.Request(data=enabled), "enable")

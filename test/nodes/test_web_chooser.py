@@ -6,18 +6,23 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from web_bench import ROOT, Listener, drag, load_pictures, text
 
 from nnik_ros.nodes.demo_processes import free_domain
-from nnik_ros.nodes.web_chooser import chosen, model_choices, robot_choices
+from nnik_ros.nodes.web_chooser import Choice, chosen, model_choices, robot_choices
+from nnik_ros.nodes.web_node import WebNode
 from nnik_ros.paths import model_file, robot_file, share_dir, shipped
 from nnik_ros.robot import load_robot
 
@@ -162,12 +167,56 @@ def test_a_network_and_a_robot_of_ones_own_are_shown_by_their_file_names(tmp_pat
     assert robot_choices("some/hand.yaml")[0] == ("hand", "some/hand.yaml")
 
 
+def test_one_label_stands_for_one_choice_also_where_a_file_is_called_as_a_shipped_one() -> None:
+    for present in ("my/allegro_right.yaml", "my/hand.yaml", "planar_2r"):
+        labels = {choice.label: choice.value for choice in robot_choices(present)}
+        assert len(labels) == len(robot_choices(present))
+        assert labels["allegro_right"] == "allegro_right"
+        assert present in labels.values()
+    choices = model_choices(load_robot(robot_file("planar_2r")))
+    assert chosen(choices, "my/s4_planar_absolute.onnx").label not in [choice.label for choice in choices]
+
+
+def test_a_network_of_ones_own_is_left_and_chosen_again() -> None:
+    page, controller = WebNode(), Node("controller")
+    controller.declare_parameter("model", "my/mine.onnx")
+    executor = SingleThreadedExecutor()
+    for node in (page, controller):
+        executor.add_node(node)
+
+    def until(condition: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + 20.0
+        while time.monotonic() < deadline and not condition():
+            executor.spin_once(timeout_sec=0.05)
+        return condition()
+
+    def uses(model: str) -> bool:
+        return until(lambda: controller.get_parameter("model").value == model)
+
+    try:
+        assert until(lambda: page._panel._model.value == "mine")
+        page._choose_model("damped least squares")
+        assert uses("none")
+        page._choose_model("mine")
+        assert uses("my/mine.onnx"), page._note
+        controller.set_parameters([Parameter("model", value="auto")])
+        assert until(lambda: page._panel._model.value == "own network")
+    finally:
+        executor.shutdown()
+        page.close()
+        page.destroy_node()
+        controller.destroy_node()
+
+
+def test_without_an_own_network_auto_is_damped_least_squares_whatever_else_was_in_use() -> None:
+    choices = (Choice("damped least squares (no own network)", "none"), Choice("mine", "my/mine.onnx"))
+    assert chosen(choices, "auto") == choices[0]
+
+
 @pytest.mark.timeout(120)
 def test_a_robot_that_cannot_be_shown_is_refused_and_the_demo_goes_on(demo: RunningDemo) -> None:
     import rclpy
     from rclpy.context import Context
-    from rclpy.executors import SingleThreadedExecutor
-    from rclpy.node import Node
 
     from nnik_ros.nodes.web_chooser import ParameterClient
 
