@@ -26,6 +26,10 @@ def load_mapping(path: Path) -> dict[str, Any]:
         raise FileError(str(path), [f"cannot be read: {reason}"]) from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that Python cannot hold
         raise FileError(str(path), [f"is not valid YAML: {' '.join(str(error).split())}"]) from error
+    except RecursionError as error:
+        raise FileError(str(path), ["is not valid YAML: too many lists or mappings within each other"]) from error
+    except (ArithmeticError, LookupError, AttributeError, TypeError) as error:  # so PyYAML fails at `!!bool maybe`
+        raise FileError(str(path), ["is not valid YAML: a value is not what its tag says"]) from error
     if not isinstance(document, dict):
         raise FileError(str(path), [f"must be a mapping of keys to values, is {type(document).__name__}"])
     return document
@@ -52,6 +56,12 @@ def number_in_text(value: Any) -> str:
     return f" (YAML reads {value} as text, write {in_yaml(number)} without quotes)" if math.isfinite(number) else ""
 
 
+def describe(value: Any) -> str:
+    """A value of a file as a message shows it."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 class Section:
     """One mapping of a YAML file, read key by key; what was not read is reported as unknown.
 
@@ -64,7 +74,7 @@ class Section:
         self._seen: set[str] = set()
         self._faulty: set[str] = set()  # what stands in for their values deserves no second report
         if not isinstance(values, dict):
-            problems.add(f"{where or 'document'}: must be a mapping, is {_describe(values)}")
+            problems.add(f"{where or 'document'}: must be a mapping, is {describe(values)}")
             values = {}
         self._values: dict[str, Any] = values
 
@@ -153,7 +163,7 @@ class Section:
 
     def wrong(self, key: str, given: Any, allowed: str) -> None:
         """Report a value; the first report of a key is the only one."""
-        self._report(key, f"is {_describe(given)}, must be {allowed}")
+        self._report(key, f"is {describe(given)}, must be {allowed}")
 
     def _report(self, key: str, problem: str) -> None:
         if key not in self._faulty:
@@ -190,8 +200,3 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 _MISSING = object()
-
-
-def _describe(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -25,6 +25,12 @@ def write(tmp_path: Path, text: str) -> Path:
         ("a: 2024-13-45", "is not valid YAML: month must be in 1..12"),
         (f"a: {'9' * 5000}", "is not valid YAML"),
         ("a: !!python/object/apply:os.system ['true']", "is not valid YAML"),
+        ("a: !!bool maybe", "is not valid YAML: a value is not what its tag says"),
+        ("a: !!float ''", "is not valid YAML: a value is not what its tag says"),
+        ("a: !!timestamp today", "is not valid YAML: a value is not what its tag says"),
+        ("!!map [1]", "is not valid YAML: a value is not what its tag says"),
+        (r'a: "\UFFFFFFFF"', "is not valid YAML: a value is not what its tag says"),
+        (f"a: {'[' * 5000}{']' * 5000}", "is not valid YAML: too many lists or mappings within each other"),
     ],
 )
 def test_a_bad_document_is_refused_with_its_reason(tmp_path: Path, text: str, complaint: str) -> None:
