@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nnik_ros.errors import ContractError, Problems
 from nnik_ros.kinematics import KinematicParameters
 from nnik_ros.robot import Robot
+from nnik_ros.yaml_file import describe, is_number
 
 METADATA_KEY = "nnik_contract"
 SCHEMA = 1
@@ -25,6 +26,10 @@ OPTIONAL_INPUTS = KinematicParameters._fields
 PROBE_TOLERANCE = 1e-4  # rad and m; float32 results differ between processors by far less, a damaged file by far more
 
 Nested = tuple[Any, ...]
+_LISTS = {  # how deep the lists of numbers are
+    "lower": 1, "upper": 1, "trained_range": 3,
+    "joint_position": 2, "tip_target": 3, "joint_position_next": 2, "tip_position": 3,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,18 +76,19 @@ def contract_from_json(text: str, source: str) -> Contract:
     """Parse the metadata of a network file.
 
     Raises:
-        ContractError: no JSON, another schema, or missing and unknown fields, all named.
+        ContractError: no JSON, another schema, or missing, unknown and wrong fields, all named.
     """
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number that Python cannot hold, and lists without an end
         raise ContractError(source, [f"metadata '{METADATA_KEY}' is not JSON: {error}"]) from error
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         schema = values.get("schema") if isinstance(values, dict) else None
         raise ContractError(source, [f"schema: is {schema!r}, this version reads {SCHEMA}"])
     problems = Problems(source, ContractError)
     _report_fields("", values, Contract, problems)
-    _report_fields("probe.", values.get("probe", {}), Probe, problems)
+    if isinstance(values.get("probe"), dict):
+        _report_fields("probe.", values["probe"], Probe, problems)
     problems.raise_if_any()
     probe = Probe(**{key: _tuples(value) for key, value in values.pop("probe").items()})
     fields = {key: value if key == "provenance" else _tuples(value) for key, value in values.items()}
@@ -117,6 +123,28 @@ def _report_fields(prefix: str, values: Mapping[str, Any], kind: type, problems:
         problems.add(f"{prefix}{name}: missing")
     for name in sorted(set(values) - wanted):
         problems.add(f"{prefix}{name}: unknown field")
+    for name in sorted(set(values) & wanted):
+        if form := _wanted_form(name, values[name]):
+            problems.add(f"{prefix}{name}: is {describe(values[name])}, must be {form}")
+
+
+def _wanted_form(name: str, value: Any) -> str:
+    """What a field has to be; empty where it is."""
+    if name in _LISTS:
+        good, form = _are_numbers(value, _LISTS[name]), f"finite numbers in lists, {_LISTS[name]} deep"
+    elif name in ("joint_names", "tip_names"):
+        good, form = isinstance(value, list) and all(isinstance(item, str) for item in value), "a list of texts"
+    elif name in ("probe", "provenance"):
+        good, form = isinstance(value, dict), "a mapping"
+    else:
+        good, form = isinstance(value, int if name == "schema" else str), "a text"
+    return "" if good else form
+
+
+def _are_numbers(value: Any, depth: int) -> bool:
+    if not depth:
+        return is_number(value)
+    return isinstance(value, list) and all(_are_numbers(item, depth - 1) for item in value)
 
 
 def nested(array: NDArray[Any]) -> Any:
