@@ -136,7 +136,14 @@ def _read_contract(session: onnxruntime.InferenceSession, source: str) -> Contra
 
 def _check_signature(session: onnxruntime.InferenceSession, robot: Robot, source: str) -> None:
     problems = Problems(source, ContractError)
+    batched = (*session.get_inputs(), *session.get_outputs())
+    for value in batched:
+        if value.shape and isinstance(value.shape[0], int):
+            problems.add(f"{value.name}: has a batch of {value.shape[0]}, must leave its size open")
     optional = {value.name: value.shape for value in session.get_overridable_initializers()}
+    for value in (*batched, *session.get_overridable_initializers()):
+        if value.type != "tensor(float)":
+            problems.add(f"{value.name}: is of {value.type}, must be of tensor(float)")
     wanted = {name: list(value.shape) for name, value in zip(OPTIONAL_INPUTS, robot.kinematics.parameters, strict=True)}
     for what, given, expected in (
         ("inputs", {i.name: i.shape[1:] for i in session.get_inputs()},

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
+from nnik_ros.contract import JOINT_POSITION_NEXT
 from nnik_ros.errors import ContractError
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
@@ -136,6 +138,29 @@ def test_a_network_without_a_contract_is_refused(hand: Robot, altered) -> None:
 def test_every_field_of_the_contract_is_compared(hand: Robot, altered, old: bytes, new: bytes, complaint: str) -> None:
     with pytest.raises(ContractError, match=complaint):
         OnnxPolicy(altered(old, new), hand)
+
+
+def test_a_network_that_takes_only_so_many_robots_at_once_is_refused(planar: Robot, tmp_path: Path) -> None:
+    """As many as in its probe, which therefore runs, but one hand alone could not be stepped."""
+    model = onnx.load(model_file("planar_2r"))
+    for value in (*model.graph.input[-2:], *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(model, tmp_path / "four.onnx")
+    with pytest.raises(ContractError, match="joint_position: has a batch of 4, must leave its size open"):
+        OnnxPolicy(tmp_path / "four.onnx", planar)
+
+
+def test_a_network_of_another_precision_is_refused(planar: Robot, tmp_path: Path) -> None:
+    model = onnx.load(model_file("planar_2r"))
+    for node in model.graph.node:
+        node.output[:] = ["single" if name == JOINT_POSITION_NEXT else name for name in node.output]
+    cast = onnx.helper.make_node("Cast", ["single"], [JOINT_POSITION_NEXT], to=onnx.TensorProto.DOUBLE)
+    model.graph.node.append(cast)
+    output = next(value for value in model.graph.output if value.name == JOINT_POSITION_NEXT)
+    output.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    onnx.save(model, tmp_path / "double.onnx")
+    with pytest.raises(ContractError, match=r"joint_position_next: is of tensor\(double\), must be of tensor\(float\)"):
+        OnnxPolicy(tmp_path / "double.onnx", planar)
 
 
 def test_a_network_with_damaged_weights_fails_its_probe(hand: Robot, tmp_path: Path) -> None:
