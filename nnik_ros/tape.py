@@ -18,12 +18,11 @@ from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import FileError
 from nnik_ros.geometry import Array
+from nnik_ros.options import from_mapping
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets, TickResult
-
-FORMAT, VERSION = "nnik_tape", 1
-CALLS = ("start", "pause", "home", "reset", "forget", "enable", "options", "model")
+from nnik_ros.tape_checks import FORMAT, VERSION, checked_call, checked_header, parsed
 
 
 class Call(NamedTuple):
@@ -173,13 +172,13 @@ def read_tapes(lines: Iterable[str], source: str) -> list[Tape]:
     reader: _Session | None = None
     rows = list(lines)
     for number, text in enumerate(rows, start=1):
-        values = _parsed(text, number, source, last=number == len(rows))
+        values = parsed(text, number, source, last=number == len(rows))
         if values is None:
             break
         if "tape" in values or reader is None:
             if reader is not None:
                 tapes.append(reader.tape())
-            reader = _Session(_checked_header(values, number, source), source)
+            reader = _Session(checked_header(values, number, source), source)
         else:
             reader.take(values, number)
     if reader is None:
@@ -218,9 +217,7 @@ class _Session:
 
     @staticmethod
     def _call(values: dict[str, Any]) -> Call:
-        if values["call"] not in CALLS:
-            raise ValueError(f"'{values['call']}' is no call of a controller")
-        return Call(values["call"], values.get("value"))
+        return Call(*checked_call(values["call"], values.get("value")))
 
     def _tick(self, values: dict[str, Any]) -> Tick:
         inputs = self._inputs
@@ -238,33 +235,6 @@ class _Session:
             inputs["direction"], command, state,
             str(values.get("raised", "")),
         )  # fmt: skip
-
-
-def _parsed(text: str, number: int, source: str, *, last: bool) -> dict[str, Any] | None:
-    """The line's object; None for a last line that was cut off while it was written."""
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        if last and number > 1 and not text.endswith("\n"):
-            return None
-        kind = "no recording of this package" if number == 1 else "is damaged"
-        raise FileError(source, [f"line {number}: {kind}: not JSON: {error}"]) from error
-    if not isinstance(values, dict):
-        raise FileError(source, [f"line {number}: is damaged: not an object"])
-    return values
-
-
-def _checked_header(values: dict[str, Any], number: int, source: str) -> Mapping[str, Any]:
-    if values.get("tape") != FORMAT:
-        raise FileError(
-            source, [f"line {number}: no recording of this package: its first line must name the tape '{FORMAT}'"]
-        )
-    if values.get("version") != VERSION:
-        raise FileError(source, [f"line {number}: version is {values.get('version')!r}, this program reads {VERSION}"])
-    missing = [key for key in ("robot", "model", "calibration", "options") if key not in values]
-    if missing:
-        raise FileError(source, [f"line {number}: {key} is missing" for key in missing])
-    return values
 
 
 def _number(value: float) -> float | str:
@@ -298,7 +268,7 @@ def replayed(
         "reset": lambda _: controller.reset(),
         "forget": lambda _: controller.forget(),
         "enable": controller.set_enabled,
-        "options": lambda value: controller.set_options(ControllerOptions(**value)),
+        "options": lambda value: controller.set_options(from_mapping(ControllerOptions, value, "options")),
         "model": lambda value: controller.set_policy(policy_of(value)),
     }
     for entry in tape.entries:

@@ -111,7 +111,7 @@ def replay(tape: Tape, arguments: argparse.Namespace, source: str) -> Comparison
     result = Comparison()
     for recorded, again in replayed(tape, controller, policy_of):
         result.add(loaded.robot, recorded, again)
-    _report(tape, loaded.robot, result)
+    _report(tape, loaded.robot, options.rate, result)
     return result
 
 
@@ -192,10 +192,10 @@ def _names(states: Sequence[int]) -> str:
     return "/".join(known.get(state, str(state)) for state in states)
 
 
-def _report(tape: Tape, robot: Robot, result: Comparison) -> None:
+def _report(tape: Tape, robot: Robot, rate: float, result: Comparison) -> None:
     model = tape.header["model"]
     solver = Path(model["file"]).name if model else "damped least squares"
-    print(f"{robot.name} with {solver}, {tape.header['options']['rate']:g} Hz: {result.ticks} ticks")
+    print(f"{robot.name} with {solver}, {rate:g} Hz: {result.ticks} ticks")
     if not tape.complete:
         print("the recording was cut off after its last tick: its end is missing")
     if not result.differences:

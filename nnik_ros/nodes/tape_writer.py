@@ -21,7 +21,8 @@ from nnik_ros.nodes.loading import Loaded
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.nodes.tape_identity import TAPE_TOPIC, describe_policy, file_identity, versions
 from nnik_ros.paths import robot_file
-from nnik_ros.tape import FORMAT, Entry, TapedController, TapeEncoder
+from nnik_ros.tape import Entry, TapedController, TapeEncoder
+from nnik_ros.tape_checks import FORMAT
 
 _PERIOD = 0.05  # s between writes
 _FAREWELL = 0.5  # s for the last lines to reach whoever listens

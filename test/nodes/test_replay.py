@@ -80,6 +80,11 @@ def ticks_of(file: Path) -> int:
     return sum("now" in json.loads(line) for line in file.read_text().splitlines())
 
 
+def call(lines: Lines, name: str) -> dict[str, Any]:
+    """The first call of that name."""
+    return next(line for line in lines if line.get("call") == name)
+
+
 def ticks_before(file: Path, line: int) -> int:
     return sum("now" in json.loads(text) for text in file.read_text().splitlines()[:line])
 
@@ -183,6 +188,13 @@ def test_a_changed_measurement_changes_the_commands_from_its_tick_on(
         (lambda lines: lines[0]["model"].update(sha256="0"), "is another one than in the recording"),
         (lambda lines: lines[0]["robot"].update(sha256="0"), "is another one than in the recording"),
         (lambda lines: nth_tick(lines, 5).update(call="fly"), "'fly' is no call of a controller"),
+        (lambda lines: lines[0].update(robot=None), "line 1: robot is None, must have a file and its sha256"),
+        (lambda lines: lines[0].update(model="x.onnx"), "line 1: model is 'x.onnx', must have a file and its sha256"),
+        (lambda lines: lines[0]["model"].pop("sha256"), "must have a file and its sha256"),
+        (lambda lines: lines[0].update(options=[1]), "line 1: options is [1], must be a mapping"),
+        (lambda lines: call(lines, "options").update(value=None), "is damaged: options: is None, must be a mapping"),
+        (lambda lines: call(lines, "options")["value"].update(speed="x"), "is damaged: speed: is 'x', must be a finite number"),
+        (lambda lines: call(lines, "enable").update(value=[1]), "is damaged: enable: is [1], must be a list of true and false"),
         (lambda lines: lines.clear(), "it is empty"),
         (lambda lines: lines.__delitem__(slice(1, None)), "holds no tick, so there is nothing to compare"),
     ],
