@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import yaml
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, Transform, Vector3
+from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, Transform, TransformStamped, Vector3
 from node_bench import pose_array, pose_stamped
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.time import Time as ClockTime
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
 
 from nnik_ros.driver import COMMAND_TYPES, joint_map, load_driver
 from nnik_ros.errors import FileError, InputError
@@ -230,6 +231,53 @@ def test_a_transform_that_is_too_old_or_of_a_time_to_come_is_refused(sec: int, a
         check_age("camera", Time(sec=sec, nanosec=0), 100.0, 0.5)
 
 
+def test_the_age_of_a_transform_counts_its_nanoseconds() -> None:
+    check_age("camera", Time(sec=99, nanosec=900_000_000), 100.0, 0.2)
+    with pytest.raises(InputError, match=r"0\.3 s old"):
+        check_age("camera", Time(sec=99, nanosec=700_000_000), 100.0, 0.2)
+
+
+class LookupFailedError(Exception):
+    """What tf2 raises."""
+
+
+class StandInBuffer:
+    """As tf2_ros.Buffer, whose lookup_transform(target_frame, source_frame, time) tells where the source is in the target."""
+
+    def lookup_transform(self, target_frame: str, source_frame: str, time: object) -> TransformStamped:
+        if (target_frame, source_frame) != ("palm_link", "camera"):
+            raise LookupFailedError(f"no way from {source_frame} to {target_frame}")
+        moved = Transform(translation=Vector3(x=1.0, y=2.0, z=3.0))
+        return TransformStamped(header=Header(stamp=Time(sec=1000), frame_id=target_frame), transform=moved)
+
+
+def test_a_frame_that_tf_knows_is_where_tf_has_it_in_the_base_frame_while_that_is_young(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(clock_type=ClockType.ROS_TIME)
+    clock._set_ros_time_is_active(True)
+    stand_in = SimpleNamespace(
+        Buffer=StandInBuffer, TransformListener=lambda *_, **__: SimpleNamespace(), TransformException=LookupFailedError
+    )
+    monkeypatch.setitem(sys.modules, "tf2_ros", stand_in)
+    lookup = TfLookup(SimpleNamespace(get_clock=lambda: clock), 0.5)
+    clock.set_ros_time_override(ClockTime(seconds=1000, nanoseconds=400_000_000, clock_type=ClockType.ROS_TIME))
+    np.testing.assert_array_equal(lookup.pose_in("palm_link", "camera")[:3, 3], [1.0, 2.0, 3.0])
+    with pytest.raises(InputError, match="frame 'hat': no way from hat to palm_link"):
+        lookup.pose_in("palm_link", "hat")
+    clock.set_ros_time_override(ClockTime(seconds=1000, nanoseconds=600_000_000, clock_type=ClockType.ROS_TIME))
+    with pytest.raises(InputError, match=r"0\.6 s old, more than tf_timeout, 0\.5 s"):
+        lookup.pose_in("palm_link", "camera")
+
+
+def test_without_tf2_a_frame_of_others_is_refused_for_that_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tf2_ros", None)
+    lookup = TfLookup(SimpleNamespace(get_clock=Clock), 0.5)
+    with pytest.raises(InputError, match="'camera' needs TF, and tf2_ros is not installed"):
+        lookup.pose_in("palm_link", "camera")
+    lookup.close()
+
+
 def test_transforms_from_before_a_jump_back_of_the_clock_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock as of a simulation, and a stand-in for tf2_ros, which comes with ROS 2 alone."""
     cleared: list[float] = []
@@ -292,6 +340,16 @@ def test_a_refused_target_leaves_the_old_ones_as_they_are(robot: Robot) -> None:
     targets.take_all("t", pose_array(robot.base_frame, [[0.3, 0.0, 0.2]] * robot.nt), 7.0, None)
     assert told[1:] == ["t: accepted again"]
     assert refusals.reasons == {}
+
+
+def test_a_refusal_is_told_anew_when_its_kind_changes_and_not_when_only_its_words_do() -> None:
+    told: list[str] = []
+    refusals = Refusals(told.append)
+    for kind, reason in (("count", "3 poses"), ("count", "5 poses"), ("frame", "no camera"), ("count", "3 poses")):
+        refusals.refuse("t", kind, reason)
+    assert told == [f"t: refused: {reason}" for reason in ("3 poses", "no camera", "3 poses")]
+    refusals.refuse("t", "frame", 2 * "a long name of a frame" * 100)
+    assert len(told[-1]) < 400
 
 
 def test_a_message_of_other_joints_on_a_shared_topic_is_no_refusal(robot: Robot) -> None:
@@ -372,9 +430,32 @@ def test_jumps_that_do_not_agree_are_never_believed(robot: Robot) -> None:
     assert heard(robot, 0.0, *[0.5, -0.5] * 5) == ([0.0] * 11, 10)
 
 
-def test_a_jump_away_from_the_command_is_not_believed_however_often_it_comes(robot: Robot) -> None:
-    assert heard(robot, 0.0, *[0.5] * 9, 0.0, command=robot.home) == ([0.0] * 11, 9)
-    assert heard(robot, 0.0, *[0.3] * 3, command=robot.home) == ([0.0, 0.0, 0.0, 0.3], 2)
+@pytest.mark.parametrize("jumps", [[0.9, 0.6, 0.3], [-0.9, -0.6, -0.3]])
+def test_jumps_that_come_closer_do_not_agree_either(robot: Robot, jumps: list[float]) -> None:
+    assert heard(robot, 0.0, *jumps) == ([0.0] * 4, 3)
+
+
+def test_a_bad_sample_that_comes_again_and_again_between_good_ones_is_never_believed(robot: Robot) -> None:
+    assert heard(robot, *[0.0, 0.5] * 5) == ([0.0] * 10, 5)
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_jump_away_from_the_command_is_not_believed_however_often_it_comes(robot: Robot, side: float) -> None:
+    assert heard(robot, 0.0, *[side * 0.5] * 9, 0.0, command=robot.home) == ([0.0] * 11, 9)
+    assert heard(robot, 0.0, *[side * 0.3] * 3, command=robot.home) == ([0.0, 0.0, 0.0, side * 0.3], 2)
+
+
+def test_of_joints_that_jump_together_each_must_end_near_its_command_and_the_farthest_jump_is_named(
+    robot: Robot,
+) -> None:
+    told: list[str] = []
+    refusals = Refusals(told.append)
+    states = StateIntake(robot, joint_map(load_driver(driver_file("simulated")), robot), "joint_states", refusals)
+    for i, q in enumerate([robot.home, *[robot.home + 0.2 * np.eye(16)[1] + 0.5 * np.eye(16)[6]] * 9]):
+        states.take(JointState(name=list(robot.joint_names), position=q.tolist()), i * 0.003, robot.home, 0.4)
+    assert states.measurement is not None
+    np.testing.assert_array_equal(states.measurement.q, robot.home)
+    assert "joint_6.0 jumped by 0.5 rad" in refusals.reasons["joint_states"][1]
 
 
 def test_a_fast_joint_and_one_that_was_away_for_a_while_do_not_jump(robot: Robot) -> None:
