@@ -75,9 +75,17 @@ def test_statistics_tell_period_jitter_latency_and_compute_of_the_window() -> No
     assert summary.latency.p50 == pytest.approx(0.0, abs=1e-9)
 
 
-def test_the_window_forgets_what_is_five_seconds_old() -> None:
-    loop, _, _ = run(1000, {3: 0.009})
-    assert loop.statistics.summary().compute.max == pytest.approx(0.001)
+@pytest.mark.parametrize(("tick", "largest"), [(490, 0.001), (510, 0.009)])
+def test_the_window_keeps_five_seconds_and_forgets_what_is_older(tick: int, largest: float) -> None:
+    loop, _, _ = run(1000, {tick: 0.009})
+    assert loop.statistics.summary().compute.max == pytest.approx(largest)
+
+
+def test_a_period_that_is_too_short_is_jitter_as_one_that_is_too_long() -> None:
+    statistics = LoopStatistics(PERIOD)
+    for period in (PERIOD, PERIOD - 0.002, PERIOD + 0.001):
+        statistics.record(period, 0.0, 0.0)
+    assert statistics.summary().jitter.max == pytest.approx(0.002)
 
 
 def test_before_the_first_tick_there_are_no_numbers() -> None:

@@ -17,6 +17,7 @@ from nnik_ros.robot import Robot
 def test_percentiles_are_values_that_as_many_do_not_exceed() -> None:
     spread = spread_of(np.random.default_rng(0).permutation(np.arange(1, 1001)).astype(float))
     assert spread == (500.0, 900.0, 990.0, 999.0, 1000.0)
+    assert spread_of(np.arange(1.0, 6.0)) == (3.0, 5.0, 5.0, 5.0, 5.0)
     assert spread_of(np.array([7.0])) == (7.0,) * 5
     assert all(map(math.isnan, spread_of(np.zeros(0))))
 
