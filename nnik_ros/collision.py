@@ -20,7 +20,8 @@ from nnik_ros.robot import Robot
 from nnik_ros.urdf import Shape
 
 _SAMPLES = 1000
-_NEVER_CLOSER = 0.01  # m; a pair whose clearance was larger in all samples is dropped
+_STARTS, _STEPS = 6, 12  # of a search for the smallest clearance of a pair: from its nearest samples
+_NEVER_CLOSER = 0.01  # m; a pair of which no smaller clearance was found is dropped
 _CAPSULES_ACROSS = 5  # at most, along the middle side of a box
 
 
@@ -37,16 +38,29 @@ class CollisionModel:
             for i, j in itertools.combinations(range(len(found)), 2)
             if found[i][0] != found[j][0] and not _neighbours(found[i][:2], found[j][:2])
         ]
-        self._pairs = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        self._pairs: NDArray[np.int64] = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         self._radii = radius[self._pairs].sum(axis=-1)
         self._tip_of_joint = robot.kinematics.tip_of_joint
         self.set_kinematics(robot.kinematics)
-        sampled = self.distances(robot.random_joint_position(np.random.default_rng(0), _SAMPLES))
         # what touches at home is the shape of the simplified links, not a collision that anything could avoid;
-        # what stays far apart in every sampled pose need not be looked at in every tick
-        used = (self.distances(robot.home) > 0.0) & (sampled.min(axis=0) < _NEVER_CLOSER)
+        # what stays far apart in every pose need not be looked at in every tick
+        used = (self.distances(robot.home) > 0.0) & (self._smallest(robot) < _NEVER_CLOSER)
         self._pairs, self._radii = self._pairs[used], self._radii[used]
         self.pair_tips = self._place[self._pairs, 0]  # (pairs, 2) tip numbers, -1 for the base
+
+    def _smallest(self, robot: Robot) -> Array:
+        """The smallest clearance of every pair (pairs,) [m] that was found: of random samples, and by descent from the nearest
+        of them, for many pairs meet only in corners of the joint limits that few samples come to."""
+        samples = robot.random_joint_position(np.random.default_rng(0), _SAMPLES)
+        sampled = self.distances(samples)
+        starts = samples[np.argsort(sampled, axis=0, kind="stable")[:_STARTS].T]  # (pairs, _STARTS, nq)
+        smallest: Array = sampled.min(axis=0, initial=np.inf)
+        far = smallest >= _NEVER_CLOSER
+        smallest[far] = capsules.nearest(
+            np.ascontiguousarray(starts[far]), robot.lower, robot.upper, *self._model, self._place, self._ends,
+            self._pairs[far], self._radii[far], _NEVER_CLOSER, _STEPS,
+        )  # fmt: skip
+        return smallest
 
     def set_kinematics(self, kinematics: Kinematics) -> None:
         """Use another geometry, a calibrated one; the pairs stay."""

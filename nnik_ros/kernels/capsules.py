@@ -7,8 +7,9 @@ import numpy as np
 from nnik_ros.compiled import F1, F2, F3, I1, I2, Array, Ints, compiled
 from nnik_ros.kernels.chains import MODEL, capsule_ends, frames
 from nnik_ros.kernels.joints import stopping_speed
-from nnik_ros.kernels.points import TINY, clip, length
+from nnik_ros.kernels.points import TINY, clip, largest, length
 
+_STRIDE = 0.5  # of the range of the joint that helps most, the longest step of a search
 _POINT = 1e-15  # m^2 and m^4; below, a segment is a point and two segments are parallel
 
 
@@ -101,6 +102,33 @@ def clearance_gradients(
         _add_slopes(origin, axis, chain, place[first], ends[first], normal, s, result[p])
         normal *= -1.0
         _add_slopes(origin, axis, chain, place[second], ends[second], normal, t, result[p])
+    return result
+
+
+@compiled(f"f8[::1]({F3}, {F1}, {F1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, f8, i8)")
+def nearest(
+    starts: Array, lower: Array, upper: Array, chain: Ints, constants: Array, start: Array, place: Ints, local: Array,
+    pairs: Ints, radii: Array, enough: float, steps: int,
+) -> Array:  # fmt: skip
+    """The smallest distances (pairs,) [m] found by descent within the joint limits (nq,) from starts (pairs, k, nq) [rad], in
+    steps that get shorter; a pair that comes closer than `enough` [m] is not searched further."""
+    result = np.full(len(pairs), np.inf)
+    for p in range(len(pairs)):
+        pair, radius = pairs[p : p + 1], radii[p : p + 1]
+        for k in range(starts.shape[1]):
+            q = starts[p, k].copy()
+            for n in range(steps):
+                slope = clearance_gradients(q, chain, constants, start, place, local, pair)[0]
+                stride = _STRIDE * (1.0 - n / steps) / max(largest(slope), TINY)
+                for i in range(len(q)):
+                    q[i] = clip(q[i] - stride * slope[i] * (upper[i] - lower[i]), lower[i], upper[i])
+                rotation, origin, _, _ = frames(q, chain, constants, start)
+                there = clearances(capsule_ends(rotation, origin, place, local), pair, radius)[0]
+                result[p] = min(result[p], there)
+                if result[p] < enough:
+                    break
+            if result[p] < enough:
+                break
     return result
 
 

@@ -150,6 +150,61 @@ def test_three_fingers_of_a_hand_of_four_are_kept_from_each_other_as_before(hand
     np.testing.assert_allclose(nearest[1][close], nearest[0][close], atol=1e-12)
 
 
+def two_fingers_that_meet_stretched(folder: Path) -> Robot:
+    """Two fingers of three links of 1 m in a plane, 5.9 m apart, with a ball of 0.1 m at each tip; upright at zero."""
+    urdf, document = ['<robot name="two"><link name="base"/>'], {"joints": [], "tips": []}
+    for finger, x in (("a", 0.0), ("b", 5.9)):
+        parent = "base"
+        for depth in range(3):
+            joint, origin = f"{finger}{depth}", f"{x} 0 0" if depth == 0 else "0 1 0"
+            urdf.append(
+                f'<link name="{joint}_link"/><joint name="{joint}" type="revolute"><parent link="{parent}"/>'
+                f'<child link="{joint}_link"/><origin xyz="{origin}"/><axis xyz="0 0 1"/>'
+                '<limit lower="-2" upper="2" effort="1" velocity="2"/></joint>'
+            )
+            document["joints"].append({"name": joint, "acceleration": 20.0})
+            parent = f"{joint}_link"
+        urdf.append(
+            f'<link name="{finger}_tip"><collision><geometry><sphere radius="0.1"/></geometry></collision></link>'
+            f'<joint name="{finger}_fixed" type="fixed"><parent link="{parent}"/><child link="{finger}_tip"/>'
+            '<origin xyz="0 1 0"/></joint>'
+        )
+        document["tips"].append({"name": finger, "link": f"{finger}_tip"})
+    (folder / "two.urdf").write_text("".join(urdf) + "</robot>")
+    (folder / "two.yaml").write_text(
+        yaml.safe_dump({"schema": 1, "name": "two", "urdf": "two.urdf", "base_frame": "base"} | document)
+    )
+    return load_robot(folder / "two.yaml")
+
+
+def test_fingers_that_meet_only_where_few_postures_lead_are_kept_apart(tmp_path: Path) -> None:
+    robot = two_fingers_that_meet_stretched(tmp_path)
+
+    def clearance(q):
+        """From the closed form of both planar fingers."""
+        angle = np.cumsum(q.reshape(-1, 2, 3), axis=-1)
+        tips = np.stack([-np.sin(angle).sum(axis=-1), np.cos(angle).sum(axis=-1)], axis=-1) + [[0, 0], [5.9, 0]]
+        return np.linalg.norm(tips[:, 0] - tips[:, 1], axis=-1) - 0.2
+
+    samples = robot.random_joint_position(np.random.default_rng(0), 1000)
+    assert clearance(samples).min() > 0.1
+    controller = Controller(robot, None, ControllerOptions(target_timeout=0.0), CollisionModel(robot))
+    controller.start()
+    q, sent = robot.home, []
+    targets = Targets(np.array([[3.2, 0.0, 0.0], [2.7, 0.0, 0.0]]), np.zeros(2))
+    for n in range(3000):
+        q = controller.tick(n / 333, Measurement(q, n / 333), targets).command
+        sent.append(q)
+    gaps = clearance(np.array(sent))
+    assert 0.0 < gaps.min() < 0.01
+    assert gaps[0] > 5.0
+
+
+def test_a_hand_and_its_mirror_image_are_checked_for_the_same_pairs(hand: Robot) -> None:
+    left, right = CollisionModel(load_robot(robot_file("allegro_left"))), CollisionModel(hand)
+    assert sorted(map(tuple, left.pair_tips.tolist())) == sorted(map(tuple, right.pair_tips.tolist()))
+
+
 def test_gradients_of_clearances_agree_with_finite_differences_also_on_a_calibrated_hand(hand: Robot) -> None:
     rng, h = np.random.default_rng(3), 1e-6
     nominal = hand.kinematics.parameters
