@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -123,13 +124,57 @@ def test_nothing_is_imported_from_where_the_user_stands(become: Any, tmp_path: P
     assert done.returncode == 0, done.stderr
 
 
+SLOW = "import time\nprint('up', flush=True)\ntime.sleep(60)\n"
+ENDLESS = "while True:\n    print('row')\n"
+JUDGING = "import sys\nprint(sys.argv[1:], __name__, __spec__.name)\nsys.exit(3)\n"
+
+
+@pytest.fixture
+def own_module(program: Any, environment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Start a module of this text as a command of `./run`, with these words."""
+
+    def start(text: str, *words: str) -> subprocess.Popen[str]:
+        (tmp_path / "own_module.py").write_text(text)
+        found: list[Any] = []
+        monkeypatch.setattr(program.os, "execve", lambda *given: found.extend(given))
+        program.module("own_module")(environment, list(words))
+        variables = {**found[2], "PYTHONPATH": str(tmp_path)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([sys.executable, *found[1][1:]], env=variables, text=True, **pipes)
+
+    return start
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(own_module: Any) -> None:
+    process = own_module(SLOW)
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == 130
+
+
+def test_a_command_whose_reader_has_gone_ends_without_a_traceback_and_not_as_passed(own_module: Any) -> None:
+    process = own_module(ENDLESS)
+    assert process.stdout.readline() == "row\n"
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(20) == 141
+
+
+def test_a_command_gets_its_words_and_ends_with_its_own_exit_code(own_module: Any) -> None:
+    process = own_module(JUDGING, "--a", "b c")
+    assert process.communicate(timeout=20) == ("['--a', 'b c'] __main__ own_module\n", "")
+    assert process.returncode == 3
+
+
 def test_every_command_that_takes_files_stays_where_the_user_stands(program: Any, become: Any) -> None:
     for name in set(program.COMMANDS) - {"test", "check"}:
         assert become(name, "my/file")[0][-1] == "my/file"
 
 
 def test_a_training_leaves_its_run_folder_in_the_repository_unless_told_otherwise(become: Any, tmp_path: Path) -> None:
-    option, folder, *words = become("train", "my.yaml", "--runs", "mine")[0][3:]
+    command = become("train", "my.yaml", "--runs", "mine")[0]
+    option, folder, *words = command[command.index("nnik_ros.training.train") + 1 :]
     assert option == "--runs" and (tmp_path / folder).resolve() == ROOT / "runs"
     assert words == ["my.yaml", "--runs", "mine"]  # the later one counts
 
