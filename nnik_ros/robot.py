@@ -215,8 +215,13 @@ def _check_shapes(urdf: Urdf, base: str, problems: Problems) -> None:
     """A shape of the hand that nobody can draw or keep apart must be told; one of an arm above it need not be known."""
     for link in urdf.links.values():
         for shape in (*link.visuals, *link.collisions):
-            if shape.kind not in SHAPES and urdf.hangs_below(link.name, base):
+            if not urdf.hangs_below(link.name, base):
+                continue
+            if shape.kind not in SHAPES:
                 problems.add(f"link '{link.name}': geometry is '{shape.kind}', must be one of {', '.join(SHAPES)}")
+            elif any(length <= 0.0 for length in shape.size):
+                size = " x ".join(f"{length:g}" for length in shape.size)
+                problems.add(f"link '{link.name}': a {shape.kind} of {size} m, every length must be above 0")
 
 
 def _joints_above(urdf: Urdf, base: str, tips: list[tuple[str, str]], problems: Problems) -> dict[str, list[Joint]]:

@@ -414,6 +414,25 @@ class TestRefusals:
             f"link '{link}': geometry is 'capsule', must be one of box, cylinder, sphere, mesh",
         )
 
+    @pytest.mark.parametrize("tag", ["visual", "collision"])
+    @pytest.mark.parametrize(
+        ("geometry", "words"),
+        [
+            ('<box size="0.1 0.1 0"/>', "a box of 0.1 x 0.1 x 0 m"),
+            ('<cylinder radius="-0.01" length="0.1"/>', "a cylinder of -0.01 x 0.1 m"),
+            ('<sphere radius="0"/>', "a sphere of 0 m"),
+        ],
+    )
+    def test_a_shape_of_the_hand_without_a_size_is_refused_and_one_of_an_arm_is_not(
+        self, tmp_path: Path, tag: str, geometry: str, words: str
+    ) -> None:
+        shape = f"<{tag}><geometry>{geometry}</geometry></{tag}>"
+        urdf = URDF.replace('<link name="two"/>', f'<link name="two">{shape}</link>')
+        assert refusal(tmp_path, arm(), urdf) == (f"link 'two': {words}, every length must be above 0",)
+        below = '<joint name="s" type="fixed"><parent link="stand"/><child link="base"/></joint></robot>'
+        on_stand = URDF.replace("</robot>", f'<link name="stand">{shape}</link>{below}')
+        assert load_robot(written(tmp_path, arm(), on_stand)).nq == 2
+
     @pytest.mark.parametrize("text", ["", "[]", "a: 1\na: 2\n", "a: [", "\x00"])
     def test_text_that_is_no_single_mapping_is_refused(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "arm.yaml").write_text(text)
