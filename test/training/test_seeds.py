@@ -285,6 +285,19 @@ def test_joints_of_a_table_beyond_their_limits_are_refused_as_degrees(
     assert "joint_2: from -177.63 to -177.63, must be within [-3.14159, 3.14159] rad; are they in degrees?" in told
 
 
+@pytest.mark.parametrize("value", [3.0, 0.1])  # the mean of many 0.1 is another number, their spread then about 1e-17
+def test_a_table_whose_targets_never_change_in_a_coordinate_is_refused(
+    write_tiny: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float
+) -> None:
+    folder = tmp_path / "runs" / "tiny"
+    table = Table(np.column_stack([np.linspace(1.0, 2.0, 200), np.full(200, value)]), np.tile([[0.3, 0.7]], (200, 1)))
+    for part in ("train", "test"):
+        write_table(folder, part, table, ["x", "y"], ["joint_1", "joint_2"])
+    assert main([str(write_tiny("absolute")), "--runs", str(tmp_path / "runs")]) == 2
+    assert f"train_inputs.csv: 1 problem\n  - y: is {value:g} in every sample" in capsys.readouterr().err
+    assert not (tmp_path / "tiny.onnx").exists()
+
+
 def test_an_absolute_network_gives_the_same_joints_from_everywhere(
     write_tiny: Write, tmp_path: Path, planar: Robot
 ) -> None:

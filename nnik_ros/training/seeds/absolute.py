@@ -6,6 +6,7 @@ what was changed since is nobody's to overwrite.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -66,6 +67,7 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
         train_set, test_set = (read_table(folder, part, *names) for part in _PARTS)
         for part, table in zip(_PARTS, (train_set, test_set), strict=True):
             _check_limits(table_files(folder, part)[1], table.outputs, robot)
+        _check_spread(table_files(folder, _PARTS[0])[0], train_set.inputs, names[0])
         center, scale = train_set.inputs.mean(0), train_set.inputs.std(0)
         middle, half = 0.5 * (robot.lower + robot.upper), 0.5 * (robot.upper - robot.lower)
         module = dense_module([len(columns), *recipe.hidden, robot.nq], options.dropout)
@@ -109,6 +111,14 @@ def _check_limits(path: Path, outputs: Array, robot: Robot) -> None:
     ]
     if found:
         raise FileError(str(path), found)
+
+
+def _check_spread(path: Path, inputs: Array, names: Sequence[str]) -> None:
+    """Raises FileError: a coordinate of the targets (n, coordinates) [m] that is the same in all samples, so that what rounding
+    leaves of its spread would be its unit."""
+    still = [f"{names[i]}: is {inputs[0, i]:g} in every sample" for i in np.flatnonzero(np.ptp(inputs, axis=0) == 0.0)]
+    if still:
+        raise FileError(str(path), still)
 
 
 def samples(
