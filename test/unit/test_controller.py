@@ -120,6 +120,51 @@ def test_a_hand_moved_while_paused_is_taken_up_where_it_is(hand: Robot) -> None:
     np.testing.assert_allclose(command, moved, atol=hand.acceleration.max() * T * T * 1.01)
 
 
+def test_fingers_without_targets_stay_where_a_hand_that_was_moved_while_paused_is_started(hand: Robot) -> None:
+    rig = Rig(hand, target_timeout=0.5)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.run(100)
+    rig.controller.pause()
+    rig.run(300)
+    moved = rig.q = np.clip(rig.q + 0.3, hand.lower, hand.upper)
+    rig.controller.start()
+    result = rig.run(400)
+    assert result.hand_state is TipState.STALE_TARGET
+    np.testing.assert_allclose(result.command, moved, atol=1e-9)
+
+
+@pytest.mark.parametrize("sag", [0.1, 0.2])
+def test_a_hand_that_sags_far_below_its_command_is_not_taken_for_one_that_was_moved(hand: Robot, sag: float) -> None:
+    rig = Rig(hand, target_timeout=0.0)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    for _ in range(400):
+        rig.q = rig.tick(moves=False).command - sag
+    rig.controller.pause()
+    rig.run(100, moves=False)
+    last = rig.q + sag
+    rig.controller.start()
+    np.testing.assert_allclose(rig.tick(moves=False).command, last, atol=hand.acceleration.max() * T * T * 1.01)
+
+
+def test_a_hand_that_came_to_its_command_only_after_a_pause_and_was_then_moved_is_taken_up_where_it_is(
+    hand: Robot,
+) -> None:
+    """How far it had been behind says nothing any more."""
+    rig = Rig(hand, target_timeout=0.0)
+    rig.controller.start()
+    rig.aim(np.clip(hand.home + 1.0, hand.lower, hand.upper))
+    rig.run(150, moves=False)  # held, while the command leads by as much as it may
+    rig.controller.pause()
+    rig.run(200, moves=False)
+    rig.q = next(command for command in reversed(rig.sent) if command is not None)  # let go
+    rig.run(100)
+    moved = rig.q = np.clip(rig.q - 0.2, hand.lower, hand.upper)
+    rig.controller.start()
+    np.testing.assert_allclose(rig.tick(moves=False).command, moved, atol=hand.acceleration.max() * T * T * 1.01)
+
+
 def test_stale_joint_states_bring_the_command_to_rest_and_recovery_goes_on_smoothly(hand: Robot) -> None:
     rig = Rig(hand, target_timeout=0.0, on_stale_state="hold")
     rig.controller.start()
@@ -518,6 +563,7 @@ def test_a_network_gone_mad_is_replaced_step_by_step_and_benched_in_the_end(hand
     assert not rig.controller.benched
     assert set(first.solver) <= {Solver.STAND_IN, Solver.SHORTENED, Solver.HOLD, Solver.NETWORK}
     rig.run(500)
+    assert rig.controller.benched
     np.testing.assert_allclose(hand.kinematics.tip_position(rig.q), rig.targets.position, atol=1e-4)
     assert all(np.isfinite(command).all() for command in rig.sent)
 
@@ -633,6 +679,25 @@ def test_targets_of_a_wrong_shape_name_it_and_the_next_tick_goes_on(hand: Robot,
     assert np.all(np.abs(after - before) <= hand.velocity * 0.0031), "and moves on from where it was"
     with pytest.raises(InputError, match="enabled have shape"):
         controller.set_enabled([True])
+
+
+@pytest.mark.parametrize("joints", [0, 15, 17])
+def test_joint_states_of_another_number_are_as_if_they_had_not_come(hand: Robot, joints: int) -> None:
+    rig, wrong = Rig(hand, target_timeout=0.0, on_stale_state="hold"), np.zeros(joints)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    assert rig.controller.tick(rig.now, Measurement(wrong, rig.now), rig.targets).hand_state is TipState.WAITING_STATE
+    command = rig.run(400).command
+    later = rig.now + 0.2
+    result = rig.controller.tick(later, Measurement(wrong, later), rig.targets)
+    assert result.hand_state is TipState.STALE_STATE
+    np.testing.assert_allclose(result.command, command, atol=hand.acceleration.max() * T * T * 1.01)
+
+
+def test_options_that_are_not_live_keep_their_value(hand: Robot) -> None:
+    controller = Controller(hand, None, ControllerOptions(rate=333.0))
+    controller.set_options(ControllerOptions(rate=50.0, speed=0.5))
+    assert (controller.options.rate, controller.options.speed) == (333.0, 0.5)
 
 
 def test_targets_may_lie_in_memory_as_they_like(hand: Robot) -> None:

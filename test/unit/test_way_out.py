@@ -113,6 +113,16 @@ def test_a_tip_that_is_held_on_its_way_out_goes_on_when_it_is_let_go(v5: Robot, 
     assert hand.run(1200, target).tip_state[THUMB] == TipState.REACHED
 
 
+def test_a_hand_that_was_moved_while_paused_looks_for_its_way_out_again(v5: Robot, corner: np.ndarray) -> None:
+    hand, target = Follower(v5), v5.kinematics.tip_position(corner)
+    assert hand.run(1500, target).tip_state[THUMB] == TipState.REACHED
+    hand.controller.pause()
+    hand.run(300, target)
+    hand.q = v5.home.copy()
+    hand.controller.start()
+    assert hand.run(1500, target).tip_state[THUMB] == TipState.REACHED
+
+
 def test_a_target_out_of_reach_is_searched_for_once(v5: Robot) -> None:
     hand = Follower(v5)
     target = v5.kinematics.tip_position(v5.home) + np.array([0.0, 0.0, 0.3])
