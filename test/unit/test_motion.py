@@ -197,6 +197,33 @@ def test_a_wish_that_is_not_finite_brings_a_moving_hand_to_rest_within_its_accel
     np.testing.assert_array_equal(sent[-1], sent[-2])
 
 
+@pytest.mark.parametrize(("max_lead", "away", "offset"), [(3.2, 0.1, 0.3), (0.4, 0.05, 0.3), (0.2, 0.15, 0.05)])
+def test_a_joint_that_is_held_gets_no_more_from_the_closed_loop_than_its_bound_and_the_lead_leave(
+    hand: Robot, max_lead: float, away: float, offset: float
+) -> None:
+    options = ControllerOptions(closed_loop_gain=5.0, max_lead=max_lead)
+    motion, middle = JointMotion(hand, hand.kinematics, None, T), 0.5 * (hand.lower + hand.upper)
+    motion.seed(middle)
+    for _ in range(3000):
+        motion.step(middle, np.ones(4), np.ones(4), np.zeros(4, dtype=bool), middle - away, options)
+        assert (motion.sent - middle).max() < offset + 1e-6
+    np.testing.assert_allclose(motion.sent - middle, offset, atol=0.02)
+    for _ in range(500):  # let go, it goes where it is sent
+        motion.step(middle, np.ones(4), np.ones(4), np.zeros(4, dtype=bool), motion.sent, options)
+        assert (motion.sent - middle).max() < offset + 0.02, "nothing was wound up behind the lead"
+
+
+def test_the_lag_of_a_moving_drive_is_no_gap_that_the_closed_loop_removes(hand: Robot) -> None:
+    options, pace, lag = ControllerOptions(closed_loop_gain=5.0), 0.5, 0.05
+    motion, middle = JointMotion(hand, hand.kinematics, None, T), 0.5 * (hand.lower + hand.upper)
+    motion.seed(middle - 0.2)
+    for tick in range(250):
+        wish = middle - 0.2 + pace * T * tick
+        motion.step(wish, np.ones(4), np.ones(4), np.zeros(4, dtype=bool), motion.q - lag * motion.v, options)
+    assert motion.v == pytest.approx(pace, abs=1e-6)
+    np.testing.assert_allclose(motion.sent, motion.q, atol=2e-3)  # what the first ticks, all but at rest, added
+
+
 @pytest.mark.parametrize(("lag", "gain"), [(0.02, 5.0), (0.08, 20.0)])
 def test_the_closed_loop_is_switched_off_in_motion_without_a_jump(hand: Robot, lag: float, gain: float) -> None:
     rng = np.random.default_rng(0)
