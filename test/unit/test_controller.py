@@ -272,6 +272,27 @@ def test_home_moves_every_joint_home_under_the_limits_and_stays(hand: Robot) -> 
     assert result.messages(hand.tip_names) == ["0.00 mm from the home position"] * 4
 
 
+@pytest.mark.parametrize("on_stale_state", ["stop", "hold"])
+@pytest.mark.parametrize("why", ["asked", "stale target"])
+def test_a_hand_on_its_way_home_that_is_no_longer_seen_comes_to_rest_where_it_is(
+    hand: Robot, why: str, on_stale_state: str
+) -> None:
+    rig = Rig(hand, target_timeout=0.05, on_stale_target="home", on_stale_state=on_stale_state, max_lead=3.2)
+    rig.q = np.clip(hand.home + 1.5, hand.lower, hand.upper)
+    rig.aim(rig.q)
+    rig.controller.start()
+    if why == "asked":
+        rig.controller.home()
+    assert rig.run(40).hand_state is TipState.HOMING
+    brakes = (0.1 + 2.0 * (hand.velocity / hand.acceleration).max()) / T  # after the timeout, from half of the velocity
+    result = rig.run(round(brakes), measured=False)
+    assert result.hand_state is TipState.STALE_STATE
+    assert (result.command is None) == (on_stale_state == "stop")
+    held = [command for command in rig.sent if command is not None]
+    np.testing.assert_allclose(held[-1], held[-2], atol=hand.acceleration.max() * T * T)
+    assert np.abs(held[-1] - hand.home).max() > 0.3
+
+
 def test_a_hand_that_stale_targets_send_home_says_there_that_it_waits_for_new_ones(hand: Robot) -> None:
     rig = Rig(hand, target_timeout=0.2, on_stale_target="home")
     rig.controller.start()
@@ -578,6 +599,17 @@ def test_a_recorded_run_replays_bit_for_bit(hand: Robot) -> None:
             rig.run(15)
         runs.append(np.array(rig.sent))
     np.testing.assert_array_equal(*runs)
+
+
+def test_a_network_that_is_loaded_after_one_was_benched_is_asked_again(hand: Robot) -> None:
+    rig = Rig(hand, Nonsense(hand, np.nan), target_timeout=0.0, bench_after=5)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.run(20)
+    assert rig.controller.benched
+    rig.controller.set_policy(OnnxPolicy(share_dir() / "models" / "allegro_right.onnx", hand))
+    assert not rig.controller.benched
+    assert (rig.tick().solver == Solver.NETWORK).all()
 
 
 weird = st.floats(allow_nan=True, allow_infinity=True, width=32)

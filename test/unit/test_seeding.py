@@ -93,7 +93,9 @@ def test_a_command_that_leads_as_far_as_it_may_comes_to_rest_and_falls_silent(ha
     assert rig.run(2.0, seen=pause, frozen=True).command is None
 
 
-@pytest.mark.parametrize("calls", [("reset", "start"), ("pause", "reset", "start"), ("reset", "home", "start")])
+@pytest.mark.parametrize(
+    "calls", [("reset", "start"), ("pause", "reset", "start"), ("reset", "home", "start"), ("reset", "home")]
+)
 def test_a_start_right_after_a_reset_in_motion_begins_at_the_hand_but_only_after_silence(
     hand: Robot, calls: tuple[str, ...]
 ) -> None:

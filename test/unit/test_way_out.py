@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.limits import Limit
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.states import Measurement, Targets, TickResult, TipState
+from nnik_ros.way_out import WayOut
 
 T = 1 / 333.0
 THUMB = 3
@@ -121,6 +124,53 @@ def test_a_hand_that_was_moved_while_paused_looks_for_its_way_out_again(v5: Robo
     hand.q = v5.home.copy()
     hand.controller.start()
     assert hand.run(1500, target).tip_state[THUMB] == TipState.REACHED
+
+
+class FoundAtOnce:
+    """A search that ends in the next tick, with a posture 1 rad away."""
+
+    searching = False
+
+    def begin(self, target: np.ndarray) -> None:
+        self.searching = True
+
+    def advance(self) -> None:
+        self.searching = False
+
+    def found(self, q: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+        return q + 1.0, np.array([True])
+
+
+@pytest.mark.parametrize(
+    ("limited", "gain", "ticks"),
+    [
+        (Limit.COLLISION, 0.0, 100),
+        (Limit.COLLISION | Limit.VELOCITY, 0.0, 100),
+        (Limit.COLLISION, 0.009 / 100, 100),
+        (Limit.COLLISION, 0.011 / 99, None),
+        (Limit.VELOCITY, 0.0, None),
+        (Limit.COLLISION | Limit.SPEED, 0.0, None),  # one that may not move waits until it may
+    ],
+)
+def test_a_finger_that_others_do_not_let_pass_gives_up_after_a_hundred_ticks(
+    limited: Limit, gain: float, ticks: int | None
+) -> None:
+    """gain [rad]: in a tick."""
+    left = 1.0
+    goal, tips = np.zeros((1, 3)), SimpleNamespace(position=np.zeros((1, 3)))
+    motion = SimpleNamespace(q=np.zeros(1), v=np.zeros(1), tips=tips, away=lambda posture: np.array([left]))
+    way_out = WayOut(FoundAtOnce(), np.zeros(1, dtype=np.int64), T)
+
+    def watch() -> None:
+        way_out.watch(np.array([0.01]), np.array([50]), goal, motion, np.array([int(limited)]), 5e-4)
+
+    watch(), watch()
+    assert way_out.escaping.all()
+    gone = 0
+    while way_out.escaping.all() and gone < 500:
+        watch()
+        gone, left = gone + 1, left - gain
+    assert gone == (ticks or 500) + (ticks is not None)  # the first one is measured against
 
 
 def test_a_target_out_of_reach_is_searched_for_once(v5: Robot) -> None:
