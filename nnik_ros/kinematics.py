@@ -257,14 +257,6 @@ class Kinematics:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _homogeneous(block: Array, corner: float) -> Array:
-    """(n, 3, 3) blocks in (n, 4, 4) matrices."""
-    matrix = np.zeros((len(block), 4, 4))
-    matrix[:, :3, :3] = block
-    matrix[:, 3, 3] = corner
-    return matrix
-
-
 def kinematics_of_chains(chains: list[list[Joint]], joint_names: list[str]) -> Kinematics:
     """Fold fixed joints into their neighbours. chains: for each tip the URDF joints from base to tip; every joint of
     `joint_names` stands in exactly one chain."""

@@ -11,7 +11,6 @@ from nnik_ros.compiled import F1, F2, F3, F4, I1, I2, Array, Ints, compiled
 
 # a row of constants: the matrices a, b, c (rotation = a + b sin + c cos), the way to the next joint, axis, and zero
 _B, _C, _LINK, _AXIS, _ZERO = 9, 18, 27, 30, 33
-CONSTANTS = 34
 MODEL = f"{I2}, {F3}, {F2}"  # the types of chain, constants and start
 
 

@@ -103,7 +103,7 @@ class CommandOutput:
         if goes:
             self._publisher.publish(self._message.set(q, self._clock.now().nanoseconds))
             self._owed -= 1.0
-        self._owed = min(self._owed + self._share, 2.0)
+        self._owed += self._share
         return goes
 
     def forget(self) -> None:

@@ -37,8 +37,8 @@ _COLLECT = 1.0  # s between garbage collections
 
 
 class Session:
-    """The control thread owns the controller, the inputs and the commands. Other threads ask through `request` and read
-    `result`, which is replaced as a whole."""
+    """The control thread owns the controller, the inputs and the commands. Other threads ask through the methods
+    that queue requests for its next tick, and read `result`, which is replaced as a whole."""
 
     def __init__(self, node: Node, loaded: Loaded, options: NodeOptions, control: ControllerOptions) -> None:
         self.robot = loaded.robot

@@ -138,7 +138,6 @@ class _Plot:
         self, gui: viser.GuiApi, title: str, labels: Sequence[str], colors: Sequence[Color], *, logarithmic: bool
     ) -> None:
         self._rows: deque[Any] = deque(maxlen=_HISTORY)
-        self._n = len(labels)
         series = [uplot.Series(label="s")] + [
             uplot.Series(label=label, stroke=f"rgb{color}", width=1.5)
             for label, color in zip(labels, colors, strict=True)

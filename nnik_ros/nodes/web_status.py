@@ -44,10 +44,9 @@ class Spread(NamedTuple):
 
 
 class LoopStatus(NamedTuple):
-    """The control loop: rates [Hz]; period between two ticks, latency of a tick after its deadline, compute time of a tick."""
+    """The control loop: rate [Hz]; period between two ticks, latency of a tick after its deadline, compute time of a tick."""
 
     rate: float
-    wanted_rate: float
     period: Spread
     latency: Spread
     compute: Spread
@@ -63,7 +62,7 @@ def no_status(tips: Sequence[str]) -> HandStatus:
 
 
 _NO_SPREAD = Spread(math.nan, math.nan, math.nan)
-NO_LOOP = LoopStatus(math.nan, math.nan, _NO_SPREAD, _NO_SPREAD, _NO_SPREAD, 0, 0)
+NO_LOOP = LoopStatus(math.nan, _NO_SPREAD, _NO_SPREAD, _NO_SPREAD, 0, 0)
 
 
 def read_status(message: DiagnosticStatus, tips: Sequence[str]) -> HandStatus:
@@ -85,9 +84,9 @@ def read_loop(message: DiagnosticArray) -> LoopStatus | None:
     for status in message.status:
         values = {pair.key: pair.value for pair in status.values}
         if "period_mean_ms" in values:
-            rate, wanted = (_rate(_number(values, key)) for key in ("period_mean_ms", "period_wanted_ms"))
+            rate = _rate(_number(values, "period_mean_ms"))
             period, latency, compute = (_spread(values, what) for what in ("period", "latency", "compute"))
-            return LoopStatus(rate, wanted, period, latency, compute, _count(values, "ticks"), _count(values, "missed"))
+            return LoopStatus(rate, period, latency, compute, _count(values, "ticks"), _count(values, "missed"))
     return None
 
 
