@@ -62,17 +62,21 @@ def pink(
     scene: Scene,
     *,
     lm_damping: float = 1e-2,
+    limit_gain: float = 1.0,
     posture: float = 3e-4,
     posture_gain: float = 0.005,
     track_damping: float = 0.1,
     qp: str = "daqp",
 ) -> Solver:
-    """One `solve_ik` and its integration, joint and velocity limits as pink sets them from the URDF."""
+    """One `solve_ik` and its integration, with the joint and velocity limits of the URDF; limit_gain: share of the way to a
+    joint limit that a call may go."""
     import pinocchio
     from pink import Configuration, solve_ik
+    from pink.limits import ConfigurationLimit, VelocityLimit
     from pink.tasks import FrameTask, PostureTask
 
     model = pinocchio.buildModelFromUrdf(scene.urdf)
+    limits = [ConfigurationLimit(model, limit_gain), VelocityLimit(model)]
     order = np.array([model.joints[model.getJointId(name)].idx_q for name in scene.robot.joint_names])
 
     def make(tracking: bool) -> Call:
@@ -94,7 +98,7 @@ def pink(
             configuration.update(_reordered(q, order))
             for task, position in zip(tips, target, strict=True):
                 task.set_target(pinocchio.SE3(np.eye(3), position))
-            velocity = solve_ik(configuration, tasks, dt, solver=qp, safety_break=False)
+            velocity = solve_ik(configuration, tasks, dt, solver=qp, limits=limits, safety_break=False)
             configuration.integrate_inplace(velocity, dt)
             result: Array = configuration.q[order]
             return result
@@ -102,8 +106,8 @@ def pink(
         return call
 
     return Solver(
-        "pink", version("pin-pink"), f"{qp}, lm_damping {lm_damping:g}; tracking: lm_damping {track_damping:g}, "
-        f"posture {posture:g} with gain {posture_gain:g}",
+        "pink", version("pin-pink"), f"{qp}, lm_damping {lm_damping:g}, limit gain {limit_gain:g}; "
+        f"tracking: lm_damping {track_damping:g}, posture {posture:g} with gain {posture_gain:g}",
         make(False), tracker(lambda: make(True)),
     )  # fmt: skip
 
@@ -112,12 +116,13 @@ def mink(
     scene: Scene,
     *,
     lm_damping: float = 1e-2,
+    limit_gain: float = 1.0,
     posture: float = 3e-4,
     posture_gain: float = 0.005,
     track_damping: float = 0.1,
     qp: str = "daqp",
 ) -> Solver:
-    """One `solve_ik` and its integration on MuJoCo kinematics, with configuration and velocity limits."""
+    """One `solve_ik` and its integration on MuJoCo kinematics, with configuration and velocity limits; limit_gain as above."""
     import mink as library
     import mujoco
 
@@ -136,7 +141,7 @@ def mink(
             for link in scene.robot.tip_links
         ]
         tips = list(tasks)
-        limits: list[Any] = [library.ConfigurationLimit(model)]
+        limits: list[Any] = [library.ConfigurationLimit(model, gain=limit_gain)]
         if tracking:
             rest = library.PostureTask(model, cost=posture, gain=posture_gain)
             rest.set_target(_reordered(0.5 * (scene.robot.lower + scene.robot.upper), order))
@@ -159,8 +164,8 @@ def mink(
         return call
 
     return Solver(
-        "mink", version("mink"), f"{qp}, lm_damping {lm_damping:g}; tracking: lm_damping {track_damping:g}, "
-        f"posture {posture:g} with gain {posture_gain:g}",
+        "mink", version("mink"), f"{qp}, lm_damping {lm_damping:g}, limit gain {limit_gain:g}; "
+        f"tracking: lm_damping {track_damping:g}, posture {posture:g} with gain {posture_gain:g}",
         make(False), tracker(lambda: make(True)),
     )  # fmt: skip
 

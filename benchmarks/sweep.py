@@ -36,7 +36,9 @@ _EQUAL = 0.01  # share of hands by which settings count as equally good
 _NOISE = 1.2  # times of a busy machine that count as equal, as a ratio
 _LEAST = 1e-4  # of a figure of tracking; below, all are equally good
 
-_DAMPED: Grid = {"lm_damping": (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), "qp": ("daqp", "quadprog")}
+_DAMPED: Grid = {
+    "lm_damping": (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), "limit_gain": (0.5, 0.95, 1.0), "qp": ("daqp", "quadprog"),
+}  # fmt: skip
 _POSED: Grid = {
     "posture": (1e-4, 3e-4, 1e-3),
     "posture_gain": (0.001, 0.005, 0.02),
@@ -82,11 +84,11 @@ TRACKING: dict[str, tuple[Make, Grid]] = {
     "dex": (peers_other.dex_retargeting, {"track_norm_delta": (0.0, 1e-8, 1e-7, 1e-6, 1e-5)}),
 }
 TICKS = {"dex": 444}  # of each path, of a peer that takes milliseconds for each
-# ends of the grids where they cannot go on: nothing is less than none, more searches take longer than a tick, and what is more
-# exact counts the same
+# ends of the grids where they cannot go on: nothing is less than none or more than all, more searches take longer than a tick,
+# and what is more exact counts the same
 CLOSED = {
     "posture": 0.0, "lm_damping": 0.0, "track_damping": 0.0, "norm_delta": 0.0, "track_norm_delta": 0.0,
-    "track_searches": 10, "track_tolerance": 1e-15,
+    "track_searches": 10, "track_tolerance": 1e-15, "limit_gain": 1.0,
 }  # fmt: skip
 PATHS = {"smooth": workloads.smooth_path, "singular": workloads.singular_path, "beyond": workloads.beyond_path}
 FIGURES = {  # of a tracking table: the paths and the key of their score, as it is called there
