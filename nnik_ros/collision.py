@@ -7,6 +7,7 @@ robot does not list count as at zero.
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -20,8 +21,8 @@ from nnik_ros.robot import Robot
 from nnik_ros.urdf import Shape
 
 _SAMPLES = 1000
-_STARTS, _STEPS = 6, 12  # of a search for the smallest clearance of a pair: from its nearest samples
-_NEVER_CLOSER = 0.01  # m; a pair of which no smaller clearance was found is dropped
+_STARTS, _STEPS = 6, 20  # of a search for the smallest clearance of a pair: from its nearest samples
+_NEVER_CLOSER = 0.01  # m; a pair of which no smaller clearance was found is looked at for larger margins alone
 _CAPSULES_ACROSS = 5  # at most, along the middle side of a box
 
 
@@ -38,14 +39,26 @@ class CollisionModel:
             for i, j in itertools.combinations(range(len(found)), 2)
             if found[i][0] != found[j][0] and not _neighbours(found[i][:2], found[j][:2])
         ]
-        self._pairs: NDArray[np.int64] = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        self._radii = radius[self._pairs].sum(axis=-1)
+        every: NDArray[np.int64] = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        self._pairs, self._radii = every, radius[every].sum(axis=-1)
         self._tip_of_joint = robot.kinematics.tip_of_joint
         self.set_kinematics(robot.kinematics)
         # what touches at home is the shape of the simplified links, not a collision that anything could avoid;
         # what stays far apart in every pose need not be looked at in every tick
-        used = (self.distances(robot.home) > 0.0) & (self._smallest(robot) < _NEVER_CLOSER)
-        self._pairs, self._radii = self._pairs[used], self._radii[used]
+        clear = self.distances(robot.home) > 0.0
+        self._all = every[clear], self._radii[clear], self._smallest(robot)[clear]
+        self._choose(0.0)
+
+    def watching(self, margin: float) -> CollisionModel:
+        """The model with the pairs that can come closer than a margin [m]: itself, or a copy of other pairs."""
+        other = copy.copy(self)
+        other._choose(margin)
+        return self if len(other._pairs) == len(self._pairs) else other
+
+    def _choose(self, margin: float) -> None:
+        pairs, radii, smallest = self._all
+        used = smallest < max(_NEVER_CLOSER, margin)
+        self._pairs, self._radii = pairs[used], radii[used]
         self.pair_tips = self._place[self._pairs, 0]  # (pairs, 2) tip numbers, -1 for the base
 
     def _smallest(self, robot: Robot) -> Array:

@@ -59,6 +59,7 @@ class JointMotion:
             np.empty((0, 2), dtype=np.int64),
             self._unknown,
         )
+        self._margin = 0.0  # m, for which the pairs were chosen
         self._pairs = self._no_pairs if collision is None else collision.pairs
         self._braking = _CLOSING * float(np.min(robot.acceleration) * np.min(kinematics.reach))
         self._fade = float(np.exp(-period / _FADE))
@@ -116,6 +117,7 @@ class JointMotion:
         a share of its joints' velocity, speed (nt,). held (nt,): fingers that shall come to rest, to which the closed loop
         must add nothing; measured (nq,) [rad]."""
         checks = self._collision is not None and options.collision_check
+        self._watch(options.collision_margin)
         place, ends, pairs, radii = self._pairs if checks else self._no_pairs
         known = self._clearance if checks else self._unknown
         q, v, finite, limited, met, tip, jacobian, measured_tip, clearance = motion.moved(
@@ -132,6 +134,14 @@ class JointMotion:
             self._look_around()
         self._send(measured, held, options)
         return Motion(self.tips.position, measured_tip, limited, met, finite)
+
+    def _watch(self, margin: float) -> None:
+        """Look at all pairs that can come closer than the margin [m]."""
+        if self._collision is None or margin == self._margin:
+            return
+        self._margin, watched = margin, self._collision.watching(margin)
+        if watched is not self._collision:
+            self._collision, self._pairs, self._clearance = watched, watched.pairs, self._unknown
 
     def _kept_apart(self, offset: Array, margin: float) -> Array:
         """The next offset (nq,) [rad] of the closed loop, which grows no more for fingers that it brings too close to each

@@ -111,22 +111,27 @@ def nearest(
     pairs: Ints, radii: Array, enough: float, steps: int,
 ) -> Array:  # fmt: skip
     """The smallest distances (pairs,) [m] found by descent within the joint limits (nq,) from starts (pairs, k, nq) [rad], in
-    steps that get shorter; a pair that comes closer than `enough` [m] is not searched further."""
+    steps that get longer where they help and shorter where they do not; a pair that comes closer than `enough` [m] is not
+    searched further."""
     result = np.full(len(pairs), np.inf)
     for p in range(len(pairs)):
         pair, radius = pairs[p : p + 1], radii[p : p + 1]
         for k in range(starts.shape[1]):
-            q = starts[p, k].copy()
-            for n in range(steps):
-                slope = clearance_gradients(q, chain, constants, start, place, local, pair)[0]
-                stride = _STRIDE * (1.0 - n / steps) / max(largest(slope), TINY)
+            q, best, stride = starts[p, k].copy(), np.inf, _STRIDE
+            slope, there = np.zeros(len(q)), q.copy()
+            for _ in range(steps):
+                rotation, origin, _, _ = frames(there, chain, constants, start)
+                distance = clearances(capsule_ends(rotation, origin, place, local), pair, radius)[0]
+                if distance < best:
+                    best, q, stride = distance, there.copy(), 1.5 * stride
+                    slope = clearance_gradients(q, chain, constants, start, place, local, pair)[0]
+                    slope *= upper - lower
+                else:
+                    stride *= 0.4
+                most = max(largest(slope / (upper - lower)), TINY)
                 for i in range(len(q)):
-                    q[i] = clip(q[i] - stride * slope[i] * (upper[i] - lower[i]), lower[i], upper[i])
-                rotation, origin, _, _ = frames(q, chain, constants, start)
-                there = clearances(capsule_ends(rotation, origin, place, local), pair, radius)[0]
-                result[p] = min(result[p], there)
-                if result[p] < enough:
-                    break
+                    there[i] = clip(q[i] - stride * slope[i] / most, lower[i], upper[i])
+            result[p] = min(result[p], best)
             if result[p] < enough:
                 break
     return result

@@ -14,6 +14,7 @@ from benchmarks.workloads import singular_path
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.geometry import Array
 from nnik_ros.kernels.capsules import closest
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import model_file, robot_file, share_dir
@@ -150,13 +151,14 @@ def test_three_fingers_of_a_hand_of_four_are_kept_from_each_other_as_before(hand
     np.testing.assert_allclose(nearest[1][close], nearest[0][close], atol=1e-12)
 
 
-def two_fingers_that_meet_stretched(folder: Path) -> Robot:
-    """Two fingers of three links of 1 m in a plane, 5.9 m apart, with a ball of 0.1 m at each tip; upright at zero."""
+def two_fingers(folder: Path, apart: float, size: float = 1.0) -> Robot:
+    """Two fingers of three links in a plane, with a ball of a tenth of a link at each tip; in units of the size [m] of a link
+    they are so far apart. All joints at 0: upright."""
     urdf, document = ['<robot name="two"><link name="base"/>'], {"joints": [], "tips": []}
-    for finger, x in (("a", 0.0), ("b", 5.9)):
+    for finger, x in (("a", 0.0), ("b", apart)):
         parent = "base"
         for depth in range(3):
-            joint, origin = f"{finger}{depth}", f"{x} 0 0" if depth == 0 else "0 1 0"
+            joint, origin = f"{finger}{depth}", f"{x * size} 0 0" if depth == 0 else f"0 {size} 0"
             urdf.append(
                 f'<link name="{joint}_link"/><joint name="{joint}" type="revolute"><parent link="{parent}"/>'
                 f'<child link="{joint}_link"/><origin xyz="{origin}"/><axis xyz="0 0 1"/>'
@@ -165,9 +167,9 @@ def two_fingers_that_meet_stretched(folder: Path) -> Robot:
             document["joints"].append({"name": joint, "acceleration": 20.0})
             parent = f"{joint}_link"
         urdf.append(
-            f'<link name="{finger}_tip"><collision><geometry><sphere radius="0.1"/></geometry></collision></link>'
+            f'<link name="{finger}_tip"><collision><geometry><sphere radius="{0.1 * size}"/></geometry></collision></link>'
             f'<joint name="{finger}_fixed" type="fixed"><parent link="{parent}"/><child link="{finger}_tip"/>'
-            '<origin xyz="0 1 0"/></joint>'
+            f'<origin xyz="0 {size} 0"/></joint>'
         )
         document["tips"].append({"name": finger, "link": f"{finger}_tip"})
     (folder / "two.urdf").write_text("".join(urdf) + "</robot>")
@@ -177,27 +179,45 @@ def two_fingers_that_meet_stretched(folder: Path) -> Robot:
     return load_robot(folder / "two.yaml")
 
 
-def test_fingers_that_meet_only_where_few_postures_lead_are_kept_apart(tmp_path: Path) -> None:
-    robot = two_fingers_that_meet_stretched(tmp_path)
+def clearance_of_two(q: Array, apart: float) -> Array:
+    """From the closed form of two planar fingers at q (n, 6), in units of the size of a link."""
+    angle = np.cumsum(q.reshape(-1, 2, 3), axis=-1)
+    tips = np.stack([-np.sin(angle).sum(axis=-1), np.cos(angle).sum(axis=-1)], axis=-1) + [[0, 0], [apart, 0]]
+    return np.linalg.norm(tips[:, 0] - tips[:, 1], axis=-1) - 0.2
 
-    def clearance(q):
-        """From the closed form of both planar fingers."""
-        angle = np.cumsum(q.reshape(-1, 2, 3), axis=-1)
-        tips = np.stack([-np.sin(angle).sum(axis=-1), np.cos(angle).sum(axis=-1)], axis=-1) + [[0, 0], [5.9, 0]]
-        return np.linalg.norm(tips[:, 0] - tips[:, 1], axis=-1) - 0.2
 
-    samples = robot.random_joint_position(np.random.default_rng(0), 1000)
-    assert clearance(samples).min() > 0.1
-    controller = Controller(robot, None, ControllerOptions(target_timeout=0.0), CollisionModel(robot))
+def drawn_to_the_middle(robot: Robot, apart: float, margin: float) -> Array:
+    """Commands (n, 6) of two fingers, each of which wants to go past the middle between them, apart [m]; the margin [m] is set
+    in motion."""
+    options = ControllerOptions(target_timeout=0.0)
+    controller = Controller(robot, None, options, CollisionModel(robot))
     controller.start()
     q, sent = robot.home, []
-    targets = Targets(np.array([[3.2, 0.0, 0.0], [2.7, 0.0, 0.0]]), np.zeros(2))
+    targets = Targets(np.array([[0.6 * apart, 0.0, 0.0], [0.4 * apart, 0.0, 0.0]]), np.zeros(2))
     for n in range(3000):
+        if n == 10:
+            controller.set_options(replace(options, collision_margin=margin))
         q = controller.tick(n / 333, Measurement(q, n / 333), targets).command
         sent.append(q)
-    gaps = clearance(np.array(sent))
-    assert 0.0 < gaps.min() < 0.01
+    return np.array(sent)
+
+
+def test_fingers_that_meet_only_where_few_postures_lead_are_kept_apart(tmp_path: Path) -> None:
+    robot = two_fingers(tmp_path, 5.9)
+    samples = robot.random_joint_position(np.random.default_rng(0), 1000)
+    assert clearance_of_two(samples, 5.9).min() > 0.1
+    gaps = clearance_of_two(drawn_to_the_middle(robot, 5.9, 0.002), 5.9)
     assert gaps[0] > 5.0
+    assert 0.0 < gaps.min() < 0.01
+
+
+@pytest.mark.parametrize("margin", [0.03, 0.05])
+def test_a_margin_wider_than_fingers_ever_come_close_by_default_is_kept(tmp_path: Path, margin: float) -> None:
+    """Stretched towards each other they are 2 cm apart."""
+    robot, size = two_fingers(tmp_path, 6.6, 0.05), 0.05
+    assert clearance_of_two(drawn_to_the_middle(robot, 0.33, 0.002)[-1], 6.6) * size < 0.021
+    gaps = clearance_of_two(drawn_to_the_middle(robot, 0.33, margin), 6.6) * size
+    assert 0.95 * margin < gaps.min() < 1.1 * margin
 
 
 def test_a_hand_and_its_mirror_image_are_checked_for_the_same_pairs(hand: Robot) -> None:
