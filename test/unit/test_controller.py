@@ -259,6 +259,20 @@ def test_a_clock_that_jumps_makes_data_stale_and_moves_nothing(hand: Robot) -> N
         np.testing.assert_allclose(result.command, rig.q, atol=hand.acceleration.max() * T * T * 1.01)
 
 
+@pytest.mark.parametrize("jump", [0.6, -0.6])
+def test_a_target_whose_stamp_lies_behind_a_jump_of_the_clock_is_stale_and_not_followed(
+    hand: Robot, jump: float
+) -> None:
+    rig = Rig(hand, target_timeout=0.5)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.targets.stamp[0] += jump
+    result = rig.run(20)
+    assert TipState(result.tip_state[0]) is TipState.STALE_TARGET
+    np.testing.assert_allclose(rig.q[:4], hand.home[:4], atol=1e-9)
+    assert np.abs(rig.q[4:] - hand.home[4:]).max() > 0.01
+
+
 def test_home_moves_every_joint_home_under_the_limits_and_stays(hand: Robot) -> None:
     rig = Rig(hand)
     rig.q = hand.random_joint_position(np.random.default_rng(2), 1)[0]
@@ -376,6 +390,17 @@ def test_any_subset_of_fingers_may_have_a_target(hand: Robot) -> None:
     rig.targets = Targets(rig.targets.position, stamp)
     result = rig.run(500)
     assert [TipState(s).name for s in result.tip_state] == ["IDLE", "REACHED", "REACHED", "IDLE"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_target_with_a_number_that_is_not_finite_is_none(hand: Robot, value: float) -> None:
+    rig = Rig(hand, target_timeout=0.0)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.targets.position[1, 2] = value
+    result = rig.run(500)
+    assert [TipState(s).name for s in result.tip_state] == ["REACHED", "IDLE", "REACHED", "REACHED"]
+    np.testing.assert_allclose(rig.q[4:8], hand.home[4:8], atol=1e-12)
 
 
 def test_an_unreachable_target_is_approached_to_the_closest_point_and_named(planar: Robot) -> None:
