@@ -33,6 +33,15 @@ def test_no_sequence_of_wishes_breaks_a_position_velocity_or_acceleration_limit(
         q, v = step.q, step.v
 
 
+def test_where_not_all_limits_can_be_kept_position_goes_before_velocity_and_velocity_before_acceleration() -> None:
+    """From a state that no step of these limits leads to."""
+    q, v = np.array([0.4999, -0.9999, 1.0]), np.array([3.0, -9.0, 9.0])
+    step = limits().step(q, v, q + 3.0 * np.sign(v))
+    assert np.all((step.q >= LOWER) & (step.q <= UPPER))
+    assert np.all(np.abs(step.v) <= VELOCITY * (1 + 1e-9))
+    assert np.all(np.abs(step.v - v) > ACCELERATION * T)
+
+
 def test_a_wish_far_beyond_a_limit_ends_exactly_on_it_and_can_leave_again() -> None:
     q, v = np.zeros(3) + 0.1, np.zeros(3)
     for _ in range(2000):
