@@ -30,6 +30,7 @@ FINE_TUNED_FROM = "fine_tuned_from"  # key of a provenance, of the network befor
 STEPS = (1, 2, 3, 5, 10)
 SEED = 20_260_101  # of the held-out targets; training draws from the recipe's seed
 _LEAST_TARGETS = 5
+_MOST_TARGETS = 1_000_000
 _CHUNK = 1000  # robots in one call
 _NEAR = 0.1  # rad
 _LARGEST_COARSE = 0.1  # reaches
@@ -200,8 +201,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def number_of_targets(text: str) -> int:
-    """Of an argument. Raises argparse.ArgumentTypeError: no number, or too few for the easier starts, which get a fifth."""
-    return whole_number(_LEAST_TARGETS)(text)
+    """Of an argument. Raises argparse.ArgumentTypeError: no number, too few for the easier starts, which get a fifth, or
+    more than the memory holds."""
+    return whole_number(_LEAST_TARGETS, _MOST_TARGETS)(text)
 
 
 class _Task(NamedTuple):

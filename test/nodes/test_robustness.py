@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -45,6 +45,27 @@ def test_twenty_thousand_fuzzed_messages_leave_a_lawful_living_controller(worksh
     assert result.held, result.words
     assert result.sent == 20_000
     assert result.refused > 1000
+
+
+@pytest.mark.parametrize(
+    ("main", "option", "value"),
+    [
+        (fuzz.main, "--messages", "-1"), (fuzz.main, "--rate", "nan"), (fuzz.main, "--seed", "x"),
+        (soak.main, "--minutes", "nan"), (soak.main, "--minutes", "0"),
+    ],
+)  # fmt: skip
+def test_a_length_that_is_none_is_refused_before_anything_starts(
+    main: Callable[[], int],
+    option: str,
+    value: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["command", option, value])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert f"argument {option}: is '{value}', must be " in capsys.readouterr().err
 
 
 def test_a_short_soak_shows_no_growth_and_no_missed_watchdog(workshop: Workshop) -> None:

@@ -20,6 +20,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
+from nnik_ros import arguments as words
 from test.robustness.bench_node import PromiseError
 from test.robustness.fuzz_messages import Fuzz
 from test.robustness.matrix import judged
@@ -122,10 +123,13 @@ def _ask(stand: Stand, rng: np.random.Generator) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--messages", type=words.whole_number(1), default=100_000)
+    parser.add_argument("--seed", type=words.seed, default=1)
     parser.add_argument(
-        "--rate", type=float, default=2000.0, help="messages per second; a tick takes at most 6 of them"
+        "--rate",
+        type=words.number(above=0.0),
+        default=2000.0,
+        help="messages per second; a tick takes at most 6 of them",
     )
     arguments = parser.parse_args()
     end_on_sigterm()

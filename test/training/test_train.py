@@ -93,14 +93,14 @@ def test_weights_are_not_kept_for_a_robot_that_changed_since(
 
 
 @pytest.mark.parametrize("run", [main, evaluate_main])
-@pytest.mark.parametrize("number", ["4", "-20", "many"])
-def test_too_few_targets_are_refused_before_anything_is_trained(
+@pytest.mark.parametrize("number", ["4", "-20", "many", "999999999999"])
+def test_too_few_or_too_many_targets_are_refused_before_anything_is_trained(
     tiny_recipe: Write, run: Callable[..., int], number: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
         run([str(tiny_recipe()), "--targets", number])
     assert stopped.value.code == 2
-    assert f"is '{number}', must be a whole number not below 5" in capsys.readouterr().err
+    assert f"is '{number}', must be a whole number within [5, 1000000]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--model", "--runs"])
