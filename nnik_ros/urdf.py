@@ -117,10 +117,11 @@ def load_urdf(path: Path) -> Urdf:
     problems = Problems(str(path))
     try:
         robot = ElementTree.fromstring(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(
-            str(path), [f"cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}"]
-        ) from error
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name that no file can have
+        reason = (
+            "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or error
+        )
+        raise FileError(str(path), [f"cannot be read: {reason}"]) from error
     except ElementTree.ParseError as error:
         raise FileError(str(path), [f"is not valid XML: {error}"]) from error
     if robot.tag != "robot":

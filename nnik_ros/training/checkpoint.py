@@ -40,7 +40,10 @@ class Checkpoint(NamedTuple):
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the folder's checkpoint in one go: an interruption leaves the old one whole."""
     new = folder / f"{CHECKPOINT}.new"
-    torch.save({"schema": SCHEMA, **checkpoint._asdict()}, new)
+    with new.open("wb") as file:
+        torch.save({"schema": SCHEMA, **checkpoint._asdict()}, file)
+        file.flush()
+        os.fsync(file.fileno())  # a machine that is lost may otherwise keep the name without what was written
     os.replace(new, folder / CHECKPOINT)
 
 

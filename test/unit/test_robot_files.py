@@ -347,6 +347,10 @@ class TestRefusals:
             "joints[1].home: is 'up', must be a finite number",
         )
 
+    def test_a_urdf_of_a_name_that_no_file_can_have_is_refused(self, tmp_path: Path) -> None:
+        (problem,) = refusal(tmp_path, arm() | {"urdf": "arm\0.urdf"})
+        assert "cannot be read: embedded null" in problem
+
     def test_a_joint_that_the_urdf_lacks_is_named_and_its_limits_are_not_missed(self, tmp_path: Path) -> None:
         document = arm()
         document["joints"][1]["name"] = "elbow"
