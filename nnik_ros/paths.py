@@ -46,7 +46,7 @@ def _resolve(name: str, what: str, folder: Path, suffix: str) -> Path:
         path = Path(name).expanduser()
         if path.is_file():
             return path
-        raise InputError(f"{what} '{name}': there is no such file")
+        raise InputError(f"{what} '{name}': {'is a folder' if path.is_dir() else 'there is no such file'}")
     if name in shipped(folder, suffix):
         return folder / f"{name}{suffix}"
     names = ", ".join(shipped(folder, suffix)) or "none"

@@ -40,8 +40,9 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
         type=number(above=0.0),
         help="end after this time; the default is 20 for a headless run, else never",
     )
-    add("--hand", choices=("right", "left"), default="right", help="which Allegro hand")
-    add("--robot", help="another robot, by name or file, instead of the hand")
+    robot = parser.add_mutually_exclusive_group()
+    robot.add_argument("--hand", choices=("right", "left"), default="right", help="which Allegro hand")
+    robot.add_argument("--robot", help="another robot, by name or file, instead of the hand")
     add("--model", default="auto", help="network by name or file; auto: the robot's; none: damped least squares")
     add("--rate", type=_as(ControllerOptions, "rate"), default=333.0, help="rate of the control loop [Hz]")
     add(

@@ -54,6 +54,11 @@ def test_what_is_of_a_recorded_hand_is_refused_without_one(
     assert read_arguments("", [name, value, "--landmarks", "hand.csv"]).landmarks.name == "hand.csv"
 
 
+def test_two_robots_at_once_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    parser_says = refusal(capsys, "--robot", "planar_2r", "--hand", "left")
+    assert parser_says == "run demo: error: argument --hand: not allowed with argument --robot"
+
+
 def test_the_defaults_are_taken_and_a_run_without_words_is_the_plain_demo() -> None:
     arguments = read_arguments("", [])
     assert (arguments.rate, arguments.port, arguments.seconds, arguments.tolerance) == (333.0, 8080, None, None)

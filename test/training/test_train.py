@@ -188,6 +188,7 @@ def test_a_shipped_model_and_robot_are_evaluated_by_their_names(capsys: pytest.C
     [
         (["nosuch"], "model 'nosuch' is unknown; shipped: allegro_left, "),
         (["no/such.onnx"], "model 'no/such.onnx': there is no such file"),
+        (["./"], "model './': is a folder"),
         (["spatial_2j", "--robot", "nosuch"], "robot 'nosuch' is unknown; shipped: allegro_left, "),
         (["planar_2r", "nosuch"], "model 'nosuch' is unknown"),
     ],
