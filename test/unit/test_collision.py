@@ -220,6 +220,29 @@ def test_a_margin_wider_than_fingers_ever_come_close_by_default_is_kept(tmp_path
     assert 0.95 * margin < gaps.min() < 1.1 * margin
 
 
+def test_the_closed_loop_gives_way_to_a_finger_that_comes_where_it_presses(tmp_path: Path) -> None:
+    """A joint of one finger is held 0.2 rad back, and by as much its command goes on; there the other one arrives."""
+    size, margin = 0.05, 0.004
+    robot = two_fingers(tmp_path, 5.0, size)
+    options = ControllerOptions(target_timeout=0.0, closed_loop_gain=4.0, collision_margin=margin)
+    controller = Controller(robot, None, options, CollisionModel(robot))
+    controller.start()
+    command, ticks = robot.home, 0
+    held_back = np.array([0.2, 0.0, 0.0, 0.0, 0.0, 0.0])
+
+    def clearance_after(seconds: float, second_goal: tuple[float, float]) -> float:
+        nonlocal command, ticks
+        for _ in range(round(333 * seconds)):
+            ticks += 1
+            targets = Targets(np.array([[0.1, 0.05, 0.0], [*second_goal, 0.0]]), np.zeros(2))
+            measured = Measurement(command + held_back, ticks / 333)
+            command = controller.tick(ticks / 333, measured, targets).command
+        return float(clearance_of_two(command[None], 5.0)[0]) * size
+
+    assert clearance_after(6.0, (0.25, 0.1)) > 0.1
+    assert clearance_after(12.0, (0.1065, 0.037)) > 0.5 * margin
+
+
 def test_a_hand_and_its_mirror_image_are_checked_for_the_same_pairs(hand: Robot) -> None:
     left, right = CollisionModel(load_robot(robot_file("allegro_left"))), CollisionModel(hand)
     assert sorted(map(tuple, left.pair_tips.tolist())) == sorted(map(tuple, right.pair_tips.tolist()))
