@@ -18,7 +18,7 @@ from nnik_ros.geometry import Array
 def pinocchio(
     scene: Scene,
     *,
-    damping: float = 1e-4,
+    damping: float = 1e-3,
     floor: float = 1e-4,
     largest: float = 3.0,
     track_damping: float = 30.0,
@@ -112,7 +112,7 @@ def roboticstoolbox(
 def dex_retargeting(
     scene: Scene,
     *,
-    norm_delta: float = 0.0,
+    norm_delta: float = 1e-7,
     huber_delta: float = 0.02,
     ftol: float = 1e-14,
     track_norm_delta: float = 1e-7,
