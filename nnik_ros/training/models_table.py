@@ -31,9 +31,9 @@ moves the tip. Out of reach the network alone comes within 1 % of the reach to t
 closer. The planar arm's alone ends 74 mm of its 10 m of reach beyond it, within its plane, guarded at the closest point
 (`./run evaluate planar_2r`).
 
-At a target that they stand on the networks alone stay, in 1000 steps and 20,000 cases of each robot: hands within 0.001 mm, planar
-arms within 0.025 mm, and arms in space all but 3, which are stretched to less than 0.001 rad and leave by 12 to 22 mm. Guarded
-these stay, too.
+At a target that they stand on the networks alone stay, in 1000 steps and 20,000 cases of each robot: hands within 0.001 mm,
+planar arms within 0.025 mm, and arms in space all but 3, which are stretched to less than 0.001 rad and leave by 12 to 22 mm.
+Guarded these stay, too.
 """
 
 
