@@ -21,7 +21,7 @@ from nnik_ros.robot import Robot
 from nnik_ros.urdf import Shape
 
 _SAMPLES = 1000
-_STARTS, _STEPS = 6, 20  # of a search for the smallest clearance of a pair: from its nearest samples
+_STARTS, _STEPS = 2, 20  # of a search for the smallest clearance of a pair: from its nearest samples
 _NEVER_CLOSER = 0.01  # m; a pair of which no smaller clearance was found is looked at for larger margins alone
 _CAPSULES_ACROSS = 5  # at most, along the middle side of a box
 
