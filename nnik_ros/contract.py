@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nnik_ros.errors import ContractError, Problems
 from nnik_ros.kinematics import KinematicParameters
 from nnik_ros.robot import Robot
-from nnik_ros.yaml_file import describe, is_number
+from nnik_ros.yaml_file import is_number, shown
 
 METADATA_KEY = "nnik_contract"
 SCHEMA = 1
@@ -125,7 +125,7 @@ def _report_fields(prefix: str, values: Mapping[str, Any], kind: type, problems:
         problems.add(f"{prefix}{name}: unknown field")
     for name in sorted(set(values) & wanted):
         if form := _wanted_form(name, values[name]):
-            problems.add(f"{prefix}{name}: is {describe(values[name])}, must be {form}")
+            problems.add(f"{prefix}{name}: is {shown(values[name])}, must be {form}")
 
 
 def _wanted_form(name: str, value: Any) -> str:
@@ -136,8 +136,10 @@ def _wanted_form(name: str, value: Any) -> str:
         good, form = isinstance(value, list) and all(isinstance(item, str) for item in value), "a list of texts"
     elif name in ("probe", "provenance"):
         good, form = isinstance(value, dict), "a mapping"
+    elif name == "schema":
+        good, form = isinstance(value, int), "a whole number"
     else:
-        good, form = isinstance(value, int if name == "schema" else str), "a text"
+        good, form = isinstance(value, str), "a text"
     return "" if good else form
 
 

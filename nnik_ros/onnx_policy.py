@@ -140,8 +140,9 @@ def _check_signature(session: onnxruntime.InferenceSession, robot: Robot, source
     for value in batched:
         if value.shape and isinstance(value.shape[0], int):
             problems.add(f"{value.name}: has a batch of {value.shape[0]}, must leave its size open")
-    optional = {value.name: value.shape for value in session.get_overridable_initializers()}
-    for value in (*batched, *session.get_overridable_initializers()):
+    initializers = session.get_overridable_initializers()
+    optional = {value.name: value.shape for value in initializers}
+    for value in (*batched, *initializers):
         if value.type != "tensor(float)":
             problems.add(f"{value.name}: is of {value.type}, must be of tensor(float)")
     wanted = {name: list(value.shape) for name, value in zip(OPTIONAL_INPUTS, robot.kinematics.parameters, strict=True)}

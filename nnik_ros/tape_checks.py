@@ -9,7 +9,7 @@ from typing import Any
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import FileError, Problems
 from nnik_ros.options import from_mapping
-from nnik_ros.yaml_file import describe
+from nnik_ros.yaml_file import shown
 
 FORMAT, VERSION = "nnik_tape", 1
 _CALLS = ("start", "pause", "home", "reset", "forget", "enable", "options", "model")
@@ -52,10 +52,10 @@ def checked_header(values: dict[str, Any], number: int, source: str) -> Mapping[
         if given is None and key != "robot":
             continue
         if key in values and not _is_identity(given):
-            problems.add(f"{where}: {key} is {describe(given)}, must have a file and its sha256")
+            problems.add(f"{where}: {key} is {shown(given)}, must have a file and its sha256")
     for key in ("options", "made_with"):
         if not isinstance(values.get(key, {}), dict):
-            problems.add(f"{where}: {key} is {describe(values[key])}, must be a mapping")
+            problems.add(f"{where}: {key} is {shown(values[key])}, must be a mapping")
     problems.raise_if_any()
     return values
 
@@ -66,15 +66,15 @@ def checked_call(name: Any, value: Any) -> tuple[str, Any]:
         raise ValueError(f"'{name}' is no call of a controller")
     if name == "options":
         if not isinstance(value, dict):
-            raise ValueError(f"options: is {describe(value)}, must be a mapping")
+            raise ValueError(f"options: is {shown(value)}, must be a mapping")
         try:
             from_mapping(ControllerOptions, value, name)
         except FileError as error:
             raise ValueError("; ".join(error.problems)) from error
     if name == "model" and value is not None and not _is_identity(value):
-        raise ValueError(f"model: is {describe(value)}, must have a file and its sha256")
+        raise ValueError(f"model: is {shown(value)}, must have a file and its sha256")
     if name == "enable" and not (isinstance(value, list) and all(isinstance(switch, bool) for switch in value)):
-        raise ValueError(f"enable: is {describe(value)}, must be a list of true and false")
+        raise ValueError(f"enable: is {shown(value)}, must be a list of true and false")
     return name, value
 
 

@@ -56,7 +56,7 @@ def number_in_text(value: Any) -> str:
     return f" (YAML reads {value} as text, write {in_yaml(number)} without quotes)" if math.isfinite(number) else ""
 
 
-def describe(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value of a file as a message shows it."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
@@ -74,7 +74,7 @@ class Section:
         self._seen: set[str] = set()
         self._faulty: set[str] = set()  # what stands in for their values deserves no second report
         if not isinstance(values, dict):
-            problems.add(f"{where or 'document'}: must be a mapping, is {describe(values)}")
+            problems.add(f"{where or 'document'}: must be a mapping, is {shown(values)}")
             values = {}
         self._values: dict[str, Any] = values
 
@@ -163,7 +163,7 @@ class Section:
 
     def wrong(self, key: str, given: Any, allowed: str) -> None:
         """Report a value; the first report of a key is the only one."""
-        self._report(key, f"is {describe(given)}, must be {allowed}")
+        self._report(key, f"is {shown(given)}, must be {allowed}")
 
     def _report(self, key: str, problem: str) -> None:
         if key not in self._faulty:

@@ -50,15 +50,23 @@ def clearances(ends: Array, pairs: Ints, radii: Array) -> Array:
     return result
 
 
+@compiled(f"f8[::1]({F1}, {MODEL}, {I2}, {F3}, {I2}, {F1})")
+def clearances_of(
+    q: Array, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints, radii: Array
+) -> Array:
+    """The distances (pairs,) [m] at q (nq,); place and local: see `chains.capsule_ends`."""
+    rotation, origin, _, _ = frames(q, chain, constants, start)
+    return clearances(capsule_ends(rotation, origin, place, local), pairs, radii)
+
+
 @compiled(f"f8[:, ::1]({F2}, {MODEL}, {I2}, {F3}, {I2}, {F1})")
 def clearances_at(
     q: Array, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints, radii: Array
 ) -> Array:
-    """The distances (n, pairs) [m] at q (n, nq); place and local: see `chains.capsule_ends`."""
+    """As `clearances_of`, at many q (n, nq): (n, pairs)."""
     result = np.empty((len(q), len(pairs)))
     for n in range(len(q)):
-        rotation, origin, _, _ = frames(q[n], chain, constants, start)
-        result[n] = clearances(capsule_ends(rotation, origin, place, local), pairs, radii)
+        result[n] = clearances_of(q[n], chain, constants, start, place, local, pairs, radii)
     return result
 
 
@@ -118,19 +126,17 @@ def nearest(
         pair, radius = pairs[p : p + 1], radii[p : p + 1]
         for k in range(starts.shape[1]):
             q, best, stride = starts[p, k].copy(), np.inf, _STRIDE
-            slope, there = np.zeros(len(q)), q.copy()
+            way, there = np.zeros(len(q)), q.copy()
             for _ in range(steps):
-                rotation, origin, _, _ = frames(there, chain, constants, start)
-                distance = clearances(capsule_ends(rotation, origin, place, local), pair, radius)[0]
+                distance = clearances_of(there, chain, constants, start, place, local, pair, radius)[0]
                 if distance < best:
                     best, q, stride = distance, there.copy(), 1.5 * stride
                     slope = clearance_gradients(q, chain, constants, start, place, local, pair)[0]
-                    slope *= upper - lower
+                    way = slope / max(largest(slope), TINY) * (upper - lower)
                 else:
                     stride *= 0.4
-                most = max(largest(slope / (upper - lower)), TINY)
                 for i in range(len(q)):
-                    there[i] = clip(q[i] - stride * slope[i] / most, lower[i], upper[i])
+                    there[i] = clip(q[i] - stride * way[i], lower[i], upper[i])
             result[p] = min(result[p], best)
             if result[p] < enough:
                 break

@@ -7,20 +7,12 @@ import math
 import numpy as np
 
 from nnik_ros.compiled import F1, F2, F3, I1, I2, Array, Ints, compiled
-from nnik_ros.kernels.capsules import clearance_gradients, clearances, remember, slid, slow_together, too_fast
-from nnik_ros.kernels.chains import MODEL, capsule_ends, frames, slopes
+from nnik_ros.kernels.capsules import clearance_gradients, clearances_of, remember, slid, slow_together, too_fast
+from nnik_ros.kernels.chains import MODEL, frames, slopes
 from nnik_ros.kernels.joints import COLLISION, LEAD, VELOCITY, drift, led, limited_step
 
 _SLOWEST = 1e-9  # rad/s; a finger that shall not move
 _SWEEPS = 12  # over the pairs in contact: each satisfies one pair exactly, a few satisfy all, as the joints can
-
-
-@compiled(f"f8[::1]({F1}, {MODEL}, {I2}, {F3}, {I2}, {F1})")
-def _apart(
-    q: Array, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints, radii: Array
-) -> Array:
-    rotation, origin, _, _ = frames(q, chain, constants, start)
-    return clearances(capsule_ends(rotation, origin, place, local), pairs, radii)
 
 
 @compiled(f"f8[::1]({F1}, {F1}, {F1}, {I1}, {I1}, f8)")
@@ -68,8 +60,8 @@ def moved(
     if len(pairs) > 0:
         now = clearance.copy()
         if len(clearance) == 0:
-            now = _apart(q, chain, constants, start, place, local, pairs, radii)
-        after = _apart(q_next, chain, constants, start, place, local, pairs, radii)
+            now = clearances_of(q, chain, constants, start, place, local, pairs, radii)
+        after = clearances_of(q_next, chain, constants, start, place, local, pairs, radii)
         step, slower = q_next - q, np.ones(groups)
         together = np.arange(groups)  # fingers that slow down as one have the same number
         for remedy in range(
@@ -96,7 +88,7 @@ def moved(
                     flags[i] |= COLLISION
             if remedy == 0:
                 step = q_next - q
-            after = _apart(q_next, chain, constants, start, place, local, pairs, radii)
+            after = clearances_of(q_next, chain, constants, start, place, local, pairs, radii)
     finite, limited_tip = True, np.zeros(groups, dtype=np.int64)
     for i in range(len(q)):
         finite &= math.isfinite(q_next[i])

@@ -126,8 +126,8 @@ def _start_processes(arguments: argparse.Namespace, processes: Processes) -> Non
 
 def _recording(arguments: argparse.Namespace) -> dict[str, object]:
     """What lets the controller record, if it shall."""
-    file = {"record": str(arguments.record.resolve())} if arguments.record else {}
-    return {**file, "record_topic": True} if arguments.record_bag else {**file}
+    file: dict[str, object] = {"record": str(arguments.record.resolve())} if arguments.record else {}
+    return {**file, "record_topic": True} if arguments.record_bag else file
 
 
 def _wait_until_ready(

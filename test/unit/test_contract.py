@@ -29,6 +29,7 @@ def test_a_contract_comes_back_from_its_text_as_it_was(name: str) -> None:
 @pytest.mark.parametrize(
     ("place", "value", "complaint"),
     [
+        ("schema", 1.0, "schema: is 1.0, must be a whole number"),
         ("robot", 5, "robot: is 5, must be a text"),
         ("kinematics_digest", None, "kinematics_digest: is None, must be a text"),
         ("joint_names", "joint_1", "joint_names: is 'joint_1', must be a list of texts"),
