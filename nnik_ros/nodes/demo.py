@@ -39,6 +39,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = read_arguments(__doc__, words)
     if arguments.robot is None:
         arguments.robot = f"allegro_{arguments.hand}"
+    arguments.begun_with = arguments.robot, arguments.model
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
@@ -120,7 +121,9 @@ def _start_processes(arguments: argparse.Namespace, processes: Processes) -> Non
     }  # fmt: skip
     processes.start("controller", "nnik_ros.nodes.controller_node", control, _PROCESS_PRIORITY * realtime)
     if not arguments.headless:
-        page = {**robot, "host": arguments.host, "port": arguments.port, "chooser": "demo"}
+        page = {
+            **robot, "host": arguments.host, "port": arguments.port, "chooser": "demo", "own_robot": arguments.begun_with[0],
+        }  # fmt: skip
         processes.start("web", "nnik_ros.nodes.web_node", page)
 
 

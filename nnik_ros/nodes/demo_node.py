@@ -59,6 +59,7 @@ class Demo(Node):  # type: ignore[misc]
         self._states = Inbox(self, JointState, driver.topic(driver.state), newest(1))
         self.monitor = Monitor(self, self.robot)
         self.choice: tuple[str, str] | None = None
+        self._begun_with: tuple[str, str] = arguments.begun_with
         self.script = _script(arguments, self.robot, path)
         if self.script is not None:
             self._publisher = self.create_publisher(PoseArray, "target_poses", 1)
@@ -115,13 +116,15 @@ class Demo(Node):  # type: ignore[misc]
         return message
 
     def _choose(self, parameters: list[Parameter]) -> SetParametersResult:
-        """Another robot begins with its own network, unless one is named with it."""
+        """The robot that the demo began with comes back with the network of then, another one with its own; unless one is
+        named with it."""
         wanted = {parameter.name: str(parameter.value) for parameter in parameters}
         if self.script is not None or self._bag is not None:
             busy = "targets are played" if self._bag is None else "a bag is recorded"
             return SetParametersResult(successful=False, reason=f"{busy}; the robot stays until the end")
         robot = wanted.get("robot", self.get_parameter("robot").value)
-        model = wanted.get("model", AUTO_MODEL)
+        first, its_model = self._begun_with
+        model = wanted.get("model", its_model if robot == first else AUTO_MODEL)
         try:
             load(NodeOptions(robot=robot, model=model))
         except NnikError as error:

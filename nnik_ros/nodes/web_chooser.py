@@ -25,12 +25,13 @@ class Choice(NamedTuple):
     value: str
 
 
-def robot_choices(present: str) -> tuple[Choice, ...]:
-    """The shipped robots, and the present one where it is none of them. No two have one label."""
+def robot_choices(*robots: str) -> tuple[Choice, ...]:
+    """The shipped robots, and before them those of one's own among the given names and files. No two have one label."""
     choices = tuple(Choice(name, name) for name in shipped(share_dir() / "config" / "robots", ".yaml"))
-    if any(choice.value == present for choice in choices):
-        return choices
-    return _of_file(present, choices), *choices
+    for robot in robots:
+        if not any(choice.value == robot for choice in choices):
+            choices = (_of_file(robot, choices), *choices)
+    return choices
 
 
 def model_choices(robot: Robot) -> tuple[Choice, ...]:

@@ -99,7 +99,7 @@ class WebNode(Node):  # type: ignore[misc]
         self._controller = ParameterClient(self, options.controller)
         self._chooser = ParameterClient(self, options.chooser) if options.chooser else None
         self._models = model_choices(robot)
-        self._robots = robot_choices(options.robot)
+        self._robots = robot_choices(options.robot, *filter(None, [options.own_robot]))
 
     def _build_page(self, options: WebOptions) -> None:
         robot, view = self._robot, workspace_view(self._robot)

@@ -23,6 +23,9 @@ class WebOptions:
     chooser: str = option(
         "", "Name of the node whose parameter `robot` changes the robot, as the demo does; empty: it stays.", live=False
     )
+    own_robot: str = option(
+        "", "Another robot that can be chosen there, beside the shipped ones: the path of a YAML file.", live=False
+    )
     host: str = option("127.0.0.1", "Address that the page listens on; 0.0.0.0 opens it to the network.", live=False)
     port: int = option(
         8080, "Port of the page; the next free one is taken when it is in use.", low=1, high=65535, live=False

@@ -62,11 +62,18 @@ def demo() -> Iterator[RunningDemo]:
         demo.close()
 
 
-def choose(page: Any, present: str, wanted: str) -> None:
-    """Open the list that shows `present` and click on `wanted`."""
-    next(box for box in boxes(page) if box.get_attribute("value") == present).click()
-    (row,) = [row for row in page.find_elements(By.CSS_SELECTOR, "[role=option]") if row.text == wanted]
-    row.click()
+def choose(arm: Listener, page: Any, present: str, wanted: str) -> None:
+    """Open the list that shows `present` and click on `wanted`, as soon as the panel has unfolded."""
+
+    def clicked() -> bool:
+        rows = [row for row in page.find_elements(By.CSS_SELECTOR, "[role=option]") if row.is_displayed()]
+        if not rows:
+            next(box for box in boxes(page) if box.get_attribute("value") == present).click()
+            return False
+        next(row for row in rows if row.text == wanted).click()
+        return True
+
+    arm.wait(patiently(clicked), f"the choice of {wanted}")
 
 
 def shows(page: Any, label: str) -> bool:
@@ -83,7 +90,7 @@ def patiently(condition: Callable[[], bool]) -> Callable[[], bool]:
     def tried() -> bool:
         try:
             return condition()
-        except WebDriverException:
+        except (WebDriverException, StopIteration):
             return False
 
     return tried
@@ -97,15 +104,15 @@ def test_the_arms_are_chosen_on_the_page_and_follow_as_the_hand_does(demo: Runni
             page.get(demo.address)
             arm.wait(patiently(lambda: shows(page, "allegro_right") and "thumb" in text(page)), "the hand's page")
             load_pictures().dismiss_notice(page)
-            choose(page, "allegro_right", "planar_2r")
+            choose(arm, page, "allegro_right", "planar_2r")
             arm.wait(patiently(lambda: "thumb" not in text(page) and "idle" in text(page)), "the arm's page")
             arm.wait(lambda: arm.q is not None, "the arm's joints")
             assert shows(page, "own network")
             follow_a_drag_within_reach(arm, page)
             extend_beyond_reach(arm, page)
-            choose(page, "own network", "damped least squares")
+            choose(arm, page, "own network", "damped least squares")
             arm.wait(lambda: "damped least squares: in use" in text(page), "the other solver")
-            choose(page, "planar_2r", "spatial_2j")
+            choose(arm, page, "planar_2r", "spatial_2j")
             arm.wait(patiently(lambda: shows(page, "spatial_2j") and "idle" in text(page)), "the spatial arm's page")
             arm.wait(lambda: shows(page, own_solver("spatial_2j")), "the spatial arm's solver")
     finally:
@@ -165,6 +172,8 @@ def test_a_network_and_a_robot_of_ones_own_are_shown_by_their_file_names(tmp_pat
     assert chosen(choices, str(own)) == ("mine", str(own))
     assert robot_choices("planar_2r") == robot_choices("allegro_left")
     assert robot_choices("some/hand.yaml")[0] == ("hand", "some/hand.yaml")
+    assert robot_choices("planar_2r", "some/hand.yaml") == robot_choices("some/hand.yaml", "some/hand.yaml")
+    assert {"hand", "my/hand.yaml"} < {choice.label for choice in robot_choices("some/hand.yaml", "my/hand.yaml")}
 
 
 def test_one_label_stands_for_one_choice_also_where_a_file_is_called_as_a_shipped_one() -> None:
@@ -211,6 +220,28 @@ def test_a_network_of_ones_own_is_left_and_chosen_again() -> None:
 def test_without_an_own_network_auto_is_damped_least_squares_whatever_else_was_in_use() -> None:
     choices = (Choice("damped least squares (no own network)", "none"), Choice("mine", "my/mine.onnx"))
     assert chosen(choices, "auto") == choices[0]
+
+
+@pytest.mark.timeout(300)
+def test_a_robot_of_ones_own_is_left_and_chosen_again_with_the_network_it_was_started_with(tmp_path: Path) -> None:
+    shipped_file = robot_file("planar_2r")
+    own, network = tmp_path / "my_arm.yaml", tmp_path / "mine.onnx"
+    own.write_text(shipped_file.read_text().replace("../../urdf", str(shipped_file.parents[2] / "urdf")))
+    network.write_bytes(model_file("planar_2r").read_bytes())
+    demo = RunningDemo("--robot", str(own), "--model", str(network))
+    arm = Listener("planar_2r", demo.domain)
+    try:
+        with load_pictures().browser(1000, 720) as page:
+            page.get(demo.address)
+            arm.wait(patiently(lambda: shows(page, "my_arm") and shows(page, "mine")), "the page of the own arm")
+            load_pictures().dismiss_notice(page)
+            choose(arm, page, "my_arm", "spatial_2j")
+            arm.wait(patiently(lambda: shows(page, "spatial_2j") and "idle" in text(page)), "the spatial arm's page")
+            choose(arm, page, "spatial_2j", "my_arm")
+            arm.wait(patiently(lambda: shows(page, "my_arm") and shows(page, "mine")), "the page of the own arm again")
+    finally:
+        arm.close()
+        demo.close()
 
 
 @pytest.mark.timeout(120)
