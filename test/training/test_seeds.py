@@ -201,6 +201,16 @@ def test_an_actor_that_comes_to_no_number_ends_there_and_writes_nothing(
     assert not (tmp_path / "tiny.onnx").exists()
 
 
+def test_an_actor_leaves_nothing_among_the_temporary_files(
+    write_tiny: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    assert main([str(write_tiny("actor_critic")), "--runs", str(tmp_path / "runs")]) == 0
+    assert [path.name for path in temporary.iterdir()] == []
+
+
 @pytest.mark.parametrize("option", ["--model", "--runs"])
 def test_a_baseline_that_cannot_be_written_is_refused_before_it_is_trained(
     write_tiny: Write, tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]

@@ -43,6 +43,7 @@ def read(section: Section) -> ActorOptions:
 def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
     """See `Method.train`. Curves: return of each episode, and the mean tip error at its end [mm]."""
     from stable_baselines3 import SAC
+    from stable_baselines3.common.logger import Logger
 
     options: ActorOptions = recipe.options
     env = Recorded(recipe, discrete=False)
@@ -52,6 +53,7 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
             train_freq=options.train_every, learning_starts=options.warm_up, buffer_size=min(options.env_steps, 200_000),
             policy_kwargs={"net_arch": list(recipe.hidden)}, seed=recipe.seed, device="cpu",
         )  # fmt: skip
+        learner.set_logger(Logger(None, []))  # its default one leaves a folder among the temporary files
         actor = learner.policy.actor
         try:
             learner.learn(options.env_steps)
