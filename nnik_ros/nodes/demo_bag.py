@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +27,8 @@ class Said(NamedTuple):
 
 
 class BagRecorder:
-    """Records topics in the executor of a node, message by message as it came over the wire."""
+    """Records topics in the executor of a node, message by message as it came over the wire. written: when the last one was
+    [s], by the steady clock; ended: whether a lasting topic told the end of its recording."""
 
     def __init__(self, node: Node, folder: Path, topics: Iterable[Said]) -> None:
         """Raises InputError: the folder exists or cannot be made."""
@@ -36,7 +37,7 @@ class BagRecorder:
             self._writer.open()
         except (WriterError, OSError) as error:
             raise InputError(f"--record-bag {folder}: {error}") from error
-        self.last = b""  # newest message of the lasting topics
+        self.written, self.ended = time.monotonic(), False
         store = get_typestore(Stores.ROS2_JAZZY)
         for said in topics:
             name = node.resolve_topic_name(said.topic)
@@ -49,10 +50,11 @@ class BagRecorder:
         """Complete the bag."""
         self._writer.close()
 
-    def _take(self, connection: Any, lasting: bool, message: bytes) -> None:
-        self._writer.write(connection, time.time_ns(), message)
-        if lasting:
-            self.last = message
+    def _take(self, connection: Any, lasting: bool, message: bytes, info: Mapping[str, int]) -> None:
+        arrived = info["received_timestamp"] or time.time_ns()  # DDS knows when, though not every kind of it
+        self._writer.write(connection, arrived, message)
+        self.written = time.monotonic()
+        self.ended |= lasting and b'"end"' in message
 
 
 def _qos(lasting: bool) -> QoSProfile:

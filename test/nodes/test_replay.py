@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 from node_bench import Bench, Lab, wait_for
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
+from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
+from nnik_ros.nodes.demo_arguments import read_arguments
+from nnik_ros.nodes.demo_node import Demo
 from nnik_ros.nodes.replay import DIFFERENT, IDENTICAL, UNUSABLE, main
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot
@@ -327,6 +332,37 @@ def test_a_bag_of_a_demo_is_replayed_and_holds_the_commands_that_went_over_the_w
     for position in wire[1:]:  # best effort may lose some, but changes none and keeps their order
         places.append(taped.index(position, places[-1]))
     assert places[-1] - first + 1 - len(wire) < 0.2 * len(wire)
+    assert len(taped) - places[-1] < 20, "what waited for the writer at the end is there, too"
     again = subprocess.run(command, cwd=share_dir(), capture_output=True, text=True)
     assert again.returncode == 1
     assert "--record-bag" in again.stderr
+
+
+def test_what_waits_when_a_demo_ends_is_in_its_bag_with_the_time_of_its_arrival(tmp_path: Path) -> None:
+    """A demo that got little of a busy processor wrote a tenth of the commands, all of them from the beginning."""
+    arguments = read_arguments(None, ["--record-bag", str(tmp_path / "bag")])
+    arguments.robot = "planar_2r"
+    arguments.begun_with = arguments.robot, arguments.model
+    demo, executor = Demo(arguments), SingleThreadedExecutor()
+    executor.add_node(demo)
+    commands, tape = demo.create_publisher(JointState, "joint_cmd", 1), demo.create_publisher(String, "tape", LATE)
+    begin = time.time_ns()
+    try:
+        wait_for(lambda: commands.get_subscription_count() > 0 and tape.get_subscription_count() > 0, "the recorder")
+        tape.publish(String(data='{"end": 600}'))
+        for i in range(600):
+            commands.publish(JointState(position=[float(i), 0.0]))
+        said = time.time_ns()
+        time.sleep(0.5)
+        demo.close(executor)
+    finally:
+        executor.shutdown()
+        demo.destroy_node()
+    with AnyReader([tmp_path / "bag"], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
+        written = [
+            (reader.deserialize(data, connection.msgtype).position[0], stamp)
+            for connection, stamp, data in reader.messages()
+            if connection.topic == "/joint_cmd"
+        ]
+    assert [position for position, _ in written] == list(range(600))
+    assert begin < written[0][1] < written[-1][1] < said + 50_000_000
