@@ -23,7 +23,7 @@ from nnik_ros.nodes.loading import load_named_driver, prefixed
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions, SimHandOptions
 from nnik_ros.nodes.parameter_file import parameters_of
 from nnik_ros.options import OptionInfo, describe
-from nnik_ros.paths import driver_file, model_file, robot_file, share_dir, shipped
+from nnik_ros.paths import driver_file, given_path, model_file, robot_file, share_dir, shipped
 from nnik_ros.robot import Robot, load_robot
 
 CONFIG = share_dir() / "config"
@@ -133,7 +133,7 @@ def _checked(context: LaunchContext) -> tuple[dict[str, str], dict[str, object],
     given = {argument.name: str(LaunchConfiguration(argument.name).perform(context)) for argument in ARGUMENTS}
     for name in FILES:
         if given[name]:
-            given[name] = str(Path(given[name]).expanduser())  # no shell expands the ~ of `parameters:=~/mine.yaml`
+            given[name] = str(given_path(given[name]))  # no shell expands the ~ of `parameters:=~/mine.yaml`
     problems = Problems("launch arguments")
     _check_names(context, problems)
     parameters = _parameters(given, problems)

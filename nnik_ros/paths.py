@@ -36,6 +36,21 @@ def model_file(name: str) -> Path:
     return _resolve(name, "model", share_dir() / "models", ".onnx")
 
 
+def given_path(name: str) -> Path:
+    """A path as somebody gave it, `~` being a home folder.
+
+    Raises:
+        InputError: nobody can look there: a home of no user, a folder that may not be entered, a name that is too long.
+    """
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there is no such home folder"
+        raise InputError(f"'{name}' cannot be looked at: {reason}") from error
+    return path
+
+
 def shipped(folder: Path, suffix: str) -> list[str]:
     """Names of the shipped files of one kind."""
     return sorted(path.stem for path in folder.glob(f"*{suffix}"))
@@ -43,7 +58,7 @@ def shipped(folder: Path, suffix: str) -> list[str]:
 
 def _resolve(name: str, what: str, folder: Path, suffix: str) -> Path:
     if name.endswith(suffix) or "/" in name:
-        path = Path(name).expanduser()
+        path = given_path(name)
         if path.is_file():
             return path
         raise InputError(f"{what} '{name}': {'is a folder' if path.is_dir() else 'there is no such file'}")

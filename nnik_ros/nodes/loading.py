@@ -17,7 +17,7 @@ from nnik_ros.kinematics import Kinematics
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions
 from nnik_ros.nodes.realtime import checked_cpus
 from nnik_ros.nodes.statistics import TimedNetwork
-from nnik_ros.paths import driver_file, model_file, robot_file, share_dir, shipped
+from nnik_ros.paths import driver_file, given_path, model_file, robot_file, share_dir, shipped
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 
@@ -80,7 +80,7 @@ def load_kinematics(calibration: str, robot: Robot) -> Kinematics:
     """
     if not calibration:
         return robot.kinematics
-    return load_calibration(Path(calibration).expanduser(), robot).apply(robot)
+    return load_calibration(given_path(calibration), robot).apply(robot)
 
 
 def load_policy(name: str, robot: Robot, kinematics: Kinematics) -> Policy | None:

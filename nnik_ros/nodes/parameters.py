@@ -86,6 +86,9 @@ class Parameters:
         except NnikError as error:
             self._values = before
             return SetParametersResult(successful=False, reason=str(error))
+        except Exception:  # a fault of our own changes no value either
+            self._values = before
+            raise
         return SetParametersResult(successful=True)
 
 

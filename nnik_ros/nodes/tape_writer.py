@@ -20,7 +20,7 @@ from nnik_ros.errors import InputError
 from nnik_ros.nodes.loading import Loaded
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.nodes.tape_identity import TAPE_TOPIC, describe_policy, file_identity, versions
-from nnik_ros.paths import robot_file
+from nnik_ros.paths import given_path, robot_file
 from nnik_ros.tape import Entry, TapedController, TapeEncoder
 from nnik_ros.tape_checks import FORMAT
 
@@ -43,7 +43,7 @@ def make_controller(
         return Controller(*parts), lambda: None
     header = {
         "robot": file_identity(robot_file(options.robot), loaded.described.urdf_path),
-        "calibration": file_identity(Path(options.calibration).expanduser()) if options.calibration else None,
+        "calibration": file_identity(given_path(options.calibration)) if options.calibration else None,
         "model": describe_policy(loaded.policy),
         "options": dict(vars(control)),
         "made_with": versions(),
@@ -61,7 +61,7 @@ class TapeWriter:
         self._encoder = TapeEncoder(header, describe_policy)
         self._entries: deque[Entry] = deque()
         self.put = self._entries.append
-        self._file: IO[str] | None = _opened(Path(file).expanduser()) if file else None
+        self._file: IO[str] | None = _opened(given_path(file)) if file else None
         self._publisher: Any = None
         if publish:
             self._publisher = node.create_publisher(

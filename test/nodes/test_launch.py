@@ -295,6 +295,7 @@ def test_another_robot_is_simulated_in_its_drivers_dialect_and_brings_a_tip_to_i
         ("physics:=magic", ["auto", "mujoco", "stiff"]),
         ("rviz_config:=nowhere.rviz", ["no such file"]),
         ("parameters:=/dev/null/parameters.yaml", ["no such file"]),
+        ("parameters:=~nobody_of_this_name/mine.yaml", ["no such home folder"]),
         ("frame_prefix:=/left/", ["spaces", "begin"]),
         ("driver_namespace:=left-hand", ["letters", "digits", "underscores"]),
         ("cpu_affinity:=two", ["4095"]),

@@ -170,6 +170,16 @@ def test_a_wrong_network_is_refused_while_running_and_the_hand_goes_on(at_rest: 
     at_rest.reach(moved_goal(at_rest))
 
 
+@pytest.mark.parametrize("path", ["~nobody_of_this_name/mine.onnx", f"/tmp/{'x' * 300}.onnx"])
+def test_a_network_where_nobody_can_look_is_refused_and_what_was_set_beside_it_stays(at_rest: Bench, path: str) -> None:
+    before = value_of(at_rest, "model"), value_of(at_rest, "speed")
+    ok, reason = set_parameters(at_rest, model=path, speed=0.5)
+    assert not ok
+    assert f"'{path}' cannot be looked at" in reason
+    assert (value_of(at_rest, "model"), value_of(at_rest, "speed")) == before
+    at_rest.reach(moved_goal(at_rest))
+
+
 def test_a_network_that_is_set_again_is_read_again(at_rest: Bench, tmp_path: Path) -> None:
     """The same path was once accepted and nothing was done, also for a network that was benched or made anew."""
     file = tmp_path / "mine.onnx"
