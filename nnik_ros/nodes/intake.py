@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -19,6 +21,7 @@ from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets
 
 _LONGEST_REASON = 300  # characters; names and frames come from outside and may be of any length
+_TELL_PERIOD = 0.5  # s; a topic that is refused and accepted by turns must not flood the log
 _TWITCH = 0.1  # rad that a joint may seem to move between two messages, however close they are
 _PACE = 2.0  # times its velocity limit: what a joint that is pushed may reach
 _CONFIRMATIONS = 3  # messages that must agree on a jump
@@ -26,30 +29,35 @@ _BEYOND = 0.3  # rad; farther outside its limits no joint can stand: degrees, an
 
 
 class Refusals:
-    """Counts refused messages by topic and kind of fault, and tells when that of a topic changes.
+    """Counts refused messages by topic and kind of fault, and tells when that of a topic changes: at once, and of one topic not
+    again within half a second; what changes meanwhile is told with the first message after that, if it lasts.
 
     Kinds: "names", "values" and "jump" of joint states, "count", "pose" and "frame" of targets, "command" of the simulated
     hand.
     """
 
-    def __init__(self, on_change: Callable[[str], None]) -> None:
+    def __init__(self, on_change: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.reasons: dict[str, tuple[str, str]] = {}  # (kind, words) of the topics whose last message was refused
-        self._on_change = on_change
+        self._on_change, self._clock = on_change, clock
+        self._told: dict[str, tuple[str, float]] = {}  # kind of each topic, "" for accepted, and when that was told [s]
 
     def refuse(self, topic: str, kind: str, reason: str) -> None:
         self.counts[topic, kind] += 1
         if len(reason) > _LONGEST_REASON:
             reason = f"{reason[:_LONGEST_REASON]}..."
-        before = self.reasons.get(topic)
         self.reasons[topic] = (kind, reason)
-        if before is None or before[0] != kind:
-            self._on_change(f"{topic}: refused: {reason}")
+        self._tell(topic, kind, f"refused: {reason}")
 
     def accept(self, topic: str) -> None:
-        if topic in self.reasons:
-            del self.reasons[topic]
-            self._on_change(f"{topic}: accepted again")
+        self.reasons.pop(topic, None)
+        self._tell(topic, "", "accepted again")
+
+    def _tell(self, topic: str, kind: str, words: str) -> None:
+        told, when = self._told.get(topic, ("", -math.inf))
+        if kind != told and (now := self._clock()) - when >= _TELL_PERIOD:
+            self._told[topic] = (kind, now)
+            self._on_change(f"{topic}: {words}")
 
 
 class StateIntake:

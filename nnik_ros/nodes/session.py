@@ -46,7 +46,7 @@ class Session:
         self.result: TickResult | None = None
         self.fault = ""
         self.realtime = RealtimeReport()
-        self.refusals = Refusals(lambda text: self._log.warning(text, throttle_duration_sec=0.5))
+        self.refusals = Refusals(lambda text: self._log.warning(text))
         self._node, self._log = node, node.get_logger()
         self._options, self._cpus = options, loaded.cpus
         self._warm_up(loaded, control)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from dataclasses import replace
@@ -304,7 +305,7 @@ def test_transforms_from_before_a_jump_back_of_the_clock_are_forgotten(monkeypat
 
 def intake(robot: Robot, other: object) -> tuple[TargetIntake, Refusals, list[str]]:
     told: list[str] = []
-    refusals = Refusals(told.append)
+    refusals = Refusals(told.append, clock=itertools.count().__next__)
     return TargetIntake(robot, Frames(robot, other), refusals), refusals, told
 
 
@@ -344,12 +345,37 @@ def test_a_refused_target_leaves_the_old_ones_as_they_are(robot: Robot) -> None:
 
 def test_a_refusal_is_told_anew_when_its_kind_changes_and_not_when_only_its_words_do() -> None:
     told: list[str] = []
-    refusals = Refusals(told.append)
+    refusals = Refusals(told.append, clock=itertools.count().__next__)
     for kind, reason in (("count", "3 poses"), ("count", "5 poses"), ("frame", "no camera"), ("count", "3 poses")):
         refusals.refuse("t", kind, reason)
     assert told == [f"t: refused: {reason}" for reason in ("3 poses", "no camera", "3 poses")]
     refusals.refuse("t", "frame", 2 * "a long name of a frame" * 100)
     assert len(told[-1]) < 400
+
+
+def test_every_topic_that_is_refused_is_told_however_close_together_they_are() -> None:
+    told: list[str] = []
+    refusals = Refusals(told.append, clock=lambda: 7.0)
+    for topic in ("/index/target_pose", "/thumb/target_pose", "/joint_states"):
+        refusals.refuse(topic, "frame", "no such frame")
+    assert told == [
+        f"/{name}: refused: no such frame" for name in ("index/target_pose", "thumb/target_pose", "joint_states")
+    ]
+
+
+def test_the_last_word_on_a_topic_is_true_and_one_that_flickers_does_not_flood_the_log() -> None:
+    told: list[str] = []
+    now = [0.0]
+    refusals = Refusals(told.append, clock=lambda: now[0])
+    for i in range(1000):  # for 10 s
+        now[0] = 0.01 * i
+        refusals.refuse("/joint_states", "values", "none") if i % 3 else refusals.accept("/joint_states")
+    assert 10 < len(told) <= 20
+    for i in range(1000, 1200):
+        now[0] = 0.01 * i
+        refusals.accept("/joint_states")
+    assert told[-1] == "/joint_states: accepted again"
+    assert len(told) <= 22
 
 
 def test_a_message_of_other_joints_on_a_shared_topic_is_no_refusal(robot: Robot) -> None:
