@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, Any
@@ -109,16 +111,30 @@ class TapeWriter:
 
 
 def _opened(path: Path) -> IO[str]:
-    """The file, new or at the end of another recording."""
+    """The file, new or at the end of another recording; nobody else's as long as it is open."""
+    with ExitStack() as on_refusal:
+        try:
+            file = on_refusal.enter_context(path.open("a", encoding="utf-8"))
+            _lock(file, path)
+            if path.stat().st_size:
+                with path.open(encoding="utf-8", errors="replace") as present:
+                    if FORMAT not in present.readline():
+                        raise InputError(f"record: '{path}' exists and is no recording: it is left alone")
+                _cut_off(path)
+        except OSError as error:
+            raise InputError(f"record: '{path}' cannot be written: {error.strerror}") from error
+        on_refusal.pop_all()
+    return file
+
+
+def _lock(file: IO[str], path: Path) -> None:
+    """Lines of two controllers among each other could not be told apart. Some file systems have no locks."""
     try:
-        if path.exists() and path.stat().st_size:
-            with path.open(encoding="utf-8", errors="replace") as present:
-                if FORMAT not in present.readline():
-                    raise InputError(f"record: '{path}' exists and is no recording: it is left alone")
-            _cut_off(path)
-        return path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"record: '{path}' cannot be written: {error.strerror}") from error
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(f"record: another controller writes into '{path}': give each a file of its own") from error
+    except OSError:
+        pass
 
 
 def _cut_off(path: Path) -> None:

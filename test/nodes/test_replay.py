@@ -266,6 +266,23 @@ def test_a_file_that_is_no_recording_is_not_written_into(lab: Lab, tmp_path: Pat
     assert (tmp_path / "notes.txt").read_text() == "mine\n"
 
 
+def test_a_second_controller_is_refused_the_file_that_another_one_records_into(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of two hands with one parameter file; the recordings of both would be lost."""
+    file = tmp_path / "both.jsonl"
+    bench = lab.bench(record=file)
+    bench.until("IDLE")
+    second = lab.start("controller_node", lab.station().namespace, model="none", record=file)
+    assert second.exit_code() == 1
+    assert f"another controller writes into '{file}'" in second.output
+    bench.count_statuses(3)
+    bench.process.close()
+    assert main([str(file)]) == IDENTICAL
+    third = lab.bench(record=file)
+    third.until("IDLE")
+
+
 def test_a_session_behind_one_that_was_cut_off_within_a_line_can_be_replayed_with_it(
     session: tuple[Path, list[String]], lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
