@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rclpy.node import Node
 
@@ -12,11 +12,11 @@ class OtherPublishers:
     """Looks at the graph now and then. found: names of nodes by topic, only where there are too many; appeared: how often one
     was seen for the first time, or again after it had gone."""
 
-    def __init__(self, node: Node, own: str, shared: str | None, on_change: Callable[[str], None]) -> None:
-        """own: a topic that this node publishes on; shared: one on which one other node should publish, if there is any."""
+    def __init__(self, node: Node, topics: Sequence[str], on_change: Callable[[str], None]) -> None:
+        """topics: on each of them one node should publish, this one or another."""
         self.found: dict[str, list[str]] = {}
         self.appeared: Counter[str] = Counter()
-        self._node, self._own, self._shared = node, own, shared
+        self._node, self._topics = node, tuple(topics)
         self._on_change = on_change
 
     @property
@@ -26,10 +26,7 @@ class OtherPublishers:
 
     def look(self) -> None:
         """Ask the middleware."""
-        now = {self._own: self._publishers(self._own)} | (
-            {self._shared: self._publishers(self._shared)} if self._shared else {}
-        )
-        now = {topic: names for topic, names in now.items() if len(names) > 1}
+        now = {topic: names for topic in self._topics if len(names := self._publishers(topic)) > 1}
         before = self.found
         self.found = now
         for topic, names in now.items():

@@ -80,8 +80,11 @@ class Session:
             meanwhile=self.chores.serve,
         )  # fmt: skip
         self.data = DataStatistics(self.robot.nt, self.loop.period)
-        shared = None if driver.other_joints else self._states.topic
-        self.others = OtherPublishers(node, self._output.topic, shared, self._log.warning)
+        # a second controller that tells its status here hears the same services and targets, whatever hand it moves
+        alone = [self._output.topic, node.resolve_topic_name("status")]
+        if not driver.other_joints:
+            alone.append(self._states.topic)
+        self.others = OtherPublishers(node, alone, self._log.warning)
 
     # from the executor's thread
 

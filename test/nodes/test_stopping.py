@@ -204,6 +204,15 @@ def test_an_inactive_controller_tells_no_rate_and_who_else_publishes_its_command
     bench.station.node.destroy_publisher(other)
 
 
+def test_two_controllers_of_one_namespace_name_each_other_although_their_hands_lie_apart(lab: Lab) -> None:
+    """One call starts both, and both follow the same targets."""
+    bench = lab.bench(driver_namespace="/left_hand")
+    lab.start("controller_node", bench.station.namespace, model="none", driver_namespace="/right_hand")
+    name = f"{bench.station.namespace}/controller"
+    words = f"{bench.station.namespace}/status is published by several: {name}, {name}"
+    wait_for(lambda: words in bench.message, words, bench.process)
+
+
 def test_a_command_that_was_not_due_is_not_sent_when_the_node_is_activated_again(lab: Lab) -> None:
     """The hand may have been moved since; a paused controller once sent it back there."""
     bench = lab.bench(driver="wonik_ros2_control", rate=800, start_paused=True)
