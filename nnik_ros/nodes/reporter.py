@@ -24,12 +24,14 @@ from nnik_ros.nodes.status import (
     input_status,
     loop_status,
     publisher_status,
+    publishers_in_words,
     statistics_status,
 )
 from nnik_ros.states import TipState
 
 _CLOSEST_STATUSES = 0.01  # s; a state that flickers must not flood the status
 _SLOW = 1.0  # s between statistics
+_STATE_TYPE = "sensor_msgs/msg/JointState"
 _LAST_WORD = Duration(seconds=0.5)  # at most, for the last status to arrive
 _LOGGED = frozenset({
     TipState.WAITING_STATE, TipState.PAUSED, TipState.STALE_STATE, TipState.STALE_TARGET, TipState.FAULT, TipState.HOMING
@@ -113,7 +115,9 @@ class Reporter:
     def _waits_for(self, state: TipState) -> str:
         session = self._session
         if state in (TipState.WAITING_STATE, TipState.STALE_STATE):
-            return f"{session.state_topic} has {self._node.count_publishers(session.state_topic)} publishers"
+            topic = session.state_topic
+            types = [info.topic_type for info in self._node.get_publishers_info_by_topic(topic)]
+            return f"{topic} has {publishers_in_words(types, _STATE_TYPE)}"
         if state is TipState.PAUSED:
             return f"call {self._name}/start"
         return f"targets on {session.target_topic}" if state is TipState.IDLE else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -145,6 +146,14 @@ def publisher_status(name: str, robot: str, others: OtherPublishers) -> Diagnost
         level=DiagnosticStatus.WARN if others.found else DiagnosticStatus.OK, name=f"{name}: publishers", hardware_id=robot,
         message=others.message or "one publisher for each topic", values=_pairs(*pairs),
     )  # fmt: skip
+
+
+def publishers_in_words(types: Sequence[str], wanted: str) -> str:
+    """How many publish a type of messages, and what else is published, which nobody hears who waits for that type."""
+    others = Counter(found for found in types if found != wanted)
+    count = f"{len(types) - others.total()} publishers"
+    strange = ", ".join(f"{n} of {found}" for found, n in sorted(others.items()))
+    return f"{count} of {wanted}, but {strange}" if others else count
 
 
 def input_status(name: str, robot: str, refusals: Refusals) -> DiagnosticStatus:

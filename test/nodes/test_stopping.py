@@ -13,6 +13,7 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from node_bench import Bench, Lab, diagnostics_of, wait_for
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
 
 from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
@@ -115,6 +116,15 @@ def test_without_joint_states_it_waits_and_names_the_topic(lab: Lab) -> None:
     bench = Bench(station, lab.robot, None, lab.start("controller_node", station.namespace, model="none"))
     bench.until("WAITING_STATE")
     assert f"{station.namespace}/joint_states has 0 publishers" in bench.message
+
+
+def test_joint_states_of_another_type_do_not_count_as_such(lab: Lab) -> None:
+    station = lab.station()
+    station.node.create_publisher(Float64MultiArray, "joint_states", 1)
+    bench = Bench(station, lab.robot, None, lab.start("controller_node", station.namespace, model="none"))
+    bench.until("WAITING_STATE")
+    words = "joint_states has 0 publishers of sensor_msgs/msg/JointState, but 1 of std_msgs/msg/Float64MultiArray"
+    wait_for(lambda: words in bench.message, words, bench.process)
 
 
 def test_stale_joint_states_hold_the_hand_and_fresh_ones_let_it_go_on(lab: Lab) -> None:
