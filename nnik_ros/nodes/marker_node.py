@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 import time
 from typing import Any
@@ -28,7 +29,7 @@ from nnik_ros.nodes.marker_steering import DragSteering
 from nnik_ros.nodes.other_targets import hear_targets, stamp_of
 from nnik_ros.nodes.parameters import Parameters
 from nnik_ros.nodes.process import run_node
-from nnik_ros.nodes.web_status import no_status, read_status
+from nnik_ros.nodes.web_status import SILENT, STATUS_LIFE, no_status, read_status
 
 NAMESPACE = "tip_markers"  # of the topics between a viewer and this node
 _PAINT_PERIOD = 0.5  # s; a repainted marker closes its menu, so a flickering state must not repaint all the time
@@ -45,6 +46,7 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
         self._base_frame = prefixed(self._robot.base_frame, options.frame_prefix)
         nt = self._robot.nt
         self._status = no_status(self._robot.tip_names)
+        self._status_until = math.inf
         self._enabled = [True] * nt
         self._measured = self._robot.kinematics.tip_position(self._robot.home)  # (nt, 3)
         self._shown = np.full((nt, 3), np.inf)
@@ -143,6 +145,7 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
 
     def _take_status(self, message: DiagnosticStatus) -> None:
         self._status = read_status(message, self._robot.tip_names)
+        self._status_until = time.monotonic() + STATUS_LIFE
         for tip, status in enumerate(self._status.tips):
             if status.enabled is not None:
                 self._enabled[tip] = status.enabled
@@ -153,6 +156,8 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
         now = time.monotonic()
         self._steering.update(now)
         self._joints.pass_on()
+        if now > self._status_until:
+            self._status = no_status(self._robot.tip_names, SILENT)
         paint = now >= self._next_paint
         if paint:
             self._next_paint = now + _PAINT_PERIOD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -31,7 +32,7 @@ from nnik_ros.nodes.web_options import WebOptions
 from nnik_ros.nodes.web_panel import Actions, Offers, Panel
 from nnik_ros.nodes.web_presets import load_presets
 from nnik_ros.nodes.web_scene import RobotScene, show_all, workspace_view
-from nnik_ros.nodes.web_status import NO_LOOP, no_status, read_loop, read_status, state_color
+from nnik_ros.nodes.web_status import NO_LOOP, SILENT, STATUS_LIFE, no_status, read_loop, read_status, state_color
 from nnik_ros.nodes.web_steering import Steering
 from nnik_ros.nodes.web_targets import TargetHandles
 
@@ -61,6 +62,7 @@ class WebNode(Node):  # type: ignore[misc]
         self._lock = threading.Lock()
         self._note, self._note_until = "", 0.0
         self._status, self._loop = no_status(self._robot.tip_names), NO_LOOP
+        self._status_until = math.inf
         self._tips, self._tips_until = self._robot.kinematics.tip_position(self._robot.home), 0.0
         self._next_panel = self._next_plot = 0.0
         self._steering = Steering(self._robot.nt, self._send)
@@ -206,6 +208,7 @@ class WebNode(Node):  # type: ignore[misc]
 
     def _take_status(self, message: DiagnosticStatus) -> None:
         self._status = read_status(message, self._robot.tip_names)
+        self._status_until = time.monotonic() + STATUS_LIFE
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         self._loop = read_loop(message) or self._loop
@@ -239,6 +242,8 @@ class WebNode(Node):  # type: ignore[misc]
             self._show_status(now)
 
     def _show_status(self, now: float) -> None:
+        if now > self._status_until:
+            self._status, self._loop = no_status(self._robot.tip_names, SILENT), NO_LOOP
         if now >= self._next_panel:
             self._next_panel = now + _PANEL_PERIOD
             for tip, status in enumerate(self._status.tips):

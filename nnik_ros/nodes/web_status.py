@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
+STATUS_LIFE = 3.0  # s, that a status is shown without a newer one; a controller tells it once a second or more often
+SILENT = f"nothing was heard of the controller for {STATUS_LIFE:g} s"
 _GOOD, _MOVING, _CALM, _WARN, _BAD = (40, 160, 90), (45, 125, 220), (140, 146, 155), (225, 145, 20), (210, 60, 50)
 _COLORS = {
     "REACHED": _GOOD, "TRACKING": _MOVING, "HOMING": _MOVING, "STOPPING": _MOVING, "IDLE": _CALM, "DISABLED": _CALM,
@@ -54,11 +56,9 @@ class LoopStatus(NamedTuple):
     missed: int
 
 
-def no_status(tips: Sequence[str]) -> HandStatus:
-    """What is known before the first message."""
-    return HandStatus(
-        "", "no controller was heard yet", tuple(TipStatus(name, "", math.nan, math.nan, "", "") for name in tips)
-    )
+def no_status(tips: Sequence[str], message: str = "no controller was heard yet") -> HandStatus:
+    """What is known before the first message, and with another message when none came for STATUS_LIFE."""
+    return HandStatus("", message, tuple(TipStatus(name, "", math.nan, math.nan, "", "") for name in tips))
 
 
 _NO_SPREAD = Spread(math.nan, math.nan, math.nan)

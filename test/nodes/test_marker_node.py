@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +17,7 @@ from visualization_msgs.srv import GetInteractiveMarkers
 
 from nnik_ros.nodes.marker_shapes import ENABLE, TRIGGERS, look_of, tip_marker
 from nnik_ros.nodes.marker_steering import DragSteering
+from nnik_ros.nodes.web_status import state_color
 from test.robustness.processes import Process
 
 HERE, THERE = np.array([0.1, 0.2, 0.3]), np.array([0.3, 0.2, 0.1])
@@ -279,3 +281,22 @@ def test_measured_joints_carry_the_robots_names_whatever_the_driver_calls_them(l
     )
     assert heard[-1].name == list(lab.robot.joint_names)
     np.testing.assert_array_equal(heard[-1].position, q)
+
+
+@with_the_package
+def test_markers_lose_their_colour_with_their_controller(lab: Lab) -> None:
+    bench = lab.bench()
+    viewer = Viewer(bench, lab.start("marker_node", bench.station.namespace))
+    goal = bench.robot.kinematics.tip_position(bench.robot.home)
+
+    def color() -> tuple[int, ...]:
+        ball = viewer.markers()["index"].controls[0].markers[0].color
+        return tuple(round(255 * value) for value in (ball.r, ball.g, ball.b))
+
+    def green() -> bool:
+        bench.send(goal)
+        return "index" in viewer.markers() and color() == state_color("REACHED")
+
+    wait_for(green, "a tip that is there", viewer.process)
+    bench.process.send(signal.SIGKILL)
+    wait_for(lambda: color() == state_color(""), "the colour of an unknown state", viewer.process)

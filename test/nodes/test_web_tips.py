@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseArray, PoseStamped
 from node_bench import pose_array, pose_stamped
 from rclpy.executors import SingleThreadedExecutor
@@ -27,6 +28,7 @@ class Stage:
         self.robot = self.page._robot
         self.hand = self.other.create_publisher(JointState, self.page._states.topic, 1)
         self.tips = self.other.create_publisher(PoseArray, "tip_poses", 1)
+        self.status = self.other.create_publisher(DiagnosticStatus, "status", 1)
         self.target = self.other.create_publisher(PoseStamped, "index/target_pose", 1)
         self.heard: list[PoseStamped] = []
         self.other.create_subscription(PoseStamped, "index/target_pose", self.heard.append, 100)
@@ -101,3 +103,20 @@ def test_the_page_steers_where_the_ros_time_stands_still(stage: Stage) -> None:
     stage.page.set_parameters([Parameter("use_sim_time", value=True)])
     stage.page._on_drag(0, np.array([0.1, 0.05, 0.05]))
     assert stage.until(lambda: len(stage.heard) > 2)
+
+
+def test_the_page_does_not_go_on_telling_what_a_controller_said_that_is_gone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_node, "STATUS_LIFE", 0.5)
+    shown = stage.page._panel._shown
+    states = [KeyValue(key=key, value="REACHED") for key in ("state", "index.state")]
+    told = DiagnosticStatus(message="all well", values=states)
+    assert "no controller" in shown.get("state", "no controller")
+    assert stage.until(
+        lambda: "reached" in shown.get("state", "") and "reached" in shown["table"], lambda: stage.status.publish(told)
+    )
+    assert stage.until(lambda: "no controller" in shown["state"] and "reached" not in shown["table"])
+    assert "all well" not in shown["state"]
+    assert "nothing was heard" in shown["state"]
+    assert stage.until(lambda: "all well" in shown["state"], lambda: stage.status.publish(told))
