@@ -88,10 +88,10 @@ class Frames:
         self._places = {link: place for link, place in link_places(robot).items() if not place.held}
 
     def pose(self, frame: str, q: Array | None) -> Array | None:
-        """T_base_frame (4, 4), None for the base frame itself. q (nq,) [rad]: the measured joints, None before the first.
+        """T_base_frame (4, 4), None for the base frame itself. q (nq,) [rad]: the measured joints, None for unknown.
 
         Raises:
-            InputError: empty or unknown frame, or a moving link before the joints are known.
+            InputError: empty or unknown frame, or a moving link of joints that are not known.
         """
         if frame == self.base:
             return None
@@ -103,7 +103,9 @@ class Frames:
             if tip == BASE:
                 return T_carrier_link
             if q is None:
-                raise InputError(f"frame '{frame}' moves with the joints, and no joint state has come yet")
+                raise InputError(
+                    f"frame '{frame}' moves with the joints, and there are no joint states that are not stale"
+                )
             pose: Array = self._kinematics.joint_pose(q, tip, depth) @ T_carrier_link
             return pose
         try:

@@ -119,12 +119,6 @@ class Session:
         """Whether the network is out of use, because it did not help for long."""
         return self._controller.benched
 
-    @property
-    def measured(self) -> Array | None:
-        """Newest joint position (nq,) [rad]."""
-        measurement = self._state.measurement
-        return None if measurement is None else measurement.q
-
     def start_loop(self, on_change: Callable[[], None]) -> None:
         """Begin to tick; `on_change` is called by the control thread after a change of any state."""
         self._on_change = on_change
@@ -217,7 +211,8 @@ class Session:
             believed = self._state.take(state, now, self._command, self._controller.options.max_lead)
             if believed is not None:
                 self.seen, self._state_sent = (believed.q, state.header.stamp), sent
-        q = self.measured
+        known, oldest = self._state.measurement, now - self._controller.options.state_timeout
+        q = known.q if known is not None and known.stamp >= oldest else None  # what moves may be anywhere by now
         targets_sent: list[float] = []
         for poses, sent in self._all_targets.take_sent():
             if self._targets.take_all(self._all_targets.topic, poses, now, q):

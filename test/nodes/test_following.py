@@ -109,6 +109,28 @@ def test_a_target_in_the_frame_of_a_moved_link_is_taken_to_the_base_frame(lab, r
     assert np.linalg.norm(bench.tips()[0] - goal) < 0.0006
 
 
+def test_a_target_in_the_frame_of_a_moving_link_is_refused_while_nobody_tells_where_that_is(lab, robot):
+    bench = lab.bench(target_timeout=0.0)
+    bench.until("IDLE")
+    bench.hand.silent = True
+    bench.until("STALE_STATE")
+    bench.hand.q = robot.home + 0.2  # somebody moves the hand meanwhile
+    goal = robot.kinematics.tip_position(bench.hand.q)[0]
+    target = pose_stamped(robot.tip_links[3], (0.0, 0.0, 0.01))
+    key = f"refused.{bench.station.namespace}/index/target_pose.frame"
+
+    def told() -> bool:
+        bench.station.publish("index/target_pose", target)
+        return bench.state(key) not in ("", "0") or bench.state("index.error") != "nan"
+
+    wait_for(told, "an answer to the target", bench.process, every=0.02)
+    assert "moves with the joints" in bench.message
+    bench.hand.silent = False
+    bench.until(
+        "REACHED", "index.state", lambda: bench.station.publish("index/target_pose", pose_stamped("palm_link", goal))
+    )
+
+
 def test_a_hand_with_a_prefix_speaks_and_follows_in_frames_of_its_own(lab, robot):
     bench = lab.bench(frame_prefix="left/")
     poses = bench.station.listen(PoseArray, "tip_poses")
