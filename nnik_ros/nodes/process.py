@@ -30,7 +30,8 @@ class Closeable(Protocol):
 
 
 def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM. Returns the exit code: 0, or 1 when it could not start.
+    """Run the node until SIGINT, SIGTERM, or SIGHUP, which says that its terminal is gone. Returns the exit code: 0, or 1 when
+    it could not start.
 
     The signals end the loop here instead of the ROS context, so that the node can still publish and log while it closes;
     further ones change nothing.
@@ -76,8 +77,9 @@ def _first(stop: SimpleQueue[BaseException | None]) -> BaseException | None:
 
 
 def _on_signals(handler: Any) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup asks to outlive the terminal
+            signal.signal(number, handler)
 
 
 class _Executor(threading.Thread):

@@ -247,7 +247,7 @@ class Lab:
     """Starts nodes and stations, and ends all of them."""
 
     def __init__(self, robot: Robot, log_dir: Path) -> None:
-        self.robot, self._log_dir = robot, log_dir
+        self.robot, self.log_dir = robot, log_dir
         self._open: list[Process | Station] = []
 
     def station(self) -> Station:
@@ -259,7 +259,7 @@ class Lab:
     def start(self, module: str, namespace: str, **parameters: Any) -> Process:
         """A node of the package, which checks the fields of every message that it makes."""
         process = Process(
-            f"nnik_ros.nodes.{module}", ros_arguments(namespace, parameters), self._log_dir,
+            f"nnik_ros.nodes.{module}", ros_arguments(namespace, parameters), self.log_dir,
             environment={"ROS_PYTHON_CHECK_FIELDS": "1"},
         )  # fmt: skip
         self._open.append(process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from std_msgs.msg import Float64MultiArray
 
 from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
+from test.robustness.processes import Process, ros_arguments
 
 
 def far_goal(bench: Bench) -> np.ndarray:
@@ -74,7 +76,7 @@ def test_a_hand_that_was_moved_while_paused_is_not_pulled_back(lab: Lab) -> None
     assert np.abs(bench.hand.commands[count] - moved).max() < 0.02
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_controller_cleanly_and_its_last_command_holds(lab: Lab, number: signal.Signals) -> None:
     bench = lab.bench(speed=0.2, target_timeout=0.0)
     bench.until("IDLE")
@@ -97,6 +99,19 @@ def test_a_signal_ends_the_simulated_hand_cleanly(lab: Lab, number: signal.Signa
     process.send(number)
     assert process.exit_code() == 0, process.output
     assert "Traceback" not in process.output
+
+
+def test_under_nohup_the_controller_outlives_its_terminal(lab: Lab) -> None:
+    station = lab.station()
+    arguments = ros_arguments(station.namespace, {"model": "none", "robot": lab.robot.name})
+    nohup = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    process = Process("nnik_ros.nodes.controller_node", arguments, lab.log_dir, before=nohup)
+    bench = Bench(station, lab.robot, None, process)
+    bench.until("WAITING_STATE")
+    process.send(signal.SIGHUP)
+    bench.count_statuses(5)
+    process.send(signal.SIGTERM)
+    assert process.exit_code() == 0, process.output
 
 
 def test_several_signals_at_once_end_the_controller_every_time(lab: Lab) -> None:
