@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,10 +26,12 @@ from nnik_ros.nodes.parameter_file import parameters_of
 from nnik_ros.options import OptionInfo, describe
 from nnik_ros.paths import driver_file, given_path, model_file, robot_file, share_dir, shipped
 from nnik_ros.robot import Robot, load_robot
+from nnik_ros.yaml_file import number_in_text
 
 CONFIG = share_dir() / "config"
 BOOLEANS = ("true", "false")
 ROBOT = "allegro_right"  # where neither an argument nor the parameter file names another
+_NAMESPACE = re.compile(r"/|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 OF_ROS2_LAUNCH = ("launch-prefix", "launch-prefix-filter")
 FILES = ("parameters", "rviz_config", "calibration")
 # parameters of the controller that are arguments too; an empty argument leaves the parameter file's value
@@ -136,6 +139,9 @@ def _checked(context: LaunchContext) -> tuple[dict[str, str], dict[str, object],
             given[name] = str(given_path(given[name]))  # no shell expands the ~ of `parameters:=~/mine.yaml`
     problems = Problems("launch arguments")
     _check_names(context, problems)
+    if given["namespace"] and not _NAMESPACE.fullmatch(given["namespace"]):
+        allowed = "letters, digits and underscores between slashes, no digit first"
+        problems.add(f"namespace: is '{given['namespace']}', must be {allowed}")
     parameters = _parameters(given, problems)
     in_file = parameters_of(Path(given["parameters"]), _controller(context, given["namespace"]))
     _fill_in(given, in_file)
@@ -180,12 +186,23 @@ def _parameters(given: dict[str, str], problems: Problems) -> dict[str, object]:
     for info in PASSED_ON:
         if not given[info.name]:
             continue
-        value = given[info.name] if info.type is str or info.many else yaml.safe_load(given[info.name])
+        value = _value(info, given[info.name])
         if not info.accepts(value):
-            problems.add(f"{info.name}: is '{given[info.name]}', must be {info.allowed}")
+            hint = number_in_text(value) if info.type is float else ""
+            problems.add(f"{info.name}: is '{given[info.name]}', must be {info.allowed}{hint}")
         else:
             parameters[info.name] = _text(value) if info.type is str or info.many else info.type(value)
     return parameters
+
+
+def _value(info: OptionInfo, text: str) -> object:
+    """None where it is no YAML."""
+    if info.type is str or info.many:
+        return text
+    try:
+        return yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError):  # ValueError: a date that there is not
+        return None
 
 
 def _check_files(given: dict[str, str], problems: Problems) -> None:
