@@ -15,7 +15,7 @@ from sensor_msgs.msg import JointState
 from nnik_ros.driver import JointMap
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array, rotated
-from nnik_ros.nodes.conversions import position_and_quaternion
+from nnik_ros.nodes.conversions import FARTHEST, position_and_quaternion
 from nnik_ros.nodes.frames import Frames
 from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets
@@ -196,7 +196,10 @@ class TargetIntake:
         if T_base_frame is None:
             return position, direction
         R = T_base_frame[:3, :3]
-        return position @ R.T + T_base_frame[:3, 3], direction @ R.T
+        in_base = position @ R.T + T_base_frame[:3, 3]
+        if not (np.abs(in_base) <= FARTHEST).all():  # a transform may be any number, too
+            raise InputError(f"frame '{frame}': brings a position more than {FARTHEST:g} m away")
+        return in_base, direction @ R.T
 
     def _nothing(self) -> Targets:
         nt = self._robot.nt

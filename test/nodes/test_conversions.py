@@ -316,6 +316,22 @@ def test_targets_in_another_frame_are_moved_to_the_base_frame(robot: Robot) -> N
     assert targets.targets.stamp.tolist() == [5.0] * robot.nt
 
 
+@pytest.mark.parametrize("away", [2e6, 1e200, math.inf, math.nan])
+def test_a_target_that_its_frame_takes_beyond_all_reason_is_refused(robot: Robot, away: float) -> None:
+    """Squares of such distances overflow, and the finger would be led to no place that anybody named."""
+
+    class FarFrame:
+        def pose_in(self, base: str, frame: str) -> np.ndarray:
+            return transform(np.eye(3), (away, 0.0, 0.0))
+
+    targets, refusals, told = intake(robot, FarFrame())
+    assert not targets.take_all("all", pose_array("camera", [[0.1, 0.0, 0.2]] * robot.nt), 5.0, None)
+    assert not targets.take_one("one", 1, pose_stamped("camera", (0.1, 0.0, 0.2)), 5.0, None)
+    assert np.isnan(targets.targets.position).all()
+    assert refusals.counts == {("all", "frame"): 1, ("one", "frame"): 1}
+    assert all("frame 'camera'" in text and "1e+06 m" in text for text in told)
+
+
 def test_a_target_of_one_tip_keeps_the_others_and_their_age(robot: Robot) -> None:
     targets, _, _ = intake(robot, NoOtherFrames())
     assert np.isneginf(targets.targets.stamp).all()
