@@ -21,7 +21,11 @@ class ControllerOptions:
         (1.0,), "Share of its speed that each tip uses: one number, or one for each in tip order; 0: it stays where it is.",
         low=0.0, high=1.0,
     )  # fmt: skip
-    tolerance: float = option(0.0005, "Distance within which a target counts as reached.", unit="m", low=1e-6, high=1.0)
+    tolerance: float = option(
+        0.0005,
+        "Distance within which a target counts as reached: of the commanded tip, with `closed_loop_gain` of the measured one.",
+        unit="m", low=1e-6, high=1.0,
+    )  # fmt: skip
     target_timeout: float = option(
         1.0, "Age from which a target is stale; 0 lets targets live for ever.", unit="s", low=0.0, high=3600.0
     )

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from nnik_ros.states import TipState
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
     [
@@ -51,3 +53,11 @@ def test_every_command_that_the_readme_names_exists() -> None:
     listed = subprocess.run([sys.executable, ROOT / "run", "help"], capture_output=True, text=True, check=True).stdout
     named = set(re.findall(r"\./run ([a-z-]+)", (ROOT / "README.md").read_text()))
     assert named <= {line.split()[0] for line in listed.splitlines() if line.startswith("  ")}
+
+
+def test_the_readme_says_of_every_state_in_which_a_hand_may_stand_what_to_do() -> None:
+    section = (ROOT / "README.md").read_text().partition("## It does not move")[2].partition("\n## ")[0]
+    told = {name for row in re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE) for name in re.findall(r"\w+", row)}
+    moving = {"TRACKING"}
+    of_the_node = {"INACTIVE"}  # of a controller whose loop does not run
+    assert told == {state.name for state in TipState} - moving | of_the_node
