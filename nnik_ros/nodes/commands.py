@@ -74,7 +74,8 @@ def read_command(driver: Driver, joints: JointMap, message: Any) -> Array:
 
 
 class CommandOutput:
-    """Publishes commands at the loop's rate or the driver's, whichever is lower.
+    """Publishes commands at the loop's rate or the driver's, whichever is lower; a loop that is hardly faster than the driver
+    leaves out none, for that would only make its motion uneven.
 
     Reliable whatever the profile says: a driver's reliable subscription ignores a best-effort publisher, while a
     best-effort one takes both.

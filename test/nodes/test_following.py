@@ -248,3 +248,15 @@ def test_a_driver_slower_than_the_loop_hears_where_the_joints_come_to_rest(lab, 
     assert [round(message.data[0], 6) for message in heard] == [0.0, 0.08, 0.16, 0.22]
     assert output.put(np.zeros(robot.nq)), "the first command after a pause goes out at once"
     assert not output.put(None), "it went out already"
+
+
+@pytest.mark.parametrize(
+    ("rate", "share"), [(100.0, 1.0), (110.0, 1.0), (150.0, 100.0 / 150.0), (333.0, 100.0 / 333.0)]
+)
+def test_a_loop_leaves_out_commands_evenly_unless_it_is_no_more_than_a_tenth_faster(lab, robot, rate, share) -> None:
+    """As config/drivers/README.md tells it."""
+    driver = load_driver(driver_file("wonik_ros2_control"))  # 100 Hz
+    output = CommandOutput(lab.station().node, driver, joint_map(driver, robot), "evenly", rate)
+    gone = np.flatnonzero([output.put(robot.home) for _ in range(1000)])
+    assert len(gone) == pytest.approx(1000 * share, abs=1)
+    assert np.ptp(np.diff(gone)) <= 1, "one gap is no longer than another"
