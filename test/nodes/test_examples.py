@@ -22,7 +22,12 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from sourced import where_sourced
 
-from nnik_ros.paths import share_dir
+from nnik_ros.errors import InputError
+from nnik_ros.geometry import Array
+from nnik_ros.nodes.frames import Frames
+from nnik_ros.nodes.intake import Refusals, TargetIntake
+from nnik_ros.paths import robot_file, share_dir
+from nnik_ros.robot import load_robot
 from test.robustness.processes import PATIENCE
 
 EXAMPLES = share_dir() / "examples"
@@ -215,11 +220,45 @@ def test_a_bag_without_the_topic_lists_those_that_it_has(start: Start, tmp_path:
 
 def test_the_pose_of_the_shell_example_is_reached(hand: Bench) -> None:
     text = (EXAMPLES / "publish_one_pose.sh").read_text()
-    (values,) = re.findall(r'"(\{.*\})"', text)
+    (values,) = re.findall(r'"(\{.*\})"', text.replace("${2:-palm_link}", "palm_link"))
     target = PoseStamped()
     fill(target, yaml.safe_load(values))
     assert '/index/target_pose}" geometry_msgs/msg/PoseStamped' in text
     hand.until("REACHED", "index.state", lambda: hand.station.publish("index/target_pose", target))
+
+
+def test_the_shell_example_reaches_the_hand_that_its_comment_names(tmp_path: Path) -> None:
+    """With the topic and the frame of one of the two hands of the launch example, whose frames have a prefix."""
+    script = EXAMPLES / "publish_one_pose.sh"
+    (words,) = re.findall(
+        r"^# The right one of two_hands.launch.py: sh publish_one_pose.sh (.*)$", script.read_text(), re.M
+    )
+    ros2 = tmp_path / "ros2"
+    ros2.write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
+    ros2.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    command = ["sh", str(script), *words.split()]
+    said = subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, check=True).stdout.splitlines()
+    target = PoseStamped()
+    fill(target, yaml.safe_load(said[-1]))
+    assert said[4] == "/right/index/target_pose"
+    robot = load_robot(robot_file("allegro_right"))
+    intake = TargetIntake(robot, Frames(robot, TfNowhere(), "right/"), Refusals(print))
+    assert intake.take_one(said[4], 0, target, 0.0, robot.home)
+    assert not intake.take_one(said[4], 0, pose_in("palm_link", target), 0.0, robot.home), "that one is nobody's here"
+
+
+class TfNowhere:
+    """TF that knows no frame."""
+
+    def pose_in(self, base: str, frame: str) -> Array:
+        raise InputError(f"frame '{frame}' is not known")
+
+
+def pose_in(frame: str, target: PoseStamped) -> PoseStamped:
+    result = PoseStamped(pose=target.pose)
+    result.header.frame_id = frame
+    return result
 
 
 @where_sourced("the command ros2", bool(shutil.which("ros2")))
