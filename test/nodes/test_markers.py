@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import colorsys
+
 import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.nodes.markers import marker_array
+from nnik_ros.nodes.status import level_of
+from nnik_ros.nodes.web_status import state_color
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import load_robot
-from nnik_ros.states import Measurement, Targets
+from nnik_ros.states import Measurement, Targets, TipState
 
 
 def test_a_tip_with_a_target_shows_ball_tip_and_line_and_one_without_shows_its_tip_alone() -> None:
@@ -33,3 +39,24 @@ def test_a_tip_with_a_target_shows_ball_tip_and_line_and_one_without_shows_its_t
     tip = robot.kinematics.tip_position(robot.home)[2]
     np.testing.assert_allclose([[p.x, p.y, p.z] for p in line], [targets[2], tip], atol=1e-9)
     assert all(marker.header.frame_id == "left/palm" for marker in markers.values())
+
+
+@pytest.mark.parametrize("state", TipState, ids=lambda state: state.name)
+def test_a_state_has_one_colour_in_rviz_and_on_the_page_and_only_errors_are_red(state: TipState) -> None:
+    robot = load_robot(robot_file("allegro_right"))
+    waiting = Controller(robot, None, ControllerOptions()).tick(0.0, None, Targets(np.zeros((4, 3)), np.zeros(4)))
+    result = waiting._replace(tip_state=np.full(4, int(state)))
+    shown = marker_array(robot, result, np.zeros((4, 3)), Header(frame_id="palm")).markers[0].color
+    in_rviz, on_the_page = named(shown.r, shown.g, shown.b), named(*(c / 255.0 for c in state_color(state.name)))
+    assert in_rviz == on_the_page
+    assert (on_the_page == "red") == (level_of(state) == DiagnosticStatus.ERROR)
+
+
+def named(red: float, green: float, blue: float) -> str:
+    """The colour as docs/tutorials/2_with_rviz.md calls it."""
+    hue, saturation, _ = colorsys.rgb_to_hsv(red, green, blue)
+    if saturation < 0.2:
+        return "grey"
+    return min(
+        {"red": 0.0, "amber": 35.0, "green": 140.0, "blue": 215.0}.items(), key=lambda c: abs(360.0 * hue - c[1])
+    )[0]
