@@ -51,9 +51,9 @@ def controller_status(
     others: str,
     fault: str,
 ) -> DiagnosticStatus:
-    """state and code of the hand, then `<tip>.state`, `.code`, `.enabled`, `.error` [m], `.measured_error` [m], `.solver`,
-    `.limited`, `.message` of each tip, then the refused inputs. enabled: the switches of the tips; waits_for: added to the
-    message; others: the warning about other publishers; fault: of the node itself, if any."""
+    """state and code of the hand, then `<tip>.state`, `.code`, `.enabled`, `.error` [m], `.measured_error` [m],
+    `.pointing_error` [rad], `.solver`, `.limited`, `.message` of each tip, then the refused inputs. enabled: the switches of
+    the tips; waits_for: added to the message; others: the warning about other publishers; fault: of the node itself, if any."""
     state = result.hand_state
     message = f"{result.hand_message()}{f' ({waits_for})' if waits_for else ''}"
     pairs = [("state", state.name), ("code", str(int(state)))]
