@@ -21,6 +21,7 @@ from benchmarks.acceptance import judge
 from benchmarks.measure import FULL, QUICK, Effort
 from benchmarks.plain_urdf import plain_urdf
 from benchmarks.solver import Absent, Scene, Solver
+from nnik_ros.arguments import Help
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.guarded_solver import GuardedSolver
@@ -40,7 +41,9 @@ _ROUNDS = 50  # of a step of the network, for each repeat
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="bench", description="This package side by side with other solvers.")
+    parser = argparse.ArgumentParser(
+        prog="bench", description="This package side by side with other solvers.", formatter_class=Help
+    )
     parser.add_argument("--quick", action="store_true", help="a small sample, in less than a minute")
     parser.add_argument("--robot", default=ROBOT, help="a shipped robot")
     parser.add_argument("--model", help="a shipped network or a file (default: that of the robot's name)")

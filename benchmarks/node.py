@@ -31,6 +31,7 @@ from geometry_msgs.msg import Pose, PoseArray
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
+from nnik_ros.arguments import Help
 from nnik_ros.geometry import Array
 from nnik_ros.nodes.demo_processes import may_use_realtime
 from nnik_ros.nodes.inbox import Inbox, newest
@@ -49,7 +50,9 @@ _AT_REST = 20  # commands that did not move, before the next target
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="bench-node", description="The controller node beside a bare relay.")
+    parser = argparse.ArgumentParser(
+        prog="bench-node", description="The controller node beside a bare relay.", formatter_class=Help
+    )
     parser.add_argument("--quick", action="store_true", help="one short turn each")
     parser.add_argument("--robot", default="allegro_right", help="a shipped robot")
     options = parser.parse_args(arguments)

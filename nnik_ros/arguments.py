@@ -11,6 +11,15 @@ from pathlib import Path
 from nnik_ros.errors import FileError, range_in_words
 
 
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Adds its default to the help of an option, where it has one and its help does not tell it in words."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        in_words = "default" in (action.help or "")
+        has_none = action.default is None or action.default is False or action.default in ("", [])
+        return action.help if in_words or has_none else super()._get_help_string(action)
+
+
 def number(*, low: float = -math.inf, high: float = math.inf, above: float = -math.inf) -> Callable[[str], float]:
     """The `type` of an argument: a finite number within [low, high] (and > above, when given). It raises
     argparse.ArgumentTypeError, which says what was given and what is allowed."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnik_ros.arguments import whole_number
+from nnik_ros.arguments import Help, whole_number
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.errors import ContractError, NnikError, Problems, in_yaml
 from nnik_ros.geometry import Array, distance
@@ -183,7 +183,9 @@ def gate_table(gate: Gate, values: Mapping[str, float]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="evaluate", description="Score networks on held-out targets.")
+    parser = argparse.ArgumentParser(
+        prog="evaluate", description="Score networks on held-out targets.", formatter_class=Help
+    )
     parser.add_argument("models", nargs="*", metavar="MODEL", help="shipped names or ONNX files (default: all shipped)")
     parser.add_argument(
         "--robot", help="a shipped name or the path of a YAML file (default: the shipped one that the contract names)"

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nnik_ros.arguments import number, seed, whole_number
+from nnik_ros.arguments import Help, number, seed, whole_number
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.nodes.web_options import WebOptions
 from nnik_ros.options import describe
@@ -25,9 +25,7 @@ def read_arguments(description: str | None, words: Sequence[str] | None) -> argp
 
 
 def _parser(description: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="run demo", description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="run demo", description=description, formatter_class=Help)
     add = parser.add_argument
     add(
         "--headless",

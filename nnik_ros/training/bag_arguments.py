@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from nnik_ros.arguments import check_writable
+from nnik_ros.arguments import Help, check_writable
 from nnik_ros.calibration import load_calibration
 from nnik_ros.driver import JointMap, joint_map, load_driver
 from nnik_ros.kinematics import Kinematics
@@ -31,7 +31,7 @@ class Task(NamedTuple):
 
 def bag_parser(prog: str, description: str, output: str) -> argparse.ArgumentParser:
     """Arguments for the bag, its robot, its driver and its joints; output: what is written."""
-    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser = argparse.ArgumentParser(prog=prog, description=description, formatter_class=Help)
     parser.add_argument("bag", type=Path, metavar="BAG", help="folder of a rosbag2 (mcap or sqlite3)")
     parser.add_argument("--robot", required=True, help="a shipped name or the path of a YAML file")
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help=f"{output} to write")

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 
+from nnik_ros.arguments import Help
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.contract import OPTIONAL_INPUTS
 from nnik_ros.errors import NnikError
@@ -220,7 +221,7 @@ def tables(comparison: Comparison) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="compare", description="One table of many networks.")
+    parser = argparse.ArgumentParser(prog="compare", description="One table of many networks.", formatter_class=Help)
     parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="default: models/ and models/seeds/")
     parser.add_argument("--targets", type=number_of_targets, default=2000, help="held-out targets of each robot")
     parser.add_argument(

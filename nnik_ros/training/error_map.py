@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nnik_ros.arguments import Help
 from nnik_ros.errors import NnikError
 from nnik_ros.evaluate import SEED, number_of_targets
 from nnik_ros.geometry import Array
@@ -106,7 +107,9 @@ def draw(found: Runs, names: Sequence[str], path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="error_map", description="Draw where networks are not exact yet.")
+    parser = argparse.ArgumentParser(
+        prog="error_map", description="Draw where networks are not exact yet.", formatter_class=Help
+    )
     parser.add_argument(
         "models",
         nargs="*",
@@ -114,8 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="MODEL",
         help="shipped names or files (default: %(default)s)",
     )
-    parser.add_argument("--targets", type=number_of_targets, default=20_000)
-    parser.add_argument("--folder", type=Path, default=share_dir() / "docs" / "images")
+    parser.add_argument("--targets", type=number_of_targets, default=20_000, help="held-out targets")
+    parser.add_argument("--folder", type=Path, default=share_dir() / "docs" / "images", help="where the pictures go")
     options = parser.parse_args(arguments)
     try:
         for path in [model_file(name) for name in options.models]:

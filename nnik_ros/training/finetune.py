@@ -228,7 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tips", default="measured_tip_poses", metavar="TOPIC", help="PoseArray in tip order (default: %(default)s)"
     )
-    parser.add_argument("--iterations", type=whole_number(1), default=FinetuneOptions.iterations)
+    parser.add_argument("--iterations", type=whole_number(1), default=FinetuneOptions.iterations, help="batches")
     parser.add_argument("--seed", type=seed, default=1, help="of weights and batches")
     parser.add_argument("--calibration", type=Path, help="with --truth: a fitted calibration, to compare with")
     return parser

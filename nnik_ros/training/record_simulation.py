@@ -18,7 +18,7 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from nnik_ros.arguments import check_writable, number, seed
+from nnik_ros.arguments import Help, check_writable, number, seed
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.paths import robot_file
@@ -224,12 +224,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="record_simulation", description="Record a simulated robot whose geometry differs from its description."
+        prog="record_simulation",
+        description="Record a simulated robot whose geometry differs from its description.",
+        formatter_class=Help,
     )
     add = parser.add_argument
     add("--robot", required=True, help="a shipped name or the path of a YAML file")
     add("--output", required=True, type=Path, metavar="BAG", help="folder to write; BAG.truth.yaml beside it")
-    add("--storage", choices=sorted(_STORES), default="mcap")
+    add("--storage", choices=sorted(_STORES), default="mcap", help="of the bag")
     add("--single-tips", action="store_true", help="one PoseStamped topic per tip instead of one PoseArray")
     offset, turn, length = (number(low=0.0, high=high) for high in (_LARGEST_OFFSET, _LARGEST_TURN, _LARGEST_LENGTH))
     add("--joint-offset-deg", type=offset, default=3.0, help="largest joint zero offset")
@@ -240,7 +242,7 @@ def _parser() -> argparse.ArgumentParser:
     delay = number(low=-_LONGEST_DELAY, high=_LONGEST_DELAY)
     add("--tip-delay-ms", type=delay, default=0.0, help="by which the stamps of the tip poses are late")
     add("--duration", type=number(low=1.0, high=_LONGEST), default=60.0, help="seconds")
-    add("--seed", type=seed, default=1)
+    add("--seed", type=seed, default=1, help="of geometry, motion and noise")
     return parser
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnik_ros.arguments import check_writable, whole_number
+from nnik_ros.arguments import Help, check_writable, whole_number
 from nnik_ros.errors import FileError, NnikError
 from nnik_ros.evaluate import evaluate, gate_table, measured, number_of_targets, passes, provenance_fields, table
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
@@ -44,7 +44,7 @@ from nnik_ros.yaml_file import load_mapping
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="train", description="Train a network from a recipe.")
+    parser = argparse.ArgumentParser(prog="train", description="Train a network from a recipe.", formatter_class=Help)
     parser.add_argument("recipe", type=Path, metavar="RECIPE")
     parser.add_argument("--model", type=Path, help="file to write (default: the recipe's)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders")

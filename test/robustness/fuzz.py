@@ -122,9 +122,9 @@ def _ask(stand: Stand, rng: np.random.Generator) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=words.whole_number(1), default=100_000)
-    parser.add_argument("--seed", type=words.seed, default=1)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=words.Help)
+    parser.add_argument("--messages", type=words.whole_number(1), default=100_000, help="how many are sent")
+    parser.add_argument("--seed", type=words.seed, default=1, help="of what is sent")
     parser.add_argument(
         "--rate",
         type=words.number(above=0.0),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
-from nnik_ros.arguments import number
+from nnik_ros.arguments import Help, number
 from test.robustness.bench_node import PromiseError
 from test.robustness.matrix import judged
 from test.robustness.processes import end_on_sigterm
@@ -113,8 +113,8 @@ def _growth(memory: list[float]) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=number(low=0.2, high=100_000.0), default=30.0)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
+    parser.add_argument("--minutes", type=number(low=0.2, high=100_000.0), default=30.0, help="how long")
     minutes = parser.parse_args().minutes
     end_on_sigterm()
     workshop = Workshop()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nnik_ros.arguments import check_writable, number, seed, whole_number
+from nnik_ros.arguments import Help, check_writable, number, seed, whole_number
 from nnik_ros.errors import FileError
 
 
@@ -48,3 +48,22 @@ def test_a_file_that_cannot_be_written_is_refused_by_its_name(tmp_path: Path, na
         FileError, match=rf"{tmp_path / name}: 1 problem\n  - cannot be written: (is a|there is no) folder"
     ):
         check_writable(tmp_path / name, makes_folder=makes_folder)
+
+
+def test_the_help_of_an_option_tells_its_default_once_and_none_where_there_is_none() -> None:
+    parser = argparse.ArgumentParser(formatter_class=Help)
+    parser.add_argument("files", nargs="*", help="files")
+    parser.add_argument("--rate", default=333.0, help="rate [Hz]")
+    parser.add_argument("--none", default=0, help="how many")
+    parser.add_argument("--side", default="", help="side; default: the robot's")
+    parser.add_argument("--robot", help="another robot")
+    parser.add_argument("--only", nargs="+", default=[], help="only these")
+    parser.add_argument("--play", action="store_true", help="play")
+    parser.add_argument("--tips", default="tips", help="topic (default: %(default)s)")
+    lines = [" ".join(line.split()) for line in parser.format_help().splitlines()]
+    told = {line.split()[0]: line for line in lines if line.startswith("--")}
+    assert told["--rate"].endswith("rate [Hz] (default: 333.0)")
+    assert told["--none"].endswith("how many (default: 0)")
+    assert told["--tips"].endswith("topic (default: tips)")
+    for name in ("--side", "--robot", "--only", "--play"):
+        assert "(default" not in told[name]

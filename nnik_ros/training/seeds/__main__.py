@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nnik_ros.arguments import check_writable, number
+from nnik_ros.arguments import Help, check_writable, number
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.robot import Robot, load_robot
@@ -27,7 +27,7 @@ _RECIPE = "recipe.yaml"  # in the run folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="seeds", description="Train a baseline from a recipe.")
+    parser = argparse.ArgumentParser(prog="seeds", description="Train a baseline from a recipe.", formatter_class=Help)
     parser.add_argument("recipe", type=Path, metavar="RECIPE")
     parser.add_argument("--model", type=Path, help="file to write or to ask (default: the recipe's)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders")
