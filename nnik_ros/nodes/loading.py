@@ -44,7 +44,9 @@ def load_named_robot(name: str) -> tuple[Robot, Path]:
     robot = load_robot(path)
     for tip in robot.tip_names:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", tip):
-            raise InputError(f"{path}: tip '{tip}' cannot stand in a topic name; use letters, digits and underscores")
+            raise InputError(
+                f"{path}: tip '{tip}' cannot stand in a topic name; use letters, digits and underscores, a letter first"
+            )
     return robot, path
 
 

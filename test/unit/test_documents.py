@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
     [
         *ROOT.glob("*.md"),
-        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "models").glob("*.md"),
         *(ROOT / "config").rglob("*.md"),
     ]
@@ -38,6 +38,18 @@ def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text())
     missing = [t for t in targets if not t.startswith("http") and not (document.parent / t).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_to_a_section_leads_to_its_heading(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]*)#([^)]*)\)", document.read_text())
+    assert [link for link in links if link[1] not in headings(document.parent / link[0] if link[0] else document)] == []
+
+
+def headings(document: Path) -> set[str]:
+    """As GitHub names them in links."""
+    titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_topics_are_recorded_by_name_as_every_distribution_takes_them() -> None:

@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 
 from nnik_ros.driver import joint_map, load_driver
+from nnik_ros.nodes.marker_options import MarkerOptions
+from nnik_ros.nodes.node_options import SimHandOptions
+from nnik_ros.nodes.web_options import WebOptions
+from nnik_ros.options import describe
 from nnik_ros.robot import load_robot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +62,19 @@ def test_the_launch_arguments_of_a_page_exist(page: Path) -> None:
     for command in re.findall(r"ros2 launch nnik_ros (?:[^\n`]|\\\n)*", page.read_text()):
         given |= set(re.findall(r"(\w+):=", command))
     assert {name for name in given if f'"{name}"' not in sources} == set()
+
+
+@pytest.mark.parametrize(
+    ("node", "kind"), [("sim_hand_node", SimHandOptions), ("marker_node", MarkerOptions), ("web_node", WebOptions)]
+)
+def test_every_parameter_of_a_node_is_told_and_no_other(node: str, kind: type) -> None:
+    page = (ROOT / "docs" / "tutorials" / "2_with_rviz.md").read_text()
+    (row,) = re.findall(rf"^\| `{node}` \| (.*) \|$", page, re.MULTILINE)
+    infos = {info.name: info for info in describe(kind)}
+    choices = {choice for info in infos.values() for choice in info.choices}
+    assert set(re.findall(r"`(\w+)`", row)) - choices == set(infos)
+    for name, default in re.findall(r"`(\w+)` \((\d+)", row):
+        assert float(default) == infos[name].default
 
 
 def test_the_yaml_of_the_robot_page_is_the_example_of_the_folder() -> None:
