@@ -1,7 +1,7 @@
 """Two simulated hands side by side, each with its controller, in namespaces of their own.
 
 ros2 launch examples/two_hands.launch.py, then publish on /right/target_poses and /left/index/target_pose. With real hands:
-sim:=false, and a driver and driver_namespace for each.
+sim:=false, and a driver and driver_namespace for each, which begins with a slash unless the driver runs in that namespace, too.
 """
 
 from launch import LaunchDescription

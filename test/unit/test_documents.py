@@ -30,7 +30,7 @@ def test_the_tables_of_the_readme_are_those_of_the_code() -> None:
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
     text = (ROOT / "README.md").read_text()
-    assert text == tables.with_tables(text), "run python docs/make_tables.py"
+    assert text == tables.with_tables(text), "run PYTHONPATH=. .venv/jazzy/bin/python docs/make_tables.py"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,9 @@ def test_the_controller_and_the_network_load_without_ros_torch_or_mujoco() -> No
     code = "import sys, nnik_ros.controller, nnik_ros.onnx_policy; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"rclpy", "torch", "mujoco", "onnx", "matplotlib"} & set(loaded)
+
+
+def test_the_page_for_contributors_names_every_file_with_a_library_of_its_own() -> None:
+    page = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
+    rows = dict(re.findall(r"^\| `nnik_ros/(\w+\.py)` \| (\w+)", page, re.MULTILINE))
+    assert rows == LIBRARY_OF
