@@ -55,7 +55,7 @@ def _passed_on(info: OptionInfo) -> DeclareLaunchArgument:
     listed = f" Shipped: {', '.join(names[info.name])}." if info.name in names else ""
     allowed = "" if info.type is str else f" Allowed: {info.allowed}."
     default = str(info.plain).lower() if info.type is bool else str(info.plain)
-    text = f"{info.doc}{listed}{allowed} Empty: of the parameter file, as shipped '{default}'."
+    text = f"{info.doc}{listed}{allowed} Without this argument: what the parameter file says, as shipped '{default}'."
     return DeclareLaunchArgument(info.name, default_value="", description=text)
 
 
@@ -64,8 +64,8 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "robot",
         default_value="",
-        description=f"Robot: {', '.join(shipped(CONFIG / 'robots', '.yaml'))}, or the path of a YAML file. Empty: of the "
-        "parameter file, as shipped 'allegro_right', or the Allegro hand of the given side",
+        description=f"Robot: {', '.join(shipped(CONFIG / 'robots', '.yaml'))}, or the path of a YAML file. Without "
+        "this argument: what the parameter file says, as shipped 'allegro_right', or the Allegro hand of the given side",
     ),
     _choice("sim", "false", "true: start a simulated robot that speaks the driver's dialect; false: a real one is there"),
     _choice("physics", str(PHYSICS.default), PHYSICS.doc, PHYSICS.choices),

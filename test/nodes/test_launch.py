@@ -400,3 +400,6 @@ def test_every_argument_has_a_description(name: str) -> None:
     }  # fmt: skip
     assert wanted <= set(arguments)
     assert all(text and "no description" not in text.lower() for text in arguments.values())
+    assert [name for name, text in arguments.items() if text.lower().count("empty") > 1] == [], (
+        "two meanings of nothing"
+    )
