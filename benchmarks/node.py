@@ -32,6 +32,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from nnik_ros.arguments import Help
+from nnik_ros.errors import NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.nodes.demo_processes import may_use_realtime
 from nnik_ros.nodes.inbox import Inbox, newest
@@ -57,7 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--robot", default="allegro_right", help="a shipped robot")
     options = parser.parse_args(arguments)
     turns, seconds = (1, 5.0) if options.quick else (5, 10.0)
-    robot = load_robot(robot_file(options.robot))
+    try:
+        robot = load_robot(robot_file(options.robot))
+    except NnikError as error:
+        print(error, file=sys.stderr)
+        return 2
     rclpy.init()
     try:
         results = {

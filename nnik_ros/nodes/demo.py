@@ -55,7 +55,7 @@ def main(words: Sequence[str] | None = None) -> int:
             return _run(arguments, processes, stop)
         except (NnikError, DemoError) as error:
             print(f"demo: {error}", file=sys.stderr)
-            return 1
+            return 2  # 1 says that it ran, and the hand did not follow
         finally:
             rclpy.try_shutdown()
 
@@ -113,7 +113,10 @@ def _start_processes(arguments: argparse.Namespace, processes: Processes) -> Non
     robot = {"robot": arguments.robot}
     realtime = arguments.realtime == "auto" and may_use_realtime()
     if not realtime:
-        print("demo: without real-time scheduling (see the README), so a busy machine delays the loop", file=sys.stderr)
+        print(
+            "demo: without real-time scheduling (see docs/safety.md), so a busy machine delays the loop",
+            file=sys.stderr,
+        )
     processes.start("sim_hand", "nnik_ros.nodes.sim_hand_node", robot, _PROCESS_PRIORITY * realtime)
     control = {
         **robot, "model": arguments.model, "driver": "simulated", "start_paused": False, "closed_loop_gain": arguments.gain,

@@ -77,5 +77,5 @@ def test_a_scripted_demo_says_what_it_lacks(hand: Path) -> None:
         [sys.executable, "-m", "nnik_ros.nodes.demo", "--robot", str(hand), "--headless"],
         cwd=share_dir(), capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "no simulation file for robot 'trident'" in done.stderr

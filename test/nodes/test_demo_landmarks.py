@@ -39,11 +39,11 @@ def test_the_example_is_followed_and_every_finger_is_reported() -> None:
 
 def test_a_robot_without_a_map_and_a_broken_recording_are_told_before_anything_starts(tmp_path: Path) -> None:
     done = demo("--robot", "planar_2r", "--landmarks", str(EXAMPLE))
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "shipped are allegro_left, allegro_right" in done.stderr
     (tmp_path / "a.csv").write_text("wrist_x\n1\n")
     done = demo("--landmarks", str(tmp_path / "a.csv"))
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "columns are missing" in done.stderr
 
 

@@ -96,13 +96,13 @@ def test_ctrl_c_ends_the_whole_demo_within_two_seconds(number: signal.Signals) -
 
 def test_an_unknown_robot_is_told_before_anything_starts() -> None:
     done = finished("--headless", "--robot", "alegro")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "robot 'alegro' is unknown; shipped: allegro_left, allegro_right" in done.stderr
 
 
 def test_an_empty_name_of_a_robot_is_no_robot() -> None:
     done = finished("--headless", "--robot", "")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "robot '' is unknown; shipped: allegro_left, allegro_right" in done.stderr
 
 
@@ -114,7 +114,7 @@ def test_a_run_shorter_than_a_second_is_judged_by_a_rate_too() -> None:
 
 def test_a_page_on_an_address_that_is_not_here_is_refused_before_anything_starts() -> None:
     done = finished("--host", "nosuch.invalid")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("demo: host 'nosuch.invalid' cannot be resolved: ")
     assert "must be a name or address of this machine" in done.stderr
 

@@ -33,3 +33,8 @@ def test_only_a_whole_run_of_the_node_is_kept_for_the_page(
         monkeypatch.setattr(node.rclpy, function, lambda: None)
     assert node.main(words) == 0
     assert [path.name for path in tmp_path.iterdir()] == names
+
+
+def test_an_unknown_robot_is_refused_with_the_shipped_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert node.main(["--robot", "alegro"]) == 2
+    assert "robot 'alegro' is unknown; shipped: allegro_left, allegro_right" in capsys.readouterr().err

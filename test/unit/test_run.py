@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -165,6 +166,17 @@ def test_a_command_gets_its_words_and_ends_with_its_own_exit_code(own_module: An
     process = own_module(JUDGING, "--a", "b c")
     assert process.communicate(timeout=20) == ("['--a', 'b c'] __main__ own_module\n", "")
     assert process.returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "distro", "why"),
+    [(["demo"], "foxy", "NNIK_DISTRO is 'foxy'"), (["dance"], "", "there is no command 'dance'")],
+)
+def test_what_cannot_be_run_ends_with_2_for_1_says_that_it_was_run(words: list[str], distro: str, why: str) -> None:
+    variables = {**os.environ, "NNIK_DISTRO": distro}
+    done = subprocess.run([sys.executable, ROOT / "run", *words], env=variables, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert why in done.stderr
 
 
 def test_every_command_that_takes_files_stays_where_the_user_stands(program: Any, become: Any) -> None:
