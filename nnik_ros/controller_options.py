@@ -16,7 +16,7 @@ class ControllerOptions:
     """Settings of the control tick."""
 
     rate: float = option(333.0, "Rate of the control loop.", unit="Hz", low=50.0, high=1000.0, live=False)
-    speed: float = option(1.0, "Share of the velocities of the robot's tips and joints.", low=0.0, high=1.0)
+    speed: float = option(1.0, "Share of the velocities of the joints and of the tips' references.", low=0.0, high=1.0)
     tip_weight: tuple[float, ...] = option(
         (1.0,), "Share of its speed that each tip uses: one number, or one for each in tip order; 0: it stays where it is.",
         low=0.0, high=1.0,
