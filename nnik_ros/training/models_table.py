@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from nnik_ros.onnx_policy import read_contract
@@ -54,7 +56,12 @@ def _row(path: Path) -> str:
     )
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str] | None = None) -> int:
+    argparse.ArgumentParser(prog="models_table", description=__doc__).parse_args(arguments)
     models = share_dir() / "models"
     (models / "README.md").write_text(table(models), encoding="utf-8")
-    sys.exit(0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,6 +9,7 @@ from nnik_ros.evaluate import Gate, main
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import model_file, robot_file, share_dir, shipped
 from nnik_ros.robot import load_robot
+from nnik_ros.training import models_table
 from nnik_ros.training.models_table import table
 
 MODELS = shipped(share_dir() / "models", ".onnx")
@@ -36,3 +37,10 @@ def test_a_shipped_network_passes_the_gate_of_its_recipe(name: str) -> None:
 def test_the_table_of_networks_tells_what_their_contracts_tell() -> None:
     folder = share_dir() / "models"
     assert (folder / "README.md").read_text(encoding="utf-8") == table(folder)
+
+
+@pytest.mark.parametrize("argument", ["--help", "models/allegro_right.onnx"])
+def test_the_table_is_not_written_by_who_asks_how_it_is_made(argument: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models_table, "share_dir", lambda: pytest.fail("looked for models"))
+    with pytest.raises(SystemExit):
+        models_table.main([argument])
