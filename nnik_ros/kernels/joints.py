@@ -22,7 +22,8 @@ def stopping_speed(distance: float, acceleration: float, period: float) -> float
     From v this takes n periods and the distance n v T - a T^2 n (n - 1) / 2; solved for v, with the n that fits.
     """
     change = acceleration * period
-    n = max(math.ceil((math.sqrt(1.0 + 8.0 * distance / (change * period)) - 1.0) / 2.0), 1.0)
+    # not math.ceil, which raises on nan where it is not compiled
+    n: float = max(np.ceil((math.sqrt(1.0 + 8.0 * distance / (change * period)) - 1.0) / 2.0), 1.0)
     return distance / (n * period) + 0.5 * (n - 1.0) * change
 
 

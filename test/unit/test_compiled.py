@@ -17,6 +17,7 @@ from nnik_ros import compiled
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.motion import JointMotion
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import load_robot
 from nnik_ros.states import Measurement, Targets
@@ -34,6 +35,11 @@ for goal in robot.random_joint_position(rng, 4):
         result = controller.tick(now, Measurement(q, now), targets)
         q = q + 0.5 * (result.command - q)
         sent.update(result.command.tobytes() + result.tip_state.tobytes())
+motion = JointMotion(robot, robot.kinematics, None, 1 / 333)
+for wish in (robot.upper, robot.upper * np.nan, robot.upper * np.inf):  # the last two bring the joints to rest
+    for _ in range(10):
+        motion.step(wish, np.zeros(4), np.ones(4), np.zeros(4, dtype=bool), motion.q, options)
+        sent.update(motion.sent.tobytes())
 print(compiled.COMPILED, sent.hexdigest())
 """
 
