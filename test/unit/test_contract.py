@@ -33,6 +33,7 @@ def test_a_contract_comes_back_from_its_text_as_it_was(name: str) -> None:
         ("robot", 5, "robot: is 5, must be a text"),
         ("kinematics_digest", None, "kinematics_digest: is None, must be a text"),
         ("joint_names", "joint_1", "joint_names: is 'joint_1', must be a list of texts"),
+        ("joint_names", ["joint_1", 2], r"joint_names: is .* must be a list of texts"),
         ("tip_names", [1], r"tip_names: is \[1\], must be a list of texts"),
         ("lower", 5, "lower: is 5, must be finite numbers in lists, 1 deep"),
         ("upper", ["1", "2"], "upper: is .* must be finite numbers in lists, 1 deep"),

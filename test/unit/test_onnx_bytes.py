@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -63,6 +64,29 @@ def test_what_is_constant_is_no_input_any_more(name: str) -> None:
 def test_a_model_without_changes_is_the_same_bytes() -> None:
     model = model_file("planar_2r").read_bytes()
     assert with_constants(model, {}) == model
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 123, 124, 125, 126, 127, 128, 129, 300, 16_370, 16_379, 16_380, 16_384])
+def test_a_graph_of_any_length_is_wrapped_as_the_library_of_onnx_wraps_it(size: int) -> None:
+    model = onnx.ModelProto(ir_version=-1, graph=onnx.GraphProto(name="x" * size)).SerializeToString()
+    assert with_constants(model, {}) == model
+
+
+def test_fields_of_every_wire_type_are_passed_over_by_their_own_length() -> None:
+    """Fields that no version of ONNX has yet, before a graph."""
+    graph = onnx.ModelProto(graph=onnx.GraphProto(name="x")).SerializeToString()
+    number, of_eight, of_four = b"\xc0\x3e\xff\x01", b"\xc1\x3e" + b"\xff" * 8, b"\xc5\x3e" + b"\xff" * 4
+    for model in (number + graph, of_eight + graph, of_four + graph, number + of_eight + of_four + graph):
+        onnx.ModelProto.FromString(model)  # well formed
+        assert with_constants(model, {}) == model
+
+
+@pytest.mark.parametrize(
+    "model", [b"\x80", b"\x08\x80", b"\x3a\x80", b"\xff" * 11], ids=["key", "value", "size", "endless"]
+)
+def test_a_number_that_is_cut_off_or_does_not_end_is_refused(model: bytes) -> None:
+    with pytest.raises(ValueError, match="a number is cut off"):
+        with_constants(model, {})
 
 
 @pytest.mark.parametrize("length", [10, 1000, 10_000])

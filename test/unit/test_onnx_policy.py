@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from nnik_ros.contract import JOINT_POSITION_NEXT
+from nnik_ros.contract import JOINT_POSITION_NEXT, METADATA_KEY, TIP_POSITION
 from nnik_ros.errors import ContractError
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
@@ -133,6 +134,12 @@ def test_a_network_without_a_contract_is_refused(hand: Robot, altered) -> None:
         (b'"base_frame"', b'"case_frame"', "base_frame: missing"),
         (b'"joint_names": [', b'"joint_names": ;', "is not JSON"),
         (b'"lower": [-0.47', b'"lower": [-0.46', r"lower: the network has \[-0.46"),
+        (b'"upper": [0.47', b'"upper": [0.46', r"upper: the network has \[0.46"),
+        (
+            b'"base_frame": "palm',
+            b'"base_frame": "foot',
+            "base_frame: the network has 'foot_link', the robot has 'palm",
+        ),
     ],
 )
 def test_every_field_of_the_contract_is_compared(hand: Robot, altered, old: bytes, new: bytes, complaint: str) -> None:
@@ -161,6 +168,60 @@ def test_a_network_of_another_precision_is_refused(planar: Robot, tmp_path: Path
     onnx.save(model, tmp_path / "double.onnx")
     with pytest.raises(ContractError, match=r"joint_position_next: is of tensor\(double\), must be of tensor\(float\)"):
         OnnxPolicy(tmp_path / "double.onnx", planar)
+
+
+def changed(output: str, kind: str, by: float) -> onnx.ModelProto:
+    """The network of the planar arm with another result."""
+    model = onnx.load(model_file("planar_2r"))
+    for node in model.graph.node:
+        node.output[:] = ["before" if name == output else name for name in node.output]
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(by), "by"))
+    model.graph.node.append(onnx.helper.make_node(kind, ["before", "by"], [output]))
+    return model
+
+
+def change_probe(model: onnx.ModelProto, name: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    (entry,) = [entry for entry in model.metadata_props if entry.key == METADATA_KEY]
+    contract = json.loads(entry.value)
+    contract["probe"][name] = change(np.float32(contract["probe"][name])).tolist()
+    entry.value = json.dumps(contract)
+
+
+@pytest.mark.parametrize(
+    ("output", "fits", "complaint"),
+    [
+        (JOINT_POSITION_NEXT, False, "joint_position_next differs"),
+        (TIP_POSITION, False, "tip_position differs"),
+        (TIP_POSITION, True, "tip_position against the robot's kinematics differs"),
+    ],
+)
+def test_a_probe_fails_by_another_step_by_other_tips_and_by_a_probe_that_fits_tips_that_are_not_the_robots(
+    planar: Robot, tmp_path: Path, output: str, fits: bool, complaint: str
+) -> None:
+    model = changed(output, "Mul", 1.001)
+    if fits:
+        change_probe(model, output, lambda values: values * np.float32(1.001))
+    onnx.save(model, tmp_path / "more.onnx")
+    with pytest.raises(ContractError, match=complaint):
+        OnnxPolicy(tmp_path / "more.onnx", planar)
+
+
+@pytest.mark.parametrize("beyond", [-9.0, 9.0])
+def test_a_step_beyond_the_joint_limits_ends_exactly_on_them(planar: Robot, tmp_path: Path, beyond: float) -> None:
+    model = changed(JOINT_POSITION_NEXT, "Add", beyond)
+    change_probe(model, JOINT_POSITION_NEXT, lambda values: values + np.float32(beyond))
+    onnx.save(model, tmp_path / "beyond.onnx")
+    q = OnnxPolicy(tmp_path / "beyond.onnx", planar).step(planar.home, planar.kinematics.tip_position(planar.home))
+    np.testing.assert_array_equal(q, planar.lower if beyond < 0.0 else planar.upper)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_probe_with_fewer_results_than_questions_fails(planar: Robot, tmp_path: Path, rows: int) -> None:
+    model = onnx.load(model_file("planar_2r"))
+    change_probe(model, JOINT_POSITION_NEXT, lambda values: values[:rows])
+    onnx.save(model, tmp_path / "fewer.onnx")
+    with pytest.raises(ContractError, match="joint_position_next differs"):
+        OnnxPolicy(tmp_path / "fewer.onnx", planar)
 
 
 def test_a_network_with_damaged_weights_fails_its_probe(hand: Robot, tmp_path: Path) -> None:
