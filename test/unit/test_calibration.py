@@ -87,9 +87,12 @@ def test_no_difference_leaves_every_tip_where_it_was(any_robot: Robot, rng: np.r
     )
 
 
-@pytest.mark.parametrize("vector", [(0.0, 0.0, 0.0), (1e-14, 0.0, 0.0), (0.3, -0.2, 0.1), (0.0, 3.0, 0.0)])
+@pytest.mark.parametrize(
+    "vector", [(0.0, 0.0, 0.0), (1e-14, 0.0, 0.0), (0.0, 0.01, 0.0), (0.3, -0.2, 0.1), (0.0, 3.0, 0.0)]
+)
 def test_rotation_vectors_survive_the_way_through_a_matrix(vector: tuple[float, float, float]) -> None:
-    np.testing.assert_allclose(vector_from_rotation(rotation_from_vector(vector)), vector, rtol=0, atol=1e-12)
+    again = vector_from_rotation(rotation_from_vector(vector))
+    np.testing.assert_allclose(again, vector, rtol=0, atol=1e-9 * max(np.linalg.norm(vector), 1e-20))
 
 
 def test_a_rotation_vector_along_x_is_a_roll() -> None:
@@ -116,6 +119,30 @@ def test_a_file_for_a_changed_description_is_refused(hand: Robot, written: Path)
 def test_a_calibration_is_not_applied_to_another_robot(hand: Robot, planar: Robot, rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match="robot: is planar_2r, the robot has allegro_right"):
         random_calibration(planar, rng).apply(hand)
+
+
+@pytest.mark.parametrize("what", ["joint_names", "tip_names"])
+def test_a_calibration_in_another_order_is_not_applied(hand: Robot, rng: np.random.Generator, what: str) -> None:
+    calibration = random_calibration(hand, rng)
+    turned = replace(calibration, **{what: getattr(calibration, what)[::-1]})
+    with pytest.raises(InputError, match=f"the calibration does not fit the robot: {what.removesuffix('_names')}s: is"):
+        turned.apply(hand)
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "largest"),
+    [("joints", "zero", 0.5), ("joints", "origin_turn", 0.5), ("joints", "origin_shift", 0.1), ("tips", "shift", 0.1)],
+)
+def test_a_difference_is_taken_up_to_half_a_radian_or_a_decimetre(
+    hand: Robot, written: Path, place: str, key: str, largest: float
+) -> None:
+    def set_to(value: float) -> Callable[[dict], None]:  # type: ignore[type-arg]
+        return lambda d: d[place][1].update({key: value if key == "zero" else [0.0, value, 0.0]})
+
+    for sign in (-1.0, 1.0):
+        load_calibration(edited(written, set_to(0.999 * sign * largest)), hand)
+        with pytest.raises(FileError, match=rf"{place}\[1\]\.{key}"):
+            load_calibration(edited(written, set_to(1.001 * sign * largest)), hand)
 
 
 @pytest.mark.parametrize(
