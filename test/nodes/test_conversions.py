@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, Transform, TransformStamped, Vector3
+from geometry_msgs.msg import Point, Pose, PoseArray, PoseStamped, Quaternion, Transform, TransformStamped, Vector3
 from node_bench import pose_array, pose_stamped
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -359,6 +359,57 @@ def test_a_refused_target_leaves_the_old_ones_as_they_are(robot: Robot) -> None:
     assert refusals.reasons == {}
 
 
+@pytest.mark.parametrize("poses", [0, 3, 5])
+def test_another_number_of_poses_than_tips_is_refused(robot: Robot, poses: int) -> None:
+    targets, refusals, _ = intake(robot, NoOtherFrames())
+    assert not targets.take_all("t", pose_array(robot.base_frame, [[0.1, 0.0, 0.2]] * poses), 5.0, None)
+    assert np.isneginf(targets.targets.stamp).all()
+    assert refusals.counts["t", "count"] == 1
+
+
+def test_a_topic_is_no_longer_refused_once_a_message_of_it_is_taken(robot: Robot) -> None:
+    targets, refusals, _ = intake(robot, NoOtherFrames())
+    states = StateIntake(robot, joint_map(load_driver(driver_file("simulated")), robot), "s", refusals)
+    for frame, position in (("camera", math.nan), (robot.base_frame, 0.5)):
+        targets.take_one("t", 1, pose_stamped(frame, (0.1, 0.2, 0.3)), 5.0, None)
+        states.take(JointState(name=list(robot.joint_names), position=[position] * robot.nq), 1.0)
+        assert set(refusals.reasons) == ({"t", "s"} if frame == "camera" else set())
+
+
+def test_joint_states_whose_order_changes_are_read_by_their_names(robot: Robot) -> None:
+    states = StateIntake(robot, joint_map(load_driver(driver_file("simulated")), robot), "s", Refusals(print))
+    for order in (range(robot.nq), reversed(range(robot.nq))):
+        indices = list(order)
+        names = [robot.joint_names[i] for i in indices]
+        believed = states.take(JointState(name=names, position=robot.home[indices].tolist()), 1.0)
+        assert believed is not None
+        np.testing.assert_array_equal(believed.q, robot.home)
+
+
+def test_where_a_target_points_is_turned_with_its_frame_and_kept_while_others_change(robot: Robot) -> None:
+    """A pose turned by 90 degrees about x, in a frame turned by 90 degrees about z, of tips whose axis is z or x."""
+    axes = np.tile([0.0, 0.0, 1.0], (robot.nt, 1))
+    axes[2] = [1.0, 0.0, 0.0]
+    targets, half = (
+        TargetIntake(replace(robot, tip_axis=axes), Frames(robot, OneFrame()), Refusals(print)),
+        math.sqrt(0.5),
+    )
+    pose = Pose(orientation=Quaternion(x=half, y=0.0, z=0.0, w=half))
+    z_turned, x_turned = (
+        [1.0, 0.0, 0.0],
+        [0.0, 1.0, 0.0],
+    )  # z by the pose to -y, by the frame to x; x stays, and then is y
+    assert targets.take_all("t", PoseArray(header=Header(frame_id="camera"), poses=[pose] * 4), 5.0, None)
+    np.testing.assert_allclose(targets.targets.direction, [z_turned, z_turned, x_turned, z_turned], atol=1e-12)
+    targets.clear()
+    before = targets.targets
+    for tip in (2, 1):
+        targets.take_one("t", tip, PoseStamped(header=Header(frame_id="camera"), pose=pose), 5.0, None)
+    nowhere = [math.nan] * 3
+    np.testing.assert_allclose(targets.targets.direction, [nowhere, z_turned, x_turned, nowhere], atol=1e-12)
+    assert np.isnan(before.direction).all() and np.isnan(before.position).all(), "what was handed out must not change"
+
+
 def test_a_refusal_is_told_anew_when_its_kind_changes_and_not_when_only_its_words_do() -> None:
     told: list[str] = []
     refusals = Refusals(told.append, clock=itertools.count().__next__)
@@ -500,23 +551,38 @@ def test_of_joints_that_jump_together_each_must_end_near_its_command_and_the_far
     assert "joint_6.0 jumped by 0.5 rad" in refusals.reasons["joint_states"][1]
 
 
+def test_a_jump_to_its_command_is_believed_of_a_joint_whose_neighbour_lags_far_behind(robot: Robot) -> None:
+    command = robot.home + 0.5 * np.eye(16)[6]
+    assert heard(robot, 0.0, 0.3, 0.3, 0.3, command=command) == ([0.0, 0.0, 0.0, 0.3], 2)
+
+
 def test_a_fast_joint_and_one_that_was_away_for_a_while_do_not_jump(robot: Robot) -> None:
     step = float(robot.velocity[2]) * 0.003
     assert heard(robot, *[i * step for i in range(9)])[1] == 0
     assert heard(robot, 0.0, 0.8, pause=0.2, command=robot.home)[1] == 0
 
 
+@pytest.mark.parametrize("pause", [0.003, 0.05])
+def test_a_joint_may_move_a_tenth_of_a_radian_and_what_twice_its_velocity_makes_of_the_time(
+    robot: Robot, pause: float
+) -> None:
+    possible = 0.1 + 2.0 * float(robot.velocity[2]) * pause
+    assert heard(robot, 0.0, 0.99 * possible, pause=pause)[1] == 0
+    assert heard(robot, 0.0, 1.01 * possible, pause=pause)[1] == 1
+
+
 @pytest.mark.parametrize(
     ("outside", "max_lead", "believed"), [(0.08, 0.1, True), (0.12, 0.1, False), (0.26, 0.4, True), (0.31, 0.4, False)]
 )
+@pytest.mark.parametrize("side", ["lower", "upper"])
 def test_a_joint_farther_outside_its_limits_than_any_command_may_lead_it_is_refused_and_named(
-    robot: Robot, outside: float, max_lead: float, believed: bool
+    robot: Robot, side: str, outside: float, max_lead: float, believed: bool
 ) -> None:
     refusals = Refusals(lambda text: None)
     joints = joint_map(load_driver(driver_file("simulated")), robot)
     states = StateIntake(robot, joints, "joint_states", refusals)
     q = robot.home.copy()
-    q[12] = robot.lower[12] - outside
+    q[12] = robot.lower[12] - outside if side == "lower" else robot.upper[12] + outside
     states.take(JointState(name=list(robot.joint_names), position=q.tolist()), 1.0, None, max_lead)
     assert (states.measurement is not None) == believed
     assert believed or "joint_12.0 stands at" in refusals.reasons["joint_states"][1]
