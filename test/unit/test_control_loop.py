@@ -64,6 +64,43 @@ def test_a_tick_that_raises_is_reported_and_the_loop_goes_on() -> None:
     assert loop.statistics.errors == 1
 
 
+@pytest.mark.parametrize("works", [True, False])
+def test_what_is_set_up_first_is_told_when_it_fails_and_the_loop_runs_all_the_same(works: bool) -> None:
+    time, done, errors = FakeTime(), [], []
+
+    def setup() -> None:
+        done.append("setup")
+        if not works:
+            raise RuntimeError("broken")
+
+    def tick(now: float) -> None:
+        done.append("tick")
+        loop.request_stop()
+
+    loop = ControlLoop(PERIOD, tick, errors.append, setup=setup, clock=time.clock, sleep=time.sleep)
+    loop.run()
+    assert done == ["setup", "tick"]
+    assert [str(error) for error in errors] == ([] if works else ["broken"])
+
+
+def test_between_two_ticks_the_time_is_told_that_the_first_has_left() -> None:
+    time, told = FakeTime(), []
+
+    def tick(now: float) -> None:
+        time.now += 0.004
+
+    def meanwhile(left: float) -> None:
+        told.append(left)
+        time.now += 0.002
+        if len(told) == 3:
+            loop.request_stop()
+
+    loop = ControlLoop(PERIOD, tick, print, meanwhile=meanwhile, clock=time.clock, sleep=time.sleep)
+    loop.run()
+    assert told == pytest.approx([PERIOD - 0.004] * 3)
+    assert time.slept == pytest.approx([PERIOD - 0.006] * 3)
+
+
 def test_statistics_tell_period_jitter_latency_and_compute_of_the_window() -> None:
     loop, _, _ = run(1000, {500: 0.013}, late=0.0)
     summary = loop.statistics.summary()

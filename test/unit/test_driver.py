@@ -175,3 +175,7 @@ def test_a_trajectory_profile_must_tell_how_long_its_point_takes(tmp_path: Path)
     path.write_text(yaml.safe_dump(document))
     with pytest.raises(FileError, match=r"command\.point_duration: missing"):
         load_driver(path)
+    document["command"]["point_duration"] = 0.0
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(FileError, match=r"command\.point_duration: is 0\.0, must be"):
+        load_driver(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from nnik_ros.nodes import statistics
 from nnik_ros.nodes.statistics import DataStatistics, TimedNetwork, Window, spread_of
 from nnik_ros.paths import model_file
 from nnik_ros.robot import Robot
@@ -29,14 +31,24 @@ def test_a_window_keeps_the_newest_values_alone() -> None:
     assert sorted(window.values()) == [1.0, 2.0]
 
 
-def test_the_time_of_the_networks_steps_is_summed_up_to_the_next_look(hand: Robot) -> None:
-    network = TimedNetwork(model_file("allegro_right"), hand)
+def test_the_time_of_the_networks_steps_is_summed_up_to_the_next_look(
+    hand: Robot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, now = TimedNetwork(model_file("allegro_right"), hand), itertools.count(10.0, 0.25)
+    monkeypatch.setattr(statistics, "time", SimpleNamespace(perf_counter=lambda: next(now)))
     assert math.isnan(network.take_spent())
-    begin = time.perf_counter()
-    for _ in range(5):
-        network.step(hand.home, hand.kinematics.tip_position(hand.home))
-    assert 0.0 < network.take_spent() < time.perf_counter() - begin
+    for steps in (5, 1):
+        for _ in range(steps):
+            network.step(hand.home, hand.kinematics.tip_position(hand.home))
+        assert network.take_spent() == 0.25 * steps
     assert math.isnan(network.take_spent())
+
+
+def test_the_data_of_the_last_five_seconds_are_kept() -> None:
+    data = DataStatistics(1, 0.01)
+    for value in range(700):
+        data.record(result([0]), True, float(value), 0.0, [])
+    assert sorted(data.inference.values()) == [*range(200, 700)]
 
 
 def result(solver: list[int], command: bool = True) -> SimpleNamespace:
@@ -61,13 +73,20 @@ def test_a_targets_age_ends_with_the_first_command_after_it() -> None:
     assert data.inference.spread().p50 == 0.001
 
 
-def test_a_target_that_waits_when_the_loop_ends_has_no_age_in_the_next_run() -> None:
+def test_neither_a_time_nor_a_target_that_waits_when_the_loop_ends_counts_in_the_next_run() -> None:
     data = DataStatistics(4, 0.003)
-    data.record(result([0] * 4), True, math.nan, time.time() - 1.0, [])
+    data.record(result([0] * 4), True, 0.001, time.time() - 1.0, [time.time() - 1.0])
     data.record(result([0] * 4), False, math.nan, 0.0, [time.time() - 9.0])
     data.forget()
     data.record(result([0] * 4), True, math.nan, math.nan, [])
-    assert len(data.target_age.values()) == len(data.state_age.values()) == 0
+    assert all(len(window.values()) == 0 for window in (data.inference, data.state_age, data.target_age))
+
+
+def test_of_two_targets_that_one_command_answers_the_older_one_tells_the_age() -> None:
+    data, sent = DataStatistics(4, 0.003), time.time() - 5.0
+    data.record(result([0] * 4), False, math.nan, 0.0, [sent])
+    data.record(result([0] * 4), True, math.nan, 0.0, [sent + 4.0])
+    assert data.target_age.values() == pytest.approx([5.0], abs=0.5)
 
 
 def test_a_target_that_is_not_followed_has_no_age() -> None:

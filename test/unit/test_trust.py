@@ -49,3 +49,14 @@ def test_what_the_stand_in_gains_at_rest_says_nothing_about_the_network(least: f
 
 def test_a_tip_that_is_not_to_follow_says_nothing_about_the_network() -> None:
     assert ticks_until_benched([step(1)] * 9, 5) is None
+
+
+@pytest.mark.parametrize(
+    ("solver", "helped", "counts"),
+    [(Solver.STAND_IN, False, True), (Solver.STAND_IN, True, False), (Solver.SHORTENED, False, False)],
+)
+def test_a_network_that_helps_where_the_stand_in_leads_or_with_a_part_of_its_step_is_not_benched(
+    solver: Solver, helped: bool, counts: bool
+) -> None:
+    one = step(0)._replace(solver=np.full(2, int(solver)), helped=np.array([helped, True]))
+    assert (ticks_until_benched([one] * 9, 5) == 5) == counts
