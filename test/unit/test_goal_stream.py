@@ -32,6 +32,12 @@ def test_goals_of_a_slower_publisher_become_an_even_motion_one_interval_late(eve
     assert late.max() <= every
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_slower_publisher_along_one_axis_makes_no_steps_either(axis: int) -> None:
+    path = run((np.arange(280)[:, None] // 7 * 7) * np.eye(3)[axis])[21:]
+    np.testing.assert_allclose(np.diff(path, axis=0), np.tile(np.eye(3)[axis], (258, 1)), rtol=0, atol=1e-9)
+
+
 def test_a_publisher_with_jitter_makes_no_stops(rng: np.random.Generator) -> None:
     arrivals = np.cumsum(rng.integers(6, 9, 100))
     ticks = np.arange(arrivals[0], arrivals[-1])
@@ -39,6 +45,15 @@ def test_a_publisher_with_jitter_makes_no_stops(rng: np.random.Generator) -> Non
     speed = np.linalg.norm(np.diff(run(seen)[100:], axis=0), axis=-1) / np.linalg.norm(line(2)[1])
     assert speed.min() > 0.4
     assert speed.max() < 1.5
+
+
+def test_a_stream_that_gets_faster_is_followed_one_of_its_shorter_intervals_late_in_the_end() -> None:
+    arrivals = np.cumsum([*[30] * 5, *[5] * 300])
+    ticks = np.arange(arrivals[0], arrivals[-1])
+    seen = line(len(ticks) + 100)[arrivals[np.searchsorted(arrivals, ticks, side="right") - 1]]
+    late = (line(len(ticks) + 100)[ticks] - run(seen))[:, 0] / line(2)[1, 0]  # ticks
+    assert late[100:150].max() > 20
+    assert late[-100:].max() < 6
 
 
 def test_it_stops_exactly_at_the_last_goal_and_never_beyond() -> None:

@@ -65,12 +65,13 @@ def test_a_perfect_network_is_taken_as_it_is(hand, rng) -> None:
     assert np.all(step.solver == Solver.NETWORK)
 
 
-def test_an_overshooting_network_is_shortened(planar, rng) -> None:
-    q = np.array([0.2, 0.8])
-    target = planar.kinematics.tip_position(q + [0.05, 0.0])
-    step = guarded(planar, lambda q, _: q + [0.13, 0.0]).checked_step(q, target)
+@pytest.mark.parametrize(("overshoot", "part"), [(2.6, 0.5), (3.9, 0.5), (4.1, 0.25), (7.9, 0.25)])
+def test_an_overshooting_network_is_shortened_to_the_longest_part_that_helps(planar, overshoot, part) -> None:
+    q, way = np.array([0.2, 0.8]), np.array([0.005, 0.0])
+    target = planar.kinematics.tip_position(q + way)
+    step = guarded(planar, lambda q, _: q + overshoot * way).checked_step(q, target)
     assert step.solver.tolist() == [Solver.SHORTENED]
-    np.testing.assert_allclose(step.q, q + [0.065, 0.0])
+    np.testing.assert_allclose(step.q, q + part * overshoot * way)
 
 
 def test_a_way_that_begins_away_from_the_target_is_taken_in_one_with_its_next_step(planar) -> None:
@@ -125,6 +126,25 @@ def test_who_led_a_long_step_goes_on_to_lead_unless_the_other_gains_twice_as_muc
     weak = goal - [0.0, 0.5]  # gains less than half as much
     policy = GuardedPolicy(Proposal(planar, lambda *_: weak), largest)
     assert policy.checked_step(q, target, np.array([Solver.NETWORK])).solver.tolist() == [Solver.STAND_IN]
+
+
+@pytest.mark.parametrize(("last", "change"), [(Solver.NETWORK, 2.0), (Solver.STAND_IN, 0.5)])
+def test_the_lead_over_a_long_way_changes_exactly_where_the_other_one_gains_twice_as_much(
+    planar, rng, last: Solver, change: float
+) -> None:
+    largest = np.array([0.01, 0.01])
+    ratios: dict[Solver, list[float]] = {solver: [] for solver in Solver}
+    for q, wanted, goal in rng.uniform(0.05, 1.5, (4000, 3, 2)):
+        target = planar.kinematics.tip_position(goal)
+        policy = GuardedPolicy(Proposal(planar, lambda *_, wanted=wanted: wanted), largest)
+        step, alone = policy.checked_step(q, target, np.array([last])), policy.checked_step(q, target, use_policy=False)
+        way = wanted - q
+        at_once = planar.kinematics.tip_position(q + way * min(1.0, 0.01 / np.abs(way).max()))
+        gain = step.start_error[0] - np.linalg.norm(at_once - target)
+        if gain > 0.001 * step.start_error[0] > 0.001 * 0.01 * planar.kinematics.reach[0]:
+            ratios[Solver(int(step.solver[0]))].append((alone.start_error[0] - alone.error[0]) / gain)
+    assert 0.8 * change < max(ratios[Solver.NETWORK]) <= change
+    assert change <= min(ratios[Solver.STAND_IN]) < 1.2 * change
 
 
 def test_one_bad_finger_does_not_cost_the_others_their_step(hand, rng) -> None:
