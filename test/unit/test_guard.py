@@ -5,7 +5,8 @@ import pytest
 
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.guard import GuardedPolicy, Solver
-from nnik_ros.robot import Robot
+from nnik_ros.paths import robot_file
+from nnik_ros.robot import Robot, load_robot
 
 
 class Proposal:
@@ -173,6 +174,17 @@ def test_damped_least_squares_reaches_a_near_target_to_rounding(any_robot, rng) 
     error = np.linalg.norm(any_robot.kinematics.tip_position(q) - target, axis=-1) / any_robot.kinematics.reach
     assert np.median(error) < 1e-9
     assert np.mean(error < 1e-4) > 0.97
+
+
+@pytest.mark.parametrize("name", ["allegro_right", "allegro_v5_b_left"])
+def test_no_step_of_damped_least_squares_from_corners_of_the_limits_leaves_them(name: str, rng) -> None:
+    """A joint that makes up for two others at their limits may itself be sent beyond its own."""
+    robot = load_robot(robot_file(name))
+    q = robot.random_joint_position(rng, 2000)
+    q = np.where(rng.random(q.shape) < 0.6, np.where(rng.random(q.shape) < 0.5, robot.lower, robot.upper), q)
+    solver, target = DampedLeastSquares(robot), robot.kinematics.tip_position(q + rng.normal(0.0, 0.3, q.shape))
+    for q_next in (solver.step(q, target), solver.descent(q, target, 3)):
+        assert np.all((q_next >= robot.lower) & (q_next <= robot.upper))
 
 
 def test_guarded_damped_least_squares_ends_at_the_closest_point_of_an_unreachable_target(planar) -> None:

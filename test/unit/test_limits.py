@@ -83,3 +83,18 @@ def test_a_far_wish_that_rests_is_hardly_overshot_and_met_exactly() -> None:
     beyond = (np.array(path) - goal) * np.sign(goal - 0.1)
     assert beyond.max() < 0.005  # of 1.4 rad
     np.testing.assert_allclose(q, goal, atol=1e-9)
+
+
+def test_a_joint_is_told_held_back_by_what_holds_it_back_alone() -> None:
+    """At its limit, at its velocity, on its way up to it, and where it is wanted."""
+    middle, far = np.array([0.0, 0.0, 1.0]), np.full(3, 9.0)
+    at_limit = np.array([UPPER[0], 0.0, 1.0])
+    told = limits().step(at_limit, np.zeros(3), at_limit + [9.0, 9.0, 0.0]).limited
+    assert told.tolist() == [Limit.VELOCITY | Limit.POSITION, Limit.VELOCITY | Limit.ACCELERATION, Limit.NONE]
+    told = limits().step(middle, VELOCITY, middle + far).limited
+    assert told.tolist() == [Limit.VELOCITY] * 3
+    told = limits().step(middle, np.zeros(3), middle + 0.99 * ACCELERATION * T * T).limited
+    assert told.tolist() == [Limit.NONE] * 3
+    told = limits().step(middle, np.zeros(3), middle + 1.5 * ACCELERATION * T * T).limited
+    assert told.tolist() == [Limit.ACCELERATION] * 3
+    assert limits().step(middle, np.zeros(3), middle).limited.tolist() == [Limit.NONE] * 3

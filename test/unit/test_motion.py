@@ -61,6 +61,26 @@ def test_a_lead_bound_that_is_near_slows_and_says_so(planar: Robot) -> None:
     assert limited & Limit.LEAD
 
 
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+@pytest.mark.parametrize("pushed", [0.0, 0.5, 1.0, 2.0])
+def test_before_a_hand_that_is_stopped_or_pushed_back_the_command_keeps_its_lead_bound_as_it_can_brake(
+    hand: Robot, side: float, pushed: float
+) -> None:
+    """What 0.4 of the acceleration, kept for a bound that comes nearer [rad/s], needs to brake from its speed."""
+    motion, options = JointMotion(hand, hand.kinematics, None, T), ControllerOptions(max_lead=0.1)
+    motion.seed(0.5 * (hand.lower + hand.upper))
+    wish = hand.upper if side > 0.0 else hand.lower
+    beyond, measured = -np.inf, motion.q
+    for tick in range(200):
+        measured = motion.q - 0.02 * side if tick < 30 else measured - side * pushed * T
+        measured = np.clip(measured, hand.lower, hand.upper)
+        motion.step(wish, np.full(4, 0.5), np.ones(4), np.zeros(4, dtype=bool), measured, options)
+        beyond = np.maximum(beyond, np.abs(motion.q - measured) - 0.1)
+    assert np.abs(motion.q - motion.sent).max() == 0.0
+    assert np.all(beyond <= pushed**2 / (2.0 * 0.4 * hand.acceleration) + 1e-9)
+    assert beyond.max() > -1e-6
+
+
 @pytest.mark.parametrize("pace", [0.5, 1.0, 1.5])
 def test_a_wish_that_moves_is_caught_up_with_and_then_followed(planar: Robot, pace: float) -> None:
     """A stop at each of its places would need the way that the joint takes to brake."""
