@@ -164,6 +164,17 @@ def test_a_tip_at_its_target_holds_bit_for_bit(hand, rng) -> None:
     np.testing.assert_array_equal(step.q, q)
 
 
+def test_a_guarded_step_is_taken_down_to_a_millionth_of_the_reach_and_none_below(hand, rng) -> None:
+    q = 0.5 * hand.random_joint_position(rng, 100) + 0.25 * (hand.lower + hand.upper)
+    policy, target = GuardedPolicy(DampedLeastSquares(hand)), hand.kinematics.tip_position(q)
+    for off, goes in ((2e-6, True), (0.5e-6, False)):
+        away = off * hand.kinematics.reach[:, None] * np.array([0.6, 0.0, 0.8])
+        step = policy.checked_step(q, target + away)
+        assert np.all(np.isin(step.solver, (Solver.NETWORK, Solver.SHORTENED, Solver.STAND_IN)) == goes)
+        assert np.all((step.error < step.start_error) == goes)
+        assert step.helped.all()
+
+
 def test_damped_least_squares_reaches_a_near_target_to_rounding(any_robot, rng) -> None:
     solver = DampedLeastSquares(any_robot)
     goal = 0.5 * any_robot.random_joint_position(rng, 200) + 0.25 * (any_robot.lower + any_robot.upper)

@@ -199,3 +199,86 @@ def test_before_targets_out_of_reach_all_fingers_come_to_rest_at_the_closest_poi
         hand.q = start
         errors.append(hand.run(1500, goal).error)
     assert np.max(np.array(errors) - closest) < 0.001
+
+
+class Search:
+    """One that takes ten ticks and finds a posture 1 rad away for every tip; begun: the goals."""
+
+    def __init__(self) -> None:
+        self.left, self.begun = 0, []
+
+    @property
+    def searching(self) -> bool:
+        return self.left > 0
+
+    def begin(self, target: np.ndarray) -> None:
+        self.begun.append(target)
+        self.left = 10
+
+    def advance(self) -> None:
+        self.left -= 1
+
+    def found(self, q: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+        return q + 1.0, np.ones(len(q), dtype=bool)
+
+
+STILL = SimpleNamespace(
+    q=np.zeros(2), v=np.zeros(2), tips=SimpleNamespace(position=np.full((2, 3), 0.1)), away=lambda posture: np.ones(2)
+)
+
+
+def watched(
+    way_out: WayOut, goal: np.ndarray, stuck: list[int], times: int = 1, motion: SimpleNamespace = STILL
+) -> None:
+    """Of two tips with one joint each."""
+    for _ in range(times):
+        way_out.watch(np.full(2, 0.01), np.array(stuck), goal, motion, np.zeros(2, dtype=np.int64), 5e-4)
+
+
+def test_a_tip_is_searched_for_after_nine_hundredths_of_a_second_and_its_neighbour_without_a_goal_counts_as_there() -> (
+    None
+):
+    search, goal = Search(), np.array([[0.2, 0.2, 0.2], [np.nan] * 3])
+    way_out = WayOut(search, np.array([0, 1]), T)
+    watched(way_out, goal, [29, 0])
+    assert not search.begun
+    watched(way_out, goal, [30, 0])
+    np.testing.assert_array_equal(search.begun, [[[0.2] * 3, [0.1] * 3]])
+    watched(way_out, goal, [31, 0], 10)
+    assert way_out.escaping.tolist() == [True, False], "what was found for the tip that is stuck is for it alone"
+    assert way_out.posture.tolist() == [1.0, 0.0]
+    assert way_out.lost_ticks == 60
+
+
+def test_a_tip_that_gave_up_does_not_set_out_with_what_is_found_for_its_neighbour() -> None:
+    search, goal = Search(), np.zeros((2, 3))
+    way_out = WayOut(search, np.array([0, 1]), T)
+    watched(way_out, goal, [30, 0], 11)
+    there = SimpleNamespace(**{**vars(STILL), "away": lambda posture: np.zeros(2)})
+    watched(way_out, goal, [30, 0], 1, there)
+    assert not way_out.escaping.any()
+    watched(way_out, goal, [30, 30], 11)
+    assert len(search.begun) == 2
+    assert way_out.escaping.tolist() == [False, True]
+
+
+@pytest.mark.parametrize(("moved", "goes"), [(4e-4, True), (6e-4, False)])
+def test_a_posture_found_for_a_goal_that_has_moved_since_is_not_gone_to(moved: float, goes: bool) -> None:
+    for changes_after in (5, 20):  # during the search, and on the way
+        way_out = WayOut(Search(), np.array([0, 1]), T)
+        watched(way_out, np.zeros((2, 3)), [30, 0], changes_after)
+        watched(way_out, np.array([[0.0, moved, 0.0], [0.0] * 3]), [30, 0], 8)
+        assert way_out.escaping.tolist() == [goes, False]
+
+
+def test_steps_fade_after_four_seconds_of_motion_without_progress_and_come_back_with_it() -> None:
+    way_out, wish, patience = WayOut(Search(), np.array([0, 1]), T), np.array([0.1, 0.2]), round(4.0 / T)
+    restless = SimpleNamespace(**{**vars(STILL), "v": np.full(2, 0.01), "away": lambda goal: np.abs(goal)})
+    watched(way_out, np.full((2, 3), np.nan), [patience, 0], 5, restless)
+    np.testing.assert_array_equal(way_out.calmed(np.zeros(2), wish), wish)
+    watched(way_out, np.full((2, 3), np.nan), [patience + 1, 0], round(0.3 / T), restless)
+    np.testing.assert_allclose(way_out.calmed(np.zeros(2), wish), [0.1 / np.e, 0.2], rtol=0.01)
+    watched(way_out, np.full((2, 3), np.nan), [patience + 1, 0], round(9.0 / T), restless)
+    np.testing.assert_allclose(way_out.calmed(np.zeros(2), wish), [1e-4, 0.2], rtol=0.01)
+    watched(way_out, np.full((2, 3), np.nan), [0, 0], 1, restless)
+    np.testing.assert_array_equal(way_out.calmed(np.zeros(2), wish), wish)

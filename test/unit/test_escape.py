@@ -1,0 +1,78 @@
+"""What a search for another posture finds, on a gantry: three sliding joints, whose positions are those of its tip."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from nnik_ros.escape import Escape, best_end
+
+REACH, TOLERANCE = 10.0, 5e-4  # m
+GANTRY = SimpleNamespace(
+    tip_position=lambda q: np.asarray(q)[..., None, :],
+    tip_of_joint=np.zeros(3, dtype=np.int64),
+    reach=np.array([REACH]),
+)
+ROBOT = SimpleNamespace(
+    nt=1, home=np.zeros(3), lower=-np.ones(3), upper=np.ones(3),
+    random_joint_position=lambda rng, n: rng.uniform(-1.0, 1.0, (n, 3)),
+)  # fmt: skip
+TARGET = np.array([[4.0, 5.0, 6.0]])
+
+
+def searched(policy_ends_off: float, stand_in_ends_off: float = 9.0, first_step_is_finite: bool = True) -> Escape:
+    """After a search whose steps end so far [m] from the target."""
+    bad = [not first_step_is_finite]
+
+    def step(q: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return q * np.nan if bad and bad.pop() else q + (target[..., 0, :] + [0.0, policy_ends_off, 0.0] - q)
+
+    def descent(q: np.ndarray, target: np.ndarray, steps: int) -> np.ndarray:
+        return target[..., 0, :] + [0.0, 0.0, stand_in_ends_off]
+
+    escape = Escape(SimpleNamespace(step=step, robot=ROBOT, kinematics=GANTRY), SimpleNamespace(descent=descent))
+    escape.begin(TARGET)
+    while escape.searching:
+        escape.advance()
+    return escape
+
+
+@pytest.mark.parametrize(
+    ("present", "found", "better"),
+    [
+        (0.02, 0.0099, True),  # near: half of the error
+        (0.02, 0.0101, False),
+        (1.0, 0.9699, True),  # far: 0.3 % of the reach
+        (1.0, 0.9701, False),
+        (0.0006, 0.00049, True),  # what is reached, is reached
+        (0.0006, 0.00051, False),
+        (1.0, 2.0, False),
+    ],
+)
+@pytest.mark.parametrize("by", ["policy", "stand-in"])
+def test_a_posture_is_offered_that_halves_the_error_or_gains_a_share_of_the_reach_or_reaches_the_target(
+    present: float, found: float, better: bool, by: str
+) -> None:
+    escape = searched(found) if by == "policy" else searched(9.0, found)
+    q = TARGET[0] + [present, 0.0, 0.0]
+    posture, offered = escape.found(q, TOLERANCE)
+    assert offered.tolist() == [better]
+    if better:
+        assert np.linalg.norm(posture - TARGET[0]) == pytest.approx(found)
+
+
+def test_a_step_of_the_policy_that_is_not_finite_ends_no_search() -> None:
+    _, offered = searched(0.0, first_step_is_finite=False).found(np.zeros(3), TOLERANCE)
+    assert offered.all()
+
+
+def test_of_all_ends_the_closest_finite_one_is_the_best_of_each_tip() -> None:
+    two = SimpleNamespace(
+        tip_position=lambda q: np.stack([q[..., :3], q[..., 3:]], axis=-2), tip_of_joint=np.array([0, 0, 0, 1, 1, 1])
+    )
+    ends = np.array([[np.nan] * 6, [0, 0, 1, 0, 0, 4], [0, 2, 0, 0, 3, 0]], dtype=float)
+    q, error = best_end(two, ends, np.zeros((3, 2, 3)))
+    assert q.tolist() == [0, 0, 1, 0, 3, 0]
+    assert error.tolist() == [1, 3]
