@@ -56,6 +56,15 @@ def test_a_stream_that_gets_faster_is_followed_one_of_its_shorter_intervals_late
     assert late[-100:].max() < 6
 
 
+@pytest.mark.parametrize(("every", "streams"), [(0.114, True), (0.126, False)])
+def test_goals_less_than_twelve_hundredths_of_a_second_apart_are_a_stream_and_others_are_there_at_once(
+    every: float, streams: bool
+) -> None:
+    ticks = np.arange(500)
+    seen = line(600)[ticks // round(every / T) * round(every / T)]
+    assert (np.abs(run(seen) - seen).max() > 0.0) == streams
+
+
 def test_it_stops_exactly_at_the_last_goal_and_never_beyond() -> None:
     seen = line(100)[np.minimum(np.arange(200) // 10 * 10, 90)]
     path = run(seen)

@@ -61,6 +61,19 @@ def test_without_a_goal_it_comes_to_rest() -> None:
     assert 0.0 < before[0, 0] < 0.2
 
 
+def test_a_reference_that_is_reset_in_motion_rests_where_it_is_reset_to_and_the_others_go_on() -> None:
+    g = Governor(np.full(2, V), np.full(2, A), np.full(2, J), T)
+    g.reset(np.zeros((2, 3)))
+    goal, there = np.array([[0.2, 0.0, 0.0]] * 2), np.array([[0.0, 0.1, 0.0]] * 2)
+    for _ in range(40):
+        before = g.advance(goal)
+    g.reset(there, np.array([True, False]))
+    for _ in range(20):
+        after = g.advance(np.array([[np.nan] * 3, goal[1]]))
+        np.testing.assert_allclose(after[0], there[0], rtol=0, atol=1e-15)
+    assert after[1, 0] > before[1, 0] + 10 * V * T
+
+
 def circle(radius: float, period: float, ticks: int) -> np.ndarray:
     angle = 2 * np.pi * T / period * np.arange(ticks)
     return radius * np.stack([np.cos(angle), np.sin(angle), 0.0 * angle], axis=-1)

@@ -158,6 +158,13 @@ def test_one_bad_finger_does_not_cost_the_others_their_step(hand, rng) -> None:
     np.testing.assert_array_equal(step.q[[*range(4), *range(8, 16)]], goal[[*range(4), *range(8, 16)]])
 
 
+def test_a_step_of_another_shape_than_the_joints_is_refused(hand, rng) -> None:
+    q, target = situation(hand, rng, 2)
+    for wrong in (lambda q, _: q[..., :-1], lambda q, _: q[None], lambda q, _: np.zeros(hand.nq)):
+        with pytest.raises(ValueError, match=r"proposal: a step has shape .*, must have \(2, 16\)"):
+            guarded(hand, wrong).checked_step(q, target)
+
+
 def test_a_tip_at_its_target_holds_bit_for_bit(hand, rng) -> None:
     q = hand.random_joint_position(rng, 1)[0]
     step = guarded(hand, lambda q, _: q + 1e-3).checked_step(q, hand.kinematics.tip_position(q))
