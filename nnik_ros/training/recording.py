@@ -15,6 +15,7 @@ from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array, frozen
 from nnik_ros.robot import Robot
 from nnik_ros.training.bag import BagData, Topics, read_bag
+from nnik_ros.training.units import wrong_unit
 
 _SLOPE = 0.01  # s to either side for the joint velocity; averages over the noise of an encoder
 _WINDOW = 5  # measurements to either side that a measurement is compared with
@@ -112,13 +113,9 @@ def align(bag: BagData, robot: Robot, options: RecordingOptions, tip_delay: floa
     _drop(tip, ~covered[:, None], f"no joint states within {options.longest_gap:g} s around it", dropped)
     with np.errstate(over="ignore"):  # an absurd number is far, too
         too_far: NDArray[np.bool_] = np.linalg.norm(tip - _root(robot), axis=-1) > _FARTHEST * robot.kinematics.reach
-    _drop(tip, too_far, "farther away than the finger is long", dropped)
-    _drop(
-        tip,
-        _outliers(tip - robot.kinematics.tip_position(q), options.outlier),
-        "sudden departure from the joints",
-        dropped,
-    )
+    described = robot.kinematics.tip_position(q)
+    _drop(tip, too_far, f"farther away than the finger is long{_why_far(tip, too_far, described, robot)}", dropped)
+    _drop(tip, _outliers(tip - described, options.outlier), "sudden departure from the joints", dropped)
     rows = np.isfinite(tip).any((1, 2))
     report = Report(
         float(time[-1] - time[0]), bag.joint_messages, bag.tip_messages, int(before.sum()),
@@ -164,6 +161,15 @@ def _root(robot: Robot) -> Array:
     """The first joint of each tip's chain at rest: (nt, 3) [m]."""
     position: Array = robot.kinematics.frames(robot.home).joint_position[:, 0]
     return position
+
+
+def _why_far(tip: Array, too_far: NDArray[np.bool_], described: Array, robot: Robot) -> str:
+    """What to say of tips (m, nt, 3) of which some (m, nt) are too far away: their unit, where the joints tell it."""
+    if not too_far.any():
+        return ""
+    with np.errstate(over="ignore"):
+        unit = wrong_unit(np.where(too_far[..., None], tip, np.nan), described, robot.kinematics.reach)
+    return f": they are in {unit}, must be in metres" if unit else ""
 
 
 def _drop(tip: Array, wrong: NDArray[np.bool_], reason: str, dropped: dict[str, int]) -> None:

@@ -295,6 +295,23 @@ def test_joints_of_a_table_beyond_their_limits_are_refused_as_degrees(
     assert "joint_2: from -177.63 to -177.63, must be within [-3.14159, 3.14159] rad; are they in degrees?" in told
 
 
+@pytest.mark.parametrize(("part", "factor", "unit"), [("train", 1e3, "millimetres"), ("test", 1e2, "centimetres")])
+def test_targets_of_a_table_in_another_unit_than_metres_are_refused_by_what_the_joints_tell(
+    write_tiny: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str], rng: np.random.Generator, part: str,
+    factor: float, unit: str,
+) -> None:  # fmt: skip
+    folder = tmp_path / "runs" / "tiny"
+    for each in ("train", "test"):
+        a, b = rng.uniform(-3.0, 3.0, (2, 200))
+        tip = 5.0 * np.column_stack([np.cos(a) + np.cos(a + b), np.sin(a) + np.sin(a + b)])
+        table = Table(tip * factor if each == part else tip, np.column_stack([a, b]))
+        write_table(folder, each, table, ["x", "y"], ["joint_1", "joint_2"])
+    assert main([str(write_tiny("absolute")), "--runs", str(tmp_path / "runs")]) == 2
+    told = capsys.readouterr().err
+    assert f"{part}_inputs.csv: 1 problem\n  - targets are in {unit}, must be in metres" in told
+    assert not (tmp_path / "tiny.onnx").exists()
+
+
 @pytest.mark.parametrize("value", [3.0, 0.1])  # the mean of many 0.1 is another number, their spread then about 1e-17
 def test_a_table_whose_targets_never_change_in_a_coordinate_is_refused(
     write_tiny: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float

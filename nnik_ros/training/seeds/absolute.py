@@ -22,6 +22,7 @@ from nnik_ros.training.graph import Graph, Value
 from nnik_ros.training.seeds.base import Method, SeedRecipe, Trained, seeded
 from nnik_ros.training.seeds.csv_data import Table, read_table, table_files, write_table
 from nnik_ros.training.seeds.dense import Dense, Stage, dense_module, dense_of, fit
+from nnik_ros.training.units import wrong_unit
 from nnik_ros.yaml_file import Section
 
 _PARTS = ("train", "test")
@@ -67,6 +68,7 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
         train_set, test_set = (read_table(folder, part, *names) for part in _PARTS)
         for part, table in zip(_PARTS, (train_set, test_set), strict=True):
             _check_limits(table_files(folder, part)[1], table.outputs, robot)
+            _check_unit(table_files(folder, part)[0], table, columns, robot)
         _check_spread(table_files(folder, _PARTS[0])[0], train_set.inputs, names[0])
         center, scale = train_set.inputs.mean(0), train_set.inputs.std(0)
         middle, half = 0.5 * (robot.lower + robot.upper), 0.5 * (robot.upper - robot.lower)
@@ -111,6 +113,17 @@ def _check_limits(path: Path, outputs: Array, robot: Robot) -> None:
     ]
     if found:
         raise FileError(str(path), found)
+
+
+def _check_unit(path: Path, table: Table, columns: NDArray[np.int64], robot: Robot) -> None:
+    """Raises FileError: targets that lie where the joints of their samples put the tips in another unit than metres."""
+    described = robot.kinematics.tip_position(table.outputs)
+    target = described.reshape(len(described), -1).copy()
+    target[:, columns] = table.inputs
+    unit = wrong_unit(target.reshape(described.shape), described, robot.kinematics.reach)
+    if unit:
+        problem = f"targets are in {unit}, must be in metres: so the joints of their samples tell"
+        raise FileError(str(path), [problem])
 
 
 def _check_spread(path: Path, inputs: Array, names: Sequence[str]) -> None:
