@@ -27,13 +27,14 @@ from nnik_ros.robot import Robot
 from nnik_ros.training.alignment import AXIS_PRIOR, aligned, check_independent, fit_data
 from nnik_ros.training.bag import BagData
 from nnik_ros.training.bag_arguments import bag_parser, needs_truth, read_task
-from nnik_ros.training.calibration_check import hardly_moved, of_another_robot, true_error_table
+from nnik_ros.training.calibration_check import check_seen, hardly_moved, of_another_robot, true_error_table
 from nnik_ros.training.calibration_fit import Fit, Priors, fit
 from nnik_ros.training.recorded_samples import split
 from nnik_ros.training.recording import Recording, RecordingOptions
 
 _LEAST_USED = 0.7  # share of the measurements that the calibrated robot must explain
 _LONGER = "record for longer, or with less noise, and make sure that it is of this robot and this side"
+_DISTANCE_OF_NOISE = 1.538  # the median length of three coordinates with a standard deviation of 1
 _POSES, _SEED = 500, 1  # random poses for the uncertainty of the tips
 
 
@@ -100,7 +101,7 @@ def calibrate(bag: BagData, robot: Robot, options: CalibrateOptions, source: str
     moved = np.ptp(recording.q, axis=0)
     poses = robot.random_joint_position(np.random.default_rng(_SEED), _POSES)
     uncertainty: Array = np.quantile(result.tip_uncertainty(poses), 0.95, axis=0)
-    _check_explained(recording, robot, result, options)
+    _check_explained(recording, robot, result, after, options)
     _check_determined(recording, robot, uncertainty, moved, options)
     calibration = calibration_of(robot, result.kinematics.parameters, source)
     _check_size(calibration)
@@ -110,18 +111,22 @@ def calibrate(bag: BagData, robot: Robot, options: CalibrateOptions, source: str
 def _fit(bag: BagData, robot: Robot, options: CalibrateOptions) -> tuple[Recording, Fit]:
     """Fit all poses but the held-out ones; the fit's delay is the whole one."""
     recording, delay = aligned(bag, robot, options.recording)
+    check_seen(recording, robot)
     check_independent(bag, recording, robot, delay)
     result = fit(robot.kinematics, fit_data(recording), Priors(axis=AXIS_PRIOR if options.axes else 0.0))
     return recording, replace(result, delay=delay + result.delay)
 
 
-def _check_explained(recording: Recording, robot: Robot, result: Fit, options: CalibrateOptions) -> None:
+def _check_explained(recording: Recording, robot: Robot, result: Fit, after: Array, options: CalibrateOptions) -> None:
     share = result.used.sum() / recording.measured[~split(recording)].sum()
-    if share >= _LEAST_USED and result.noise <= options.largest_noise:
+    noise = np.nanmedian(after, axis=0) / _DISTANCE_OF_NOISE  # of each tip, whose fault the others do not hide
+    wrong = [f"{robot.tip_names[t]} {noise[t] * 1e3:.2f} mm" for t in np.flatnonzero(~(noise <= options.largest_noise))]
+    if share >= _LEAST_USED and result.noise <= options.largest_noise and not wrong:
         return
     raise InputError(
         f"no geometry near the description explains the recording: {share * 100:.0f} % of the measurements fit, within a noise "
         f"of {result.noise * 1e3:.2f} mm; {_LEAST_USED * 100:.0f} % and {options.largest_noise * 1e3:g} mm are needed"
+        + (f", of every tip; what was held out has {', '.join(wrong)}" if wrong else "")
         + "".join(f"\n  - {hint}" for hint in of_another_robot(recording, robot))
     )
 

@@ -16,13 +16,15 @@ from nnik_ros.kinematics import Kinematics
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
 from nnik_ros.training.recording import Recording
+from nnik_ros.training.units import FAR
 
 _STEPS, _STARTS = 30, 3
 _NEAR = 0.3  # rad from the start to the goal
 _MARGIN = 0.1  # of the joints' range; a robot with other zeros reaches there too
 _TARGETS, _SEED = 1000, 20_260_101
 _FEW_RANGE = 0.3  # of a joint's range
-_FAR = 0.25  # reaches; a hand whose zeros are 3 degrees off departs by 0.07, the other hand by 0.7
+_MOVED = 0.02  # reaches over which the joints move a tip that can be told from one that stands still
+_STILL = 0.1  # of that motion; a tip that was measured over less stood still
 
 
 def inner_goals(robot: Robot, n: int, rng: np.random.Generator) -> Array:
@@ -84,9 +86,35 @@ def check_robot(recording: Recording, robot: Robot, others: Iterable[str] = ()) 
         raise InputError("nothing can be learned from the recording" + "".join(f"\n  - {hint}" for hint in hints))
 
 
+def check_seen(recording: Recording, robot: Robot) -> None:
+    """Raises InputError: tips whose measurements stand still while the joints move, which a fit takes for a finger without
+    length."""
+    still = list(_still_tips(recording, robot))
+    if still:
+        raise InputError("\n".join(still))
+
+
 def of_another_robot(recording: Recording, robot: Robot) -> list[str]:
     """Reasons to believe that a recording is not of `robot`, or not of its joints and tips in their order; none as a rule."""
-    return [*_far_tips(recording, robot), *_exchanged_tips(recording, robot)]
+    return [*_still_tips(recording, robot), *_far_tips(recording, robot), *_exchanged_tips(recording, robot)]
+
+
+def _still_tips(recording: Recording, robot: Robot) -> Iterator[str]:
+    """Tips that hardly moved where they were measured, though the joints moved them."""
+    described = np.where(recording.measured[..., None], robot.kinematics.tip_position(recording.q), np.nan)
+    moved, measured = (
+        np.nanmedian(np.linalg.norm(tip - np.nanmedian(tip, axis=0), axis=-1), axis=0)
+        for tip in (described, recording.tip)
+    )
+    still = (moved > _MOVED * robot.kinematics.reach) & (measured < _STILL * moved)
+    tips = [
+        f"'{robot.tip_names[t]}' by {measured[t] * 1e3:.2g} mm of {moved[t] * 1e3:.2g}" for t in np.flatnonzero(still)
+    ]
+    if still.any():
+        yield (
+            f"measurements stand still while the joints move, {', '.join(tips)} around the middle in the median: "
+            "did the tracker repeat what it saw last?"
+        )
 
 
 def _far_tips(recording: Recording, robot: Robot) -> Iterator[str]:
@@ -95,7 +123,7 @@ def _far_tips(recording: Recording, robot: Robot) -> Iterator[str]:
     median = np.nanmedian(departure, axis=0)
     far = [
         f"'{robot.tip_names[t]}' by {median[t] * 1e3:.0f} mm"
-        for t in np.flatnonzero(median > _FAR * robot.kinematics.reach)
+        for t in np.flatnonzero(median > FAR * robot.kinematics.reach)
     ]
     if far:
         yield (

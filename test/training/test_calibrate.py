@@ -274,6 +274,28 @@ class TestRefusals:
         assert "measurements of 'index' look like those of 'middle'" in str(error.value)
         assert "measurements of 'middle' look like those of 'index'" in str(error.value)
 
+    def test_a_tip_that_the_tracker_repeats_is_no_finger_without_length(
+        self, hand: Robot, real: DisturbedRobot
+    ) -> None:
+        data = posed(real, 1200, 1e-4, np.random.default_rng(1))
+        tip = data.tip.copy()
+        tip[:, 1] += tip[:1, 1] - real.calibration.apply(hand).tip_position(data.encoder)[:, 1]
+        with pytest.raises(InputError, match="stand still while the joints move, 'middle' by") as error:
+            calibrate(bag_data(data._replace(tip=tip)), hand, CalibrateOptions(), "")
+        assert "'index'" not in str(error.value)
+
+    def test_a_finger_with_exchanged_joints_is_not_hidden_by_the_others(
+        self, hand: Robot, real: DisturbedRobot
+    ) -> None:
+        data = posed(real, 1200, 1e-4, np.random.default_rng(1))
+        order = list(range(hand.nq))
+        order[9], order[10] = 10, 9  # of the ring finger
+        with pytest.raises(InputError, match=r"no geometry near the description explains.*held out has ring") as error:
+            calibrate(
+                bag_data(data._replace(encoder=data.encoder[:, order])), hand, CalibrateOptions(precision=1.0), ""
+            )
+        assert "index" not in str(error.value)
+
     @pytest.mark.parametrize("calibrated", [False, True])
     @pytest.mark.parametrize("told", ["at once", "late", "in between"])
     @pytest.mark.parametrize("axes", [True, False])
@@ -320,8 +342,9 @@ class TestRefusals:
         [
             ((np.degrees(1.0), 1.0), "are angles in degrees"),
             ((1e300, 1.0), "none of 300 joint states can be one of 'allegro_right'"),
-            ((1.0, 1e300), "farther away than the finger is long"),
-            ((1.0, 1e3), "farther away than the finger is long"),
+            ((1.0, 1e300), "farther away than the finger is long$"),
+            ((1.0, 1e3), "farther away than the finger is long: they are in millimetres, must be in metres"),
+            ((1.0, 1e2), "farther away than the finger is long: they are in centimetres, must be in metres"),
         ],
     )
     def test_other_units_and_absurd_values_are_refused(
