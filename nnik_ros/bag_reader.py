@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import ReaderError
 from rosbags.typesys import Stores, get_typestore
 
@@ -31,3 +33,20 @@ def opened(path: Path) -> Iterator[AnyReader]:
         name = "" if isinstance(error, _TOLD) and str(error) else f"{type(error).__name__} "
         reason = " ".join(f"{name}{error}".split())
         raise FileError(str(path), [f"{_REFUSED}: {reason}"]) from error
+
+
+def messages(reader: AnyReader, connections: Sequence[Connection]) -> Iterator[tuple[Connection, Any, bytes]]:
+    """All messages of these connections in their order: connection, time of receipt [ns] and bytes.
+
+    Raises:
+        ReaderError: the bag holds another number of them than it says. So a part of it that was lost shows, over which the
+            reader library goes on without a word.
+    """
+    count = 0
+    for message in reader.messages(connections) if connections else ():
+        count += 1
+        yield message
+    told = sum(connection.msgcount for connection in connections)
+    if count != told:
+        topics = ", ".join(sorted({connection.topic for connection in connections}))
+        raise ReaderError(f"{count} of {told} messages of {topics} are there")

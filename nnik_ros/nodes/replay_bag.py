@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnik_ros.bag_reader import opened
+from nnik_ros.bag_reader import messages, opened
 from nnik_ros.errors import FileError
 from nnik_ros.nodes.tape_identity import TAPE_TOPIC
 
@@ -20,7 +20,7 @@ def texts_of_bag(path: Path, topic: str = "") -> list[str]:
     with opened(path) as reader:
         name = _chosen(path, {c.topic for c in reader.connections if c.msgtype == _TEXT}, topic)
         wanted = [c for c in reader.connections if c.topic == name]
-        return [str(reader.deserialize(data, c.msgtype).data) for c, _, data in reader.messages(wanted)]  # type: ignore[attr-defined]
+        return [str(reader.deserialize(data, c.msgtype).data) for c, _, data in messages(reader, wanted)]  # type: ignore[attr-defined]
 
 
 def _chosen(path: Path, topics: set[str], topic: str) -> str:

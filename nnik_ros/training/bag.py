@@ -13,7 +13,7 @@ import numpy as np
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import ReaderError
 
-from nnik_ros.bag_reader import opened
+from nnik_ros.bag_reader import messages, opened
 from nnik_ros.driver import JointMap
 from nnik_ros.errors import FileError, InputError
 from nnik_ros.geometry import Array, frozen
@@ -123,7 +123,7 @@ def _absolute(topic: str) -> str:
 def _messages(reader: AnyReader, topic: str) -> Iterator[tuple[int, Any]]:
     """(receive time [ns], message)."""
     connections = [connection for connection in reader.connections if connection.topic == _absolute(topic)]
-    for connection, received, data in reader.messages(connections):
+    for connection, received, data in messages(reader, connections):
         if not isinstance(received, int) or not 0 <= received < _LATEST:
             raise ReaderError(f"a message of {topic} was received at {received!r} ns")
         yield received, reader.deserialize(data, connection.msgtype)

@@ -262,6 +262,20 @@ class TestReading:
                 assert np.isfinite(data.joint_position).all() and (np.diff(data.tip_stamp) > 0).all()
         assert 10 < refused < 90
 
+    @pytest.mark.parametrize("at", [0.3, 0.5, 0.7])
+    def test_a_bag_with_a_lost_part_is_refused_though_the_reader_goes_on_over_it(
+        self, hand: Robot, joints: JointMap, tmp_path: Path, at: float
+    ) -> None:
+        """As a disk leaves it that lost its power: a block of zeros in the middle."""
+        path = tmp_path / "bag"
+        write_bag(path, hand, measurements(hand), "mcap")
+        stored = path / "bag.mcap"
+        content = stored.read_bytes()
+        start = int(at * len(content))
+        stored.write_bytes(content[:start] + bytes(4096) + content[start + 4096 :])
+        with pytest.raises(FileError, match="not a readable rosbag2"):
+            read_bag(path, hand, joints, TOPICS)
+
     @pytest.mark.parametrize("error", [KeyError("pose"), OverflowError("too large"), MemoryError(), AssertionError()])
     def test_whatever_the_reader_library_raises_is_told_as_a_damaged_bag(
         self, bag: Bag, hand: Robot, joints: JointMap, error: Exception, monkeypatch: pytest.MonkeyPatch
