@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nnik_ros.errors import FileError, range_in_words
@@ -72,3 +72,14 @@ def check_writable(path: Path, *, makes_folder: bool = False) -> None:
         raise FileError(str(path), [f"cannot be written: there is no folder {folder}"])
     if not os.access(path if os.path.exists(path) else folder, os.W_OK):
         raise FileError(str(path), ["cannot be written: permission denied"])
+
+
+def check_apart(path: Path, read: Mapping[str, Path]) -> None:
+    """Look whether a file to write is one of those that are read, by what they are; links to the same file are the same.
+
+    Raises:
+        FileError: it is, and would be lost.
+    """
+    same = [what for what, file in read.items() if path.exists() and file.exists() and path.samefile(file)]
+    if same:
+        raise FileError(str(path), [f"cannot be written: is {' and '.join(same)}, which would be lost"])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from nnik_ros.arguments import Help, check_writable
+from nnik_ros.arguments import Help, check_apart, check_writable
 from nnik_ros.calibration import load_calibration
 from nnik_ros.driver import JointMap, joint_map, load_driver
 from nnik_ros.kinematics import Kinematics
@@ -53,6 +53,9 @@ def read_task(given: argparse.Namespace, tips: str | Mapping[str, str]) -> Task:
     check_writable(given.output)
     robot = load_robot(robot_file(given.robot))
     driver = load_driver(driver_file(given.driver))
+    read = {"the robot file": robot_file(given.robot), "the robot's URDF": robot.urdf_path}
+    read |= {"the driver profile": driver_file(given.driver)} | ({"the truth": given.truth} if given.truth else {})
+    check_apart(given.output, read)
     truth = load_calibration(given.truth, robot).apply(robot) if given.truth else None
     return Task(robot, joint_map(driver, robot), Topics(given.joints or driver.topic(driver.state), tips), truth)
 

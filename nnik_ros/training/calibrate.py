@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnik_ros.arguments import number
+from nnik_ros.arguments import check_apart, number
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.calibration import LARGEST_ANGLE, Calibration, calibration_of
 from nnik_ros.errors import InputError, NnikError
@@ -165,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         task = read_task(given, _tips(given.tips))
         network = model_file(given.model) if given.model else None
         if network:
+            check_apart(given.output, {"the network": network})
             OnnxPolicy(network, task.robot)  # is read again with the calibration; what is wrong with it is told now
         options = CalibrateOptions(
             not given.no_axes,

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from nnik_ros.arguments import seed, whole_number
+from nnik_ros.arguments import check_apart, seed, whole_number
 from nnik_ros.calibration import load_calibration
 from nnik_ros.errors import ContractError, InputError, NnikError
 from nnik_ros.evaluate import FINE_TUNED_FROM
@@ -175,6 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         task = read_task(given, given.tips)
         policy = _untuned(given.model, task.robot)
+        read = {"the network": policy.path} | ({"the calibration": given.calibration} if given.calibration else {})
+        check_apart(given.output, read)
         policies: list[tuple[str, Policy]] = [("as described", policy)]
         if given.calibration:
             kinematics = load_calibration(given.calibration, task.robot).apply(task.robot)

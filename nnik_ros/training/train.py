@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnik_ros.arguments import Help, check_writable, whole_number
+from nnik_ros.arguments import Help, check_apart, check_writable, whole_number
 from nnik_ros.errors import FileError, NnikError
 from nnik_ros.evaluate import evaluate, gate_table, measured, number_of_targets, passes, provenance_fields, table
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
@@ -88,6 +88,7 @@ def run(
     """
     group.of_first(lambda: _check_places(path, folder))
     robot = robot_of(recipe)
+    group.of_first(lambda: _check_kept(path, recipe, robot))
     training = Training(recipe, robot, group)
     before = None
     if resume:
@@ -111,6 +112,7 @@ def remake(recipe: Recipe, path: Path, folder: Path, targets: int, *, gate_only:
     """What needs no training: mirror, or keep the weights under a new gate, then as `run`."""
     _check_places(path, folder)
     robot = robot_of(recipe)
+    _check_kept(path, recipe, robot)
     start = time.monotonic()
     layers, layout = mirrored(recipe, robot) if recipe.mirror else (None, None)
     facts: dict[str, Any] = {"commit": commit(), "training_seconds": round(time.monotonic() - start)}
@@ -150,6 +152,12 @@ def _check_places(path: Path, folder: Path) -> None:
     """Raises FileError, before a training: the model or what lies in the run folder cannot be written."""
     for place in (path, folder / CHECKPOINT):
         check_writable(place, makes_folder=True)
+
+
+def _check_kept(path: Path, recipe: Recipe, robot: Robot) -> None:
+    """Raises FileError: the model would replace what it is made from."""
+    read = {"the recipe": recipe.path, "the robot file": recipe.robot, "the robot's URDF": robot.urdf_path}
+    check_apart(path, read | ({"the recipe to mirror": recipe.mirror.recipe} if recipe.mirror else {}))
 
 
 def _check_alone(options: argparse.Namespace, how: str, group: Group) -> None:

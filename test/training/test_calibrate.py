@@ -385,6 +385,7 @@ class TestCommands:
             ("--model", "planar_2r", "planar_2r.onnx: "),
             ("--output", "", "cannot be written: is a folder"),
             ("--output", "no/new.yaml", "cannot be written: there is no folder"),
+            ("--output", "truth.yaml", "cannot be written: is the truth, which would be lost"),
         ],
     )
     def test_whatever_cannot_be_read_or_written_is_refused_before_the_bag_is_read(

@@ -224,6 +224,20 @@ def test_a_mistyped_truth_is_refused_before_anything_is_trained_or_written(
     assert sorted(tmp_path.iterdir()) == before and (tmp_path / "old.onnx").read_text() == "kept"
 
 
+def test_the_network_that_is_tuned_is_not_overwritten(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "finetune", lambda *_: pytest.fail("it was trained"))
+    network, before = tmp_path / "own.onnx", model_file("spatial_2j").read_bytes()
+    network.write_bytes(before)
+    words = ["--robot", "spatial_2j", "--model", str(network), "--output", str(network)]
+    assert command.main([str(bag), *words]) == 2
+    assert (
+        f"{network}: 1 problem\n  - cannot be written: is the network, which would be lost" in capsys.readouterr().err
+    )
+    assert network.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("option", "given", "allowed"),
     [

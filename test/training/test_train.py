@@ -127,6 +127,23 @@ def test_a_model_that_is_a_folder_is_refused_and_one_in_a_new_folder_is_written(
     assert main([*command, str(tmp_path / "a" / "b" / "new.onnx")]) == 0
 
 
+@pytest.mark.parametrize("what", ["recipe", "robot file", "robot's URDF"])
+def test_a_model_in_place_of_what_it_is_made_from_is_refused_before_anything_is_trained(
+    tiny_recipe: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    robot, urdf, recipe = tmp_path / "arm.yaml", tmp_path / "arm.urdf", tiny_recipe()
+    urdf.write_text((share_dir() / "urdf" / "planar_2r.urdf").read_text())
+    robot.write_text(robot_file("planar_2r").read_text().replace("../../urdf/planar_2r.urdf", "arm.urdf"))
+    path = {"recipe": recipe, "robot file": robot, "robot's URDF": urdf}[what]
+    text = recipe.read_text().replace(str(robot_file("planar_2r")), "arm.yaml")
+    recipe.write_text(text.replace("model: tiny.onnx", f"model: {path.name}"))
+    before = {file: file.read_bytes() for file in (robot, urdf, recipe)}
+    assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
+    told = capsys.readouterr()
+    assert f"{path}: 1 problem\n  - cannot be written: is the {what}, which would be lost" in told.err and not told.out
+    assert {file: file.read_bytes() for file in before} == before and not (tmp_path / "runs").exists()
+
+
 def test_a_file_that_cannot_be_written_after_all_is_an_error_of_the_package(
     planar: Robot, lively: Callable[[Robot], StepNetwork], tmp_path: Path
 ) -> None:

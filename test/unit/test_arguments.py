@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nnik_ros.arguments import Help, check_writable, number, seed, whole_number
+from nnik_ros.arguments import Help, check_apart, check_writable, number, seed, whole_number
 from nnik_ros.errors import FileError
 
 
@@ -67,3 +67,15 @@ def test_the_help_of_an_option_tells_its_default_once_and_none_where_there_is_no
     assert told["--tips"].endswith("topic (default: tips)")
     for name in ("--side", "--robot", "--only", "--play"):
         assert "(default" not in told[name]
+
+
+def test_a_file_that_is_read_is_not_written_by_whatever_name(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("kept")
+    (tmp_path / "link").symlink_to("old")
+    read = {"the robot file": tmp_path / "old", "the network": tmp_path / "missing"}
+    for path in (tmp_path / "new", tmp_path / "missing"):
+        check_apart(path, read)
+    for path in (tmp_path / "old", tmp_path / "link", tmp_path / "new" / ".." / "old"):
+        (tmp_path / "new").mkdir(exist_ok=True)
+        with pytest.raises(FileError, match="cannot be written: is the robot file, which would be lost"):
+            check_apart(path, read)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nnik_ros.arguments import Help, check_writable, number
+from nnik_ros.arguments import Help, check_apart, check_writable, number
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.robot import Robot, load_robot
@@ -55,6 +55,7 @@ def run(recipe: SeedRecipe, path: Path, folder: Path) -> None:
     for place in (path, folder / _RECIPE):
         check_writable(place, makes_folder=True)
     robot = load_robot(recipe.robot)
+    check_apart(path, {"the recipe": recipe.path, "the robot file": recipe.robot, "the robot's URDF": robot.urdf_path})
     text = recipe.path.read_text(encoding="utf-8")
     start = time.monotonic()
     trained = METHODS[recipe.method].train(recipe, robot, folder)
