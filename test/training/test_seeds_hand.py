@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from nnik_ros.paths import robot_file
+from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.graph import Graph
 from nnik_ros.training.seeds.hand_env import ENV_ID, EPISODE, HandEnv, graph_observation, joint_moves, observation
@@ -96,3 +96,11 @@ def test_the_graph_sees_what_the_environment_shows(hand: Robot, rng: np.random.G
     ]
     seen = graph_observation(hand, graph, *values).example
     assert np.allclose(seen, [observation(hand, *row) for row in zip(q, tip, target, strict=True)], atol=1e-5)
+
+
+def test_a_hand_of_ones_own_is_simulated_as_the_folder_beside_its_file_says() -> None:
+    gripper = share_dir() / "examples" / "three_fingers" / "three_fingers.yaml"
+    env = HandEnv(str(gripper), step=0.1, discrete=False, physics=True)
+    env.reset(seed=1, options={"q": env.robot.home})
+    moved = env.step(np.ones(env.robot.nq, dtype=np.float32))[4]["joint_position"] - env.robot.home
+    assert (np.abs(moved) > 0.01).all() and not np.allclose(moved, 0.1, rtol=0.0, atol=1e-6)

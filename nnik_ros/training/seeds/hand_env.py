@@ -6,6 +6,7 @@ An action is a small motion of the joints: one joint up or down (discrete) or al
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -14,7 +15,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
-from nnik_ros.paths import robot_file, share_dir
+from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
 
 ENV_ID, EPISODE = "AllegroHand-v0", 50
@@ -37,7 +38,8 @@ class HandEnv(gymnasium.Env[NDArray[np.float32], Any]):
     ) -> None:  # fmt: skip
         """robot: name or file; step [rad]: motion of one action; near: how far a goal lies from the start, as a share of the
         way to a random pose; physics: MuJoCo moves the joints instead of their being where they are sent."""
-        self.robot = load_robot(robot_file(robot))
+        path = robot_file(robot)
+        self.robot = load_robot(path)
         self.step_size, self.near = step, near
         size = self.robot.nq + 6 * self.robot.nt
         self.observation_space = spaces.Box(-WIDEST, WIDEST, (size,), np.float32)
@@ -46,7 +48,7 @@ class HandEnv(gymnasium.Env[NDArray[np.float32], Any]):
             spaces.Discrete(len(self.moves)) if discrete else spaces.Box(-1.0, 1.0, (self.robot.nq,), np.float32)
         )
         self._discrete = discrete
-        self._sim = _simulation(self.robot) if physics else None
+        self._sim = _simulation(path, self.robot) if physics else None
         self._q, self._target = self.robot.home, self.robot.kinematics.tip_position(self.robot.home)
         self._command = self._q
 
@@ -130,12 +132,12 @@ def joint_moves(nq: int, step: float) -> Array:
     return np.concatenate([np.eye(nq), -np.eye(nq)]) * step
 
 
-def _simulation(robot: Robot) -> Any:
+def _simulation(path: Path, robot: Robot) -> Any:
+    """The robot of a file in MuJoCo, as the folder beside the file says that it behaves."""
     from nnik_ros.sim.hand import SimHand
     from nnik_ros.sim.options import find_sim_file, load_sim_options
 
-    path = find_sim_file(share_dir() / "config" / "robots" / "simulation", robot.name)
-    return SimHand(robot, load_sim_options(path, robot))
+    return SimHand(robot, load_sim_options(find_sim_file(path.parent / "simulation", robot.name), robot))
 
 
 gymnasium.register(ENV_ID, entry_point=f"{__name__}:HandEnv", max_episode_steps=EPISODE)
