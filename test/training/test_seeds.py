@@ -353,6 +353,46 @@ def test_a_prediction_tells_joints_whose_closed_form_tip_is_the_reached_point(
     assert "--predict: is 'nan', must be a finite number" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("robot", "grid", "told"),
+    [
+        ("allegro_right", 0.4, "poses of the 16 joints, must make at least 10"),
+        (
+            "planar_2r",
+            0.01,
+            "which makes 395641 poses of the 2 joints, must make at least 10, and with all copies, here 50",
+        ),
+        ("planar_2r", 10.0, "which makes 1 poses of the 2 joints, must make at least 10"),
+    ],
+)
+def test_a_grid_of_too_few_or_too_many_poses_is_refused_before_it_is_made(
+    write_tiny: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str], robot: str, grid: float, told: str
+) -> None:
+    training = f"{{grid: {grid}, copies: 50, noise: 0.1, epochs: 1, batch: 32, learning_rates: [0.01]}}"
+    recipe = write_tiny("incremental", training=training, robot=str(robot_file(robot)))
+    assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
+    printed = capsys.readouterr().err
+    assert f"training.grid: is {grid:g} rad" in printed and told in printed and not (tmp_path / "tiny.onnx").exists()
+
+
+def test_a_small_grid_holds_a_pose_out_too(write_tiny: Write, tmp_path: Path) -> None:
+    training = "{grid: 2.0, copies: 2, noise: 0.1, epochs: 1, batch: 32, learning_rates: [0.01]}"
+    recipe = write_tiny("incremental", training=training, seed=5)  # for which none of the 16 poses is drawn
+    assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 0
+    assert np.isfinite(
+        json.loads((tmp_path / "runs" / "tiny" / "metrics.json").read_text())["curves"]["val_loss"]
+    ).all()
+
+
+def test_a_joint_that_is_not_the_robots_is_refused_in_the_upper_half(
+    write_tiny: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_tiny("absolute", training=TINY["absolute"][1].replace("}", ", upper_half: [joint_2, elbow]}"))
+    assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
+    assert "training.upper_half: elbow unknown; allowed: joint_1, joint_2" in capsys.readouterr().err
+    assert not (tmp_path / "tiny.onnx").exists() and not (tmp_path / "runs").exists()
+
+
 def test_the_incremental_grid_holds_every_pose_with_its_copies_and_the_closed_form_target(
     planar: Robot, rng: np.random.Generator
 ) -> None:

@@ -58,6 +58,7 @@ def read(section: Section) -> AbsoluteOptions:
 def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
     """See `Method.train`."""
     options: AbsoluteOptions = recipe.options
+    _check_names(recipe, options, robot)
     columns = moving_columns(robot)
     with seeded(recipe.seed) as rng:
         names = column_names(robot, columns), robot.joint_names
@@ -78,6 +79,13 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
         curves = fit(module, scaled[0], scaled[1], stages, options.batch, rng)
     move = partial(absolute_move, dense_of(module), columns, (center, scale), (middle, half))
     return Trained(move, curves, {"samples": float(len(train_set.inputs))})
+
+
+def _check_names(recipe: SeedRecipe, options: AbsoluteOptions, robot: Robot) -> None:
+    """Raises FileError: joints of `upper_half` that the robot lacks."""
+    if unknown := [name for name in options.upper_half if name not in robot.joint_names]:
+        problem = f"training.upper_half: {', '.join(unknown)} unknown; allowed: {', '.join(robot.joint_names)}"
+        raise FileError(str(recipe.path), [problem])
 
 
 def _digests(folder: Path) -> list[str]:

@@ -7,6 +7,7 @@ advance in small steps, which the controller's governor or `follow_line` do.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nnik_ros.errors import FileError
 from nnik_ros.geometry import Array
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
@@ -25,6 +27,7 @@ from nnik_ros.training.seeds.dense import Dense, Stage, dense_module, dense_of, 
 from nnik_ros.yaml_file import Section, is_number
 
 _HELD_OUT = 0.1  # of the samples, for the validation curves
+_LEAST_POSES, _MOST_SAMPLES = 10, 10_000_000
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,14 @@ def read(section: Section) -> IncrementalOptions:
 def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
     """See `Method.train`."""
     options: IncrementalOptions = recipe.options
+    _check_size(recipe, options, robot)
     columns = moving_columns(robot)
     with seeded(recipe.seed) as rng:
         inputs, outputs = grid_samples(robot, options, columns, rng)
         poses = len(inputs) // options.copies  # held out as a whole: the copies of a pose share their target and answer
-        test = (rng.random(poses) < _HELD_OUT).repeat(options.copies)
+        held_out = rng.random(poses) < _HELD_OUT
+        held_out[0] |= not held_out.any()  # of a small grid perhaps none was drawn
+        test = held_out.repeat(options.copies)
         module = dense_module([inputs.shape[1], *recipe.hidden, robot.nq])
         stages = [Stage("sgd", rate, options.epochs) for rate in options.learning_rates]
         sets = (inputs[~test], outputs[~test]), (inputs[test], outputs[test])
@@ -81,11 +87,30 @@ def grid_samples(
     robot: Robot, options: IncrementalOptions, columns: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Inputs (n, coordinates + nq): the target of each grid pose beside noisy joints; outputs (n, nq): the grid pose."""
-    axes = [np.arange(low, high, options.grid) for low, high in zip(robot.lower, robot.upper, strict=True)]
-    goal = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, robot.nq).repeat(options.copies, 0)
+    goal = (
+        np.stack(np.meshgrid(*grid_axes(robot, options), indexing="ij"), -1)
+        .reshape(-1, robot.nq)
+        .repeat(options.copies, 0)
+    )
     here = goal + rng.uniform(-options.noise, options.noise, goal.shape)
     target = robot.kinematics.tip_position(goal).reshape(len(goal), -1)[:, columns]
     return np.concatenate([target, here], 1), goal
+
+
+def grid_axes(robot: Robot, options: IncrementalOptions) -> list[Array]:
+    """The positions [rad] of each joint in the grid."""
+    return [np.arange(low, high, options.grid) for low, high in zip(robot.lower, robot.upper, strict=True)]
+
+
+def _check_size(recipe: SeedRecipe, options: IncrementalOptions, robot: Robot) -> None:
+    """Raises FileError: a grid of too few poses to hold some out, or of more than the memory holds."""
+    poses = math.prod(len(axis) for axis in grid_axes(robot, options))
+    if not _LEAST_POSES <= poses <= _MOST_SAMPLES // options.copies:
+        raise FileError(
+            str(recipe.path),
+            [f"training.grid: is {options.grid:g} rad, which makes {poses} poses of the {robot.nq} joints, must make at least "
+             f"{_LEAST_POSES}, and with all copies, here {options.copies} of each, at most {_MOST_SAMPLES} samples"],
+        )  # fmt: skip
 
 
 def incremental_move(
