@@ -161,15 +161,15 @@ def _different(x: Array) -> int:
     return int(x.size)
 
 
-def compare(paths: Sequence[Path], n: int) -> list[Comparison]:
-    """Score the networks, robot by robot.
+def compare(paths: Sequence[Path], n: int, robot_name: str = "") -> list[Comparison]:
+    """Score the networks, robot by robot. robot_name: of all of them, a shipped name or a file; empty: each contract's.
 
     Raises:
-        NnikError: a file that is no network of this package, or of a robot that is not shipped.
+        NnikError: a file that is no network of this package, of another robot, or of one that is not shipped.
     """
     by_robot: dict[str, list[Path]] = {}
     for path in paths:
-        by_robot.setdefault(read_contract(path).robot, []).append(path)
+        by_robot.setdefault(robot_name or read_contract(path).robot, []).append(path)
     comparisons = []
     for name, files in by_robot.items():
         robot = load_robot(robot_file(name))
@@ -223,17 +223,24 @@ def tables(comparison: Comparison) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="compare", description="One table of many networks.", formatter_class=Help)
     parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="default: models/ and models/seeds/")
+    parser.add_argument(
+        "--robot",
+        default="",
+        help="a shipped name or the path of a YAML file (default: the shipped ones that contracts name)",
+    )
     parser.add_argument("--targets", type=number_of_targets, default=2000, help="held-out targets of each robot")
     parser.add_argument(
         "--write", action="store_true", help="write docs/seeds.md and its pictures, of all shipped networks"
     )
     options = parser.parse_args(arguments)
+    if options.robot and not options.models:
+        parser.error(f"--robot is '{options.robot}': name its networks")
     if options.write and (options.models or options.targets < _PAGE_TARGETS):
         parser.error(f"--write replaces the page of all networks: name none, and give at least {_PAGE_TARGETS} targets")
     try:
         folder = share_dir() / "models"
         models = options.models or [*sorted(folder.glob("*.onnx")), *sorted((folder / "seeds").glob("*.onnx"))]
-        comparisons = compare(models, options.targets)
+        comparisons = compare(models, options.targets, options.robot)
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2

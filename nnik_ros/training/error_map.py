@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nnik_ros.arguments import Help
+from nnik_ros.arguments import Help, check_writable
 from nnik_ros.errors import NnikError
 from nnik_ros.evaluate import SEED, number_of_targets
 from nnik_ros.geometry import Array
@@ -57,7 +57,9 @@ def runs(policy: Policy, n: int) -> Runs:
     chain = kinematics.topology.chain
     share = (goal - robot.lower) / (robot.upper - robot.lower)
     margin: Array = np.where(chain >= 0, np.minimum(share, 1.0 - share)[:, chain], 1.0).min(-1)
-    singular: Array = np.linalg.svd(tips.jacobian, compute_uv=False)[..., min(3, kinematics.depth) - 1].astype(float)
+    smallest = np.minimum(3, (chain >= 0).sum(-1)) - 1  # of a finger with fewer joints the others are 0 in every pose
+    values = np.linalg.svd(tips.jacobian, compute_uv=False)
+    singular: Array = values[:, np.arange(robot.nt), smallest].astype(float)
     place = np.stack([_flat(tips.position[:, t]) for t in range(robot.nt)], 1)
     return Runs(place, errors[_EARLY], errors[_LATE], margin, singular)
 
@@ -117,15 +119,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="MODEL",
         help="shipped names or files (default: %(default)s)",
     )
+    parser.add_argument(
+        "--robot", help="a shipped name or the path of a YAML file (default: the shipped one that the contract names)"
+    )
     parser.add_argument("--targets", type=number_of_targets, default=20_000, help="held-out targets")
     parser.add_argument("--folder", type=Path, default=share_dir() / "docs" / "images", help="where the pictures go")
     options = parser.parse_args(arguments)
     try:
-        for path in [model_file(name) for name in options.models]:
-            robot = load_robot(robot_file(read_contract(path).robot))
-            found = runs(OnnxPolicy(path, robot), options.targets)
-            print(f"{path.name}, {options.targets} targets\n{text(found, robot.tip_names)}")
-            draw(found, robot.tip_names, options.folder / f"error_map_{path.stem}.png")
+        paths = [model_file(name) for name in options.models]
+        places = [options.folder / f"error_map_{path.stem}.png" for path in paths]
+        for place in places:
+            check_writable(place, makes_folder=True)
+        policies = [
+            OnnxPolicy(path, load_robot(robot_file(options.robot or read_contract(path).robot))) for path in paths
+        ]
+        for policy, place in zip(policies, places, strict=True):
+            found, names = runs(policy, options.targets), policy.robot.tip_names
+            print(f"{policy.path.name}, {options.targets} targets\n{text(found, names)}")
+            draw(found, names, place)
         return 0
     except NnikError as error:
         print(error, file=sys.stderr)

@@ -7,10 +7,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import load_robot
+from nnik_ros.training import compare, error_map
 from nnik_ros.training.recipe import load_recipe
 from nnik_ros.training.train import main
 
@@ -30,7 +32,9 @@ def test_the_numbers_on_the_page_are_within_the_gate_of_its_recipe() -> None:
         assert number / 100 >= least
 
 
-def test_the_example_of_another_hand_trains_to_a_network_that_reaches_its_targets(tmp_path: Path) -> None:
+def test_the_example_of_another_hand_trains_to_a_network_that_reaches_its_targets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "three_fingers"
     shutil.copytree(share_dir() / "examples" / "three_fingers", folder)
     recipe = folder / "recipe.yaml"
@@ -48,3 +52,13 @@ def test_the_example_of_another_hand_trains_to_a_network_that_reaches_its_target
         q = policy.step(q, target)
     error = np.linalg.norm(robot.kinematics.tip_position(q) - target, axis=-1)
     assert np.quantile(error, 0.9) < 1e-4
+    words = [str(folder / "three_fingers.onnx"), "--robot", str(folder / "three_fingers.yaml"), "--targets", "50"]
+    capsys.readouterr()
+    assert compare.main(words) == 0
+    table = capsys.readouterr().out
+    assert "## three_fingers" in table and "| three_fingers (own network) |" in table
+    assert error_map.main([*words, "--folder", str(tmp_path / "maps")]) == 0
+    assert (tmp_path / "maps" / "error_map_three_fingers.png").stat().st_size > 10_000
+    for command in (compare.main, error_map.main):
+        assert command([*words[:2], "planar_2r", *words[3:]]) == 2
+        assert "robot: the network has 'three_fingers', the robot has 'planar_2r'" in capsys.readouterr().err

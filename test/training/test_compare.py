@@ -112,7 +112,7 @@ def test_the_command_prints_one_row_for_each_network_and_writes_the_page(
 def test_a_part_of_the_comparison_never_replaces_the_page(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(compare, "compare", lambda paths, n: pytest.fail("was compared"))
+    monkeypatch.setattr(compare, "compare", lambda paths, n, _: pytest.fail("was compared"))
     with pytest.raises(SystemExit) as stopped:
         compare.main([*words, "--write"])
     assert stopped.value.code == 2
@@ -121,7 +121,7 @@ def test_a_part_of_the_comparison_never_replaces_the_page(
 
 def test_the_page_of_all_networks_is_written_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
-    monkeypatch.setattr(compare, "compare", lambda paths, n: [])
+    monkeypatch.setattr(compare, "compare", lambda paths, n, _: [])
     monkeypatch.setattr(compare_page, "write_page", lambda docs, comparisons, targets, bands: written.append(targets))
     (command,) = re.findall(r"`\./run compare (--write[^`]*)`", (share_dir() / "docs" / "seeds.md").read_text())
     assert compare.main(command.split()) == 0

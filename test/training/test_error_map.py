@@ -50,6 +50,40 @@ def test_an_unknown_name_is_refused_before_anything_is_drawn(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_map_that_cannot_be_written_is_refused_before_anything_is_computed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    assert main(["planar_2r", "--targets", "50", "--folder", str(tmp_path / "file")]) == 2
+    printed = capsys.readouterr()
+    assert f"cannot be written: there is no folder {tmp_path / 'file'}" in printed.err and not printed.out
+
+
+def test_a_finger_of_two_joints_beside_one_of_four_is_judged_by_its_own_two_slopes(tmp_path: Path) -> None:
+    joint = (
+        '<joint name="{0}" type="revolute"><parent link="{1}"/><child link="{0}_link"/><origin xyz="{2} 0 0"/>'
+        '<axis xyz="{3}"/><limit lower="-1" upper="1"/></joint><link name="{0}_link"/>'
+    )
+    arm = [("a", "base", 0.0, "0 0 1"), ("b", "a_link", 0.3, "0 0 1"), ("tip_1", "b_link", 0.2, "0 0 1")]
+    other = [("c", "base", 1.0, "0 0 1"), ("d", "c_link", 0.1, "0 1 0"), ("e", "d_link", 0.1, "0 1 0")]
+    other += [("f", "e_link", 0.1, "1 0 0"), ("tip_2", "f_link", 0.1, "1 0 0")]
+    text_of = "".join(joint.format(*row) for row in [*arm, *other])
+    for tip in ("tip_1", "tip_2"):
+        text_of = text_of.replace(f'name="{tip}" type="revolute"', f'name="{tip}" type="fixed"')
+    (tmp_path / "hand.urdf").write_text(f'<robot name="hand"><link name="base"/>{text_of}</robot>')
+    joints = "".join(f"  - {{name: {name}, velocity: 1.0, acceleration: 1.0}}\n" for name in "abcdef")
+    tips = "".join(f"  - {{name: {tip}, link: {tip}_link}}\n" for tip in ("tip_1", "tip_2"))
+    head = "schema: 1\nname: hand\nurdf: hand.urdf\nbase_frame: base\n"
+    (tmp_path / "hand.yaml").write_text(f"{head}joints:\n{joints}tips:\n{tips}")
+    robot = load_robot(tmp_path / "hand.yaml")
+    found = runs(DampedLeastSquares(robot), 100)
+    a, b = robot.random_joint_position(np.random.default_rng(20_260_101), 100)[:, :2].T
+    slope_b = 0.2 * np.stack([-np.sin(a + b), np.cos(a + b)], -1)
+    slope_a = 0.3 * np.stack([-np.sin(a), np.cos(a)], -1) + slope_b
+    values = np.linalg.svd(np.stack([slope_a, slope_b], -1), compute_uv=False)
+    np.testing.assert_allclose(found.singular[:, 0], values[:, 1], rtol=0, atol=1e-12)
+
+
 def test_a_missed_target_is_counted_where_it_lies() -> None:
     robot = load_robot(robot_file("planar_2r"))
     found = runs(DampedLeastSquares(robot), 400)
