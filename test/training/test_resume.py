@@ -14,7 +14,7 @@ import torch
 from nnik_ros.errors import FileError, NnikError
 from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.robot import Robot
-from nnik_ros.training.checkpoint import CHECKPOINT
+from nnik_ros.training.checkpoint import CHECKPOINT, load_checkpoint
 from nnik_ros.training.export import read_layers
 from nnik_ros.training.group import ALONE, Group
 from nnik_ros.training.loop import Training, sample, unrolled_loss
@@ -171,6 +171,26 @@ class TestResume:
         file.write_bytes(file.read_bytes()[:-300] if damage is None else damage)
         assert main([*command, "--resume"]) == 2
         assert "is no checkpoint of this package, or damaged" in capsys.readouterr().err
+
+    def test_a_checkpoint_with_any_bytes_changed_is_refused_or_the_same(
+        self, command: list[str], tmp_path: Path, planar: Robot
+    ) -> None:
+        assert main([*command, "--stop-after", "5"]) == 0
+        folder, rng, recipe = tmp_path / "runs" / "tiny", np.random.default_rng(1), load_recipe(Path(command[0]))
+        content = np.frombuffer((folder / CHECKPOINT).read_bytes(), np.uint8)
+        whole, refused = load_checkpoint(folder, recipe, planar), 0
+        for i in range(60):
+            damaged, start = content.copy(), int(rng.integers(0, len(content) - 500))
+            damaged[start : start + 500] = 0 if i % 2 else rng.integers(0, 256, 500)
+            (folder / CHECKPOINT).write_bytes(damaged.tobytes())
+            try:
+                read = load_checkpoint(folder, recipe, planar)
+            except FileError as error:
+                refused += "is no checkpoint of this package, or damaged" in str(error)
+            else:
+                for name, weight in whole.training["network"].items():
+                    torch.testing.assert_close(read.training["network"][name], weight, rtol=0, atol=0)
+        assert refused > 50
 
     def test_a_mirrored_recipe_has_nothing_to_resume(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         recipe = share_dir() / "config" / "training" / "allegro_left.yaml"
