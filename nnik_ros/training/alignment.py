@@ -16,6 +16,7 @@ from nnik_ros.training.recording import Recording, RecordingOptions, align
 AXIS_PRIOR = 0.02  # rad
 _ROUNDS, _SETTLED, _POSES = 5, 1e-4, 500  # of the delay, the second in s
 _LEAST_MEASUREMENTS = 50  # of each tip; 19 numbers are fitted to it, outliers are told by the spread of the others
+_LOST = 0.05  # reaches; more than any tracker is off, or a finger bends
 _COMPUTED, _COMPUTED_POSES = 1e-6, 200  # m; nothing measures a tip that well
 _NEIGHBOURS = 20  # joint states to either side, of which one may have been told as tips, later than its own stamp
 
@@ -42,6 +43,26 @@ def fit_data(recording: Recording, most: int | None = None) -> Data:
     rows = np.flatnonzero(~split(recording))
     rows = rows if most is None else rows[:: -(-len(rows) // most)]
     return Data(recording.q[rows], recording.dq[rows], recording.tip[rows])
+
+
+def check_followed(recording: Recording, robot: Robot) -> None:
+    """Raises InputError: tips that go elsewhere than the joints tell with any geometry near the description, as where an
+    encoder stands still."""
+    data = fit_data(recording, _POSES)
+    rough = fit(robot.kinematics, data, Priors(axis=AXIS_PRIOR))
+    q = data.q - rough.delay * data.dq
+    left = np.nanmedian(np.linalg.norm(rough.kinematics.tip_position(q) - data.tip, axis=-1), axis=0)
+    lost = [
+        f"'{robot.tip_names[t]}' {left[t] * 1e3:.0f} mm" for t in np.flatnonzero(left > _LOST * robot.kinematics.reach)
+    ]
+    if not lost:
+        return
+    still = [name for name, moved in zip(robot.joint_names, np.ptp(recording.q, axis=0), strict=True) if moved == 0.0]
+    raise InputError(
+        "the joints do not tell where the tips are; with any geometry near the description remain, in the median, "
+        + ", ".join(lost)
+        + (f"\n  - these joints never moved: {', '.join(still)}" if still else "")
+    )
 
 
 def check_independent(bag: BagData, recording: Recording, robot: Robot, delay: float) -> None:

@@ -137,6 +137,21 @@ def test_tips_that_were_computed_from_the_joints_teach_nothing_and_are_refused(
     assert "were computed from the joints" in capsys.readouterr().err
 
 
+def test_an_encoder_that_stands_still_while_its_tip_moves_teaches_nothing_and_is_named(
+    recipe: Path, tmp_path: Path, planar: Robot, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    time = np.arange(0.0, 60.0, 0.02)
+    q = np.stack([1.5 * np.sin(0.9 * time), 1.5 + 0.4 * np.sin(1.7 * time)], -1)
+    tip = closed_form(q[:, 0], q[:, 1]) + rng.normal(0.0, NOISE, (len(q), 1, 3))
+    q[:, 1] = 1.5
+    write_bag(tmp_path / "still", planar, Measurements(time, q, time, tip), "mcap")
+    recipe.write_text(recipe.read_text().replace("bag: bag", "bag: still"))
+    assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
+    told = capsys.readouterr().err
+    assert "the joints do not tell where the tips are" in told and "these joints never moved: joint_2" in told
+    assert not (tmp_path / "recorded.onnx").exists()
+
+
 def test_other_methods_take_no_recording(recipe: Path) -> None:
     recipe.write_text(recipe.read_text().replace("method: reach", "method: absolute"))
     with pytest.raises(FileError, match=r"training\.recording: unknown key"):

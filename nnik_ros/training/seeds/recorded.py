@@ -11,7 +11,7 @@ import numpy as np
 from nnik_ros.driver import joint_map, load_driver
 from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
-from nnik_ros.training.alignment import aligned, check_independent
+from nnik_ros.training.alignment import aligned, check_followed, check_independent
 from nnik_ros.training.bag import Topics, read_bag
 from nnik_ros.training.calibration_check import check_robot
 from nnik_ros.training.recorded_samples import Samples, part, recorded_samples, split
@@ -51,8 +51,8 @@ def recorded_sets(
 
     Raises:
         FileError: no such bag or topic, see `read_bag`, or no such driver.
-        InputError: see `aligned`; a tip that was not measured in one of the parts, tips that were computed from the joints,
-            or a recording of another robot.
+        InputError: see `aligned`; a tip that was not measured in one of the parts, tips that were computed from the joints
+            or that do not follow them, or a recording of another robot.
     """
     is_file = source.driver.endswith(".yaml")
     driver = load_driver(driver_file(str(folder / source.driver) if is_file else source.driver))
@@ -60,6 +60,7 @@ def recorded_sets(
     bag = read_bag(folder / source.bag, robot, joint_map(driver, robot), topics)
     recording, delay = aligned(bag, robot, RecordingOptions())
     check_robot(recording, robot)
+    check_followed(recording, robot)
     check_independent(bag, recording, robot, delay)
     held_out = split(recording)
     sets = [
