@@ -231,14 +231,38 @@ def test_a_table_comes_back_from_its_files_bit_for_bit(tmp_path: Path, rng: np.r
 
 
 @pytest.mark.parametrize(("text", "told"), [
-    ("x,z\n1,2\n", "columns"), ("x,y\n1\n", "finite|numbers|line"), ("x,y\n1,nan\n", "finite"), ("x,y\n", "at least one"),
-    ("x,y\n1,2\n3,4\n", "samples"), ("", "cannot be read"), ("x,y\n1,b\n", "not 2 numbers"),
+    ("x,z\n1,2\n", "columns"), ("x,y\n1\n", "line 2: is '1', must be 2 finite numbers"), ("x,y\n", "at least one"),
+    ("x,y\n1,2\n3,nan\n", "line 3: is '3,nan', must be 2 finite numbers"), ("x,y\n1,2\n\n", "line 3: is '', must be"),
+    ("x,y\n1,2\n3,4\n", "samples"), ("", "columns: are ''"), ("x,y\n1,b\n", "line 2: is '1,b', must be 2 finite"),
+    ("x,y\n1;2\n", "line 2: is '1;2', must be 2 finite numbers with commas between them"),
 ])  # fmt: skip
 def test_a_damaged_table_is_refused_with_the_reason(text: str, told: str, tmp_path: Path) -> None:
     write_table(tmp_path, "train", Table(np.ones((1, 2)), np.ones((1, 1))), ["x", "y"], ["a"])
     (tmp_path / "train_inputs.csv").write_text(text)
     with pytest.raises(FileError, match=told):
         read_table(tmp_path, "train", ["x", "y"], ["a"])
+
+
+def test_a_byte_order_mark_as_spreadsheets_write_it_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    table = Table(np.ones((1, 2)), np.ones((1, 1)))
+    write_table(tmp_path, "train", table, ["x", "y"], ["a"])
+    (tmp_path / "train_inputs.csv").write_text("x,y\n1,1\n", encoding="utf-8-sig")
+    assert np.array_equal(read_table(tmp_path, "train", ["x", "y"], ["a"]).inputs, table.inputs)
+
+
+@pytest.mark.parametrize("value", [1e300, 5e3])
+def test_a_target_that_lies_many_reaches_off_is_refused_by_its_line(
+    write_tiny: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float
+) -> None:
+    targets = np.tile([[4.0, 5.0], [5.0, 4.0]], (100, 1))
+    targets[7, 0] = value
+    for part in ("train", "test"):
+        table = Table(targets, np.tile([[0.3, 0.7]], (200, 1)))
+        write_table(tmp_path / "runs" / "tiny", part, table, ["x", "y"], ["joint_1", "joint_2"])
+    assert main([str(write_tiny("absolute")), "--runs", str(tmp_path / "runs")]) == 2
+    printed = capsys.readouterr().err
+    assert "train_inputs.csv: 1 problem\n  - line 9: the target of 'tip' is " in printed
+    assert "must be at most 100 m, 10 times the reach" in printed and not (tmp_path / "tiny.onnx").exists()
 
 
 def test_an_absolute_network_learns_from_the_files_that_lie_in_its_run_folder(

@@ -26,6 +26,7 @@ from nnik_ros.training.units import wrong_unit
 from nnik_ros.yaml_file import Section
 
 _PARTS = ("train", "test")
+_FARTHEST = 10.0  # reaches, of a target from where the joints of its sample put the tip
 _MADE_HERE = "sets_made_here"  # a file with their digests, which tells these sets from somebody else's
 
 
@@ -69,7 +70,7 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
         train_set, test_set = (read_table(folder, part, *names) for part in _PARTS)
         for part, table in zip(_PARTS, (train_set, test_set), strict=True):
             _check_limits(table_files(folder, part)[1], table.outputs, robot)
-            _check_unit(table_files(folder, part)[0], table, columns, robot)
+            _check_targets(table_files(folder, part)[0], table, columns, robot)
         _check_spread(table_files(folder, _PARTS[0])[0], train_set.inputs, names[0])
         center, scale = train_set.inputs.mean(0), train_set.inputs.std(0)
         middle, half = 0.5 * (robot.lower + robot.upper), 0.5 * (robot.upper - robot.lower)
@@ -123,15 +124,23 @@ def _check_limits(path: Path, outputs: Array, robot: Robot) -> None:
         raise FileError(str(path), found)
 
 
-def _check_unit(path: Path, table: Table, columns: NDArray[np.int64], robot: Robot) -> None:
-    """Raises FileError: targets that lie where the joints of their samples put the tips in another unit than metres."""
+def _check_targets(path: Path, table: Table, columns: NDArray[np.int64], robot: Robot) -> None:
+    """Raises FileError: targets that lie where the joints of their samples put the tips in another unit than metres, or a
+    target so far off that this robot cannot be meant."""
     described = robot.kinematics.tip_position(table.outputs)
-    target = described.reshape(len(described), -1).copy()
-    target[:, columns] = table.inputs
-    unit = wrong_unit(target.reshape(described.shape), described, robot.kinematics.reach)
+    flat = described.reshape(len(described), -1).copy()
+    flat[:, columns] = table.inputs
+    target, reach = flat.reshape(described.shape), robot.kinematics.reach
+    with np.errstate(over="ignore"):
+        unit = wrong_unit(target, described, reach)
+        departure = np.linalg.norm(target - described, axis=-1)  # (n, nt)
     if unit:
         problem = f"targets are in {unit}, must be in metres: so the joints of their samples tell"
         raise FileError(str(path), [problem])
+    for i, t in np.argwhere(departure > _FARTHEST * reach)[:1]:
+        problem = f"the target of '{robot.tip_names[t]}' is {departure[i, t]:.3g} m from where its joints put the tip"
+        most = f"must be at most {_FARTHEST * reach[t]:.3g} m, {_FARTHEST:g} times the reach"
+        raise FileError(str(path), [f"line {i + 2}: {problem}, {most}"])
 
 
 def _check_spread(path: Path, inputs: Array, names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 
 from nnik_ros.errors import FileError
 from nnik_ros.geometry import Array
+from nnik_ros.yaml_file import shown
 
 
 class Table(NamedTuple):
@@ -47,15 +49,29 @@ def read_table(folder: Path, part: str, inputs: Sequence[str], outputs: Sequence
 
 def _read(path: Path, names: Sequence[str]) -> Array:
     try:
-        head, *lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise FileError(str(path), [f"cannot be read: {error}"]) from error
+        lines = path.read_text(
+            encoding="utf-8-sig"
+        ).splitlines()  # spreadsheets write a byte order mark, which no one sees
+    except UnicodeDecodeError as error:
+        raise FileError(str(path), ["cannot be read: not UTF-8 text"]) from error
+    except OSError as error:
+        raise FileError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    head = lines[0] if lines else ""
     if head.split(",") != list(names):
         raise FileError(str(path), [f"columns: are '{head}', must be '{','.join(names)}'"])
+    if len(lines) < 2:
+        raise FileError(str(path), ["has no samples, must have at least one"])
+    return np.array([_numbers(path, i, line, len(names)) for i, line in enumerate(lines[1:], 2)], dtype=np.float64)
+
+
+def _numbers(path: Path, number: int, line: str, count: int) -> list[float]:
+    """The values of a line. number: of the line, from 1."""
     try:
-        values = np.array([[float(word) for word in line.split(",")] for line in lines], dtype=np.float64)
-    except ValueError as error:
-        raise FileError(str(path), [f"a line is not {len(names)} numbers: {error}"]) from error
-    if values.ndim != 2 or values.shape[1] != len(names) or not np.isfinite(values).all():
-        raise FileError(str(path), [f"must hold lines of {len(names)} finite numbers, at least one"])
+        values = [float(word) for word in line.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != count or not all(map(math.isfinite, values)):
+        raise FileError(
+            str(path), [f"line {number}: is {shown(line)}, must be {count} finite numbers with commas between them"]
+        )
     return values
