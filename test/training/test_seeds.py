@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+import yaml
 
 from nnik_ros.errors import FileError
 from nnik_ros.evaluate import Gate
@@ -18,7 +21,7 @@ from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.seeds.__main__ import main
-from nnik_ros.training.seeds.base import load_seed_recipe
+from nnik_ros.training.seeds.base import SeedRecipe, load_seed_recipe
 from nnik_ros.training.seeds.csv_data import Table, read_table, write_table
 from nnik_ros.training.seeds.dense import dense_module
 from nnik_ros.training.seeds.incremental import IncrementalOptions, follow_line, grid_samples
@@ -123,6 +126,25 @@ def test_a_shipped_recipe_names_an_existing_robot_and_carries_its_own_name(path:
     recipe = load_seed_recipe(path, METHODS)
     assert recipe.name == path.stem
     assert load_robot(recipe.robot).nq
+
+
+def test_the_page_explains_every_key_of_every_baseline_and_its_defaults(write_tiny: Write) -> None:
+    page = (share_dir() / "config" / "training" / "seeds" / "README.md").read_text(encoding="utf-8")
+    head, *parts = re.split(r"^## `(\w+)`$", page, flags=re.MULTILINE)
+    texts = {"": head, **dict(zip(parts[::2], parts[1::2], strict=True))}
+    tables = {name: dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text, re.MULTILINE)) for name, text in texts.items()}
+    assert set(tables) == {"", *METHODS}
+    names = {f.name for f in fields(SeedRecipe)} - {"path", "options"}
+    assert set(tables[""]) == {"schema", "training", *names}
+    for method in METHODS:
+        rows = tables[method]
+        given = yaml.safe_load(TINY[method][1]) | {"env_steps": 5000}  # enough for the default `warm_up`
+        required = {key: given[key] for key, default in rows.items() if default == "required"}
+        options = load_seed_recipe(write_tiny(method, training=json.dumps(required)), METHODS).options
+        assert set(rows) == {f.name for f in fields(options)}
+        for key in set(rows) - set(required):
+            value = getattr(options, key)
+            assert rows[key] == ("none" if value in (None, ()) else json.dumps(value)), f"{method}: {key}"
 
 
 def test_every_fault_of_a_recipe_is_named_at_once(write_tiny: Write, capsys: pytest.CaptureFixture[str]) -> None:

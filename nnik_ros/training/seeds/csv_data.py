@@ -49,9 +49,8 @@ def read_table(folder: Path, part: str, inputs: Sequence[str], outputs: Sequence
 
 def _read(path: Path, names: Sequence[str]) -> Array:
     try:
-        lines = path.read_text(
-            encoding="utf-8-sig"
-        ).splitlines()  # spreadsheets write a byte order mark, which no one sees
+        # spreadsheets write a byte order mark, which no one sees
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise FileError(str(path), ["cannot be read: not UTF-8 text"]) from error
     except OSError as error:
