@@ -59,7 +59,7 @@ def advance_streams(
             since[t] = 0.0
             last_goal[t] = goal[t]
         since[t] = min(since[t] + 1.0, longest)
-        if left[t] > 1.0 and not math.isnan(goal[t, 0] - point[t, 0]):
+        if left[t] > 1.0:
             point[t] += (goal[t] - point[t]) / left[t]
         else:
             point[t] = goal[t]
