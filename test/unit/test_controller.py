@@ -259,7 +259,7 @@ def test_a_clock_that_jumps_makes_data_stale_and_moves_nothing(hand: Robot) -> N
         np.testing.assert_allclose(result.command, rig.q, atol=hand.acceleration.max() * T * T * 1.01)
 
 
-@pytest.mark.parametrize("jump", [0.6, -0.6])
+@pytest.mark.parametrize("jump", [0.6, -0.6, np.nan])
 def test_a_target_whose_stamp_lies_behind_a_jump_of_the_clock_is_stale_and_not_followed(
     hand: Robot, jump: float
 ) -> None:

@@ -74,11 +74,12 @@ def test_before_a_hand_that_is_stopped_or_pushed_back_the_command_keeps_its_lead
     for tick in range(200):
         measured = motion.q - 0.02 * side if tick < 30 else measured - side * pushed * T
         measured = np.clip(measured, hand.lower, hand.upper)
-        motion.step(wish, np.full(4, 0.5), np.ones(4), np.zeros(4, dtype=bool), measured, options)
+        step = motion.step(wish, np.full(4, 0.5), np.ones(4), np.zeros(4, dtype=bool), measured, options)
         beyond = np.maximum(beyond, np.abs(motion.q - measured) - 0.1)
     assert np.abs(motion.q - motion.sent).max() == 0.0
     assert np.all(beyond <= pushed**2 / (2.0 * 0.4 * hand.acceleration) + 1e-9)
     assert beyond.max() > -1e-6
+    assert np.all(step.limited & Limit.LEAD)
 
 
 @pytest.mark.parametrize("pace", [0.5, 1.0, 1.5])

@@ -161,3 +161,30 @@ def test_a_closed_path_of_the_tips_ends_with_the_joints_where_they_began(hand: R
     sent = follow(hand, path)
     second, third = sent[2 * period - 1], sent[3 * period - 1]
     assert np.abs(third - second).max() < 0.01
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_the_pull_leads_to_the_middle_of_the_limits_stronger_close_to_them_and_no_faster_than_a_fifth_of_the_velocity(
+    hand: Robot, side: float
+) -> None:
+    posture, middle, span = Posture(hand, hand.kinematics, T), 0.5 * (hand.lower + hand.upper), hand.upper - hand.lower
+
+    def pull(share: float, rate: float) -> np.ndarray:
+        """In shares of what the joints' ranges are in a period, at a share of the way from the middle to a limit."""
+        return posture.pull(middle + 0.5 * side * share * span, rate) / (rate * T * span)
+
+    for share, towards in ((0.0, 0.0), (0.4, 0.2), (0.84, 0.42), (1.0, 0.5 + 10.0 * 0.08)):
+        np.testing.assert_allclose(pull(share, 0.01), -side * towards, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(pull(1.0, 1e3) * 1e3 * span, -side * 0.2 * hand.velocity, rtol=1e-9)
+
+
+def test_a_turn_towards_a_direction_moves_no_joint_faster_than_a_fifth_of_its_velocity(hand: Robot, rng) -> None:
+    posture, most, fastest = Posture(hand, hand.kinematics, T), 0.2 * hand.velocity * T, 0.0
+    for q in hand.random_joint_position(rng, 300):
+        wanted = rng.normal(size=(hand.nt, 3))
+        wanted /= np.linalg.norm(wanted, axis=-1, keepdims=True)
+        pull = np.zeros(hand.nq)
+        posture.turn(pull, hand.kinematics.tips(q), posture.direction(q), wanted, np.ones(hand.nt))
+        assert np.all(np.abs(pull) <= most * (1 + 1e-9))
+        fastest = max(fastest, float((np.abs(pull) / most).max()))
+    assert fastest > 0.9
