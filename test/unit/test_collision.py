@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from nnik_ros.collision import CollisionModel
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.geometry import Array
-from nnik_ros.kernels.capsules import closest
+from nnik_ros.kernels.capsules import closest, remember
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import model_file, robot_file, share_dir
 from nnik_ros.robot import Robot, load_robot
@@ -337,3 +338,14 @@ def drawn_together(name: str, seed: int, seconds: float, **options: float) -> tu
         q = controller.tick(now, Measurement(q, now), Targets(tips, np.zeros(4))).command
         sent.append(q)
     return np.array(sent), model
+
+
+def test_of_several_that_a_finger_meets_the_one_that_it_comes_too_close_to_by_most_is_told() -> None:
+    """Capsules of the tips 0, 1 and 2, and of the base; the pairs in every order."""
+    place, pairs = np.array([[0, 0], [1, 0], [2, 0], [-1, 0]]), np.array([[0, 1], [2, 0], [0, 3], [1, 2]])
+    beyond = np.array([1e-3, 3e-3, 2e-3, 1e-4])
+    for order in itertools.permutations(range(4)):
+        met, excess, tight = np.full(3, -1), np.zeros(3), np.array(order)
+        remember(place, pairs, tight, beyond[tight], met, excess)
+        assert met.tolist() == [2, 0, 0]
+        assert excess.tolist() == [3e-3, 1e-3, 3e-3]

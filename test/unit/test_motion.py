@@ -74,12 +74,22 @@ def test_before_a_hand_that_is_stopped_or_pushed_back_the_command_keeps_its_lead
     for tick in range(200):
         measured = motion.q - 0.02 * side if tick < 30 else measured - side * pushed * T
         measured = np.clip(measured, hand.lower, hand.upper)
-        step = motion.step(wish, np.full(4, 0.5), np.ones(4), np.zeros(4, dtype=bool), measured, options)
+        motion.step(wish, np.full(4, 0.5), np.ones(4), np.zeros(4, dtype=bool), measured, options)
         beyond = np.maximum(beyond, np.abs(motion.q - measured) - 0.1)
     assert np.abs(motion.q - motion.sent).max() == 0.0
     assert np.all(beyond <= pushed**2 / (2.0 * 0.4 * hand.acceleration) + 1e-9)
     assert beyond.max() > -1e-6
-    assert np.all(step.limited & Limit.LEAD)
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_fingers_that_are_held_say_that_the_lead_bound_keeps_them_from_going_on(hand: Robot, side: float) -> None:
+    motion, middle = JointMotion(hand, hand.kinematics, None, T), 0.5 * (hand.lower + hand.upper)
+    motion.seed(middle)
+    wish, options = middle + 0.45 * side, ControllerOptions(max_lead=0.4)
+    for _ in range(400):
+        step = motion.step(wish, np.zeros(4), np.ones(4), np.zeros(4, dtype=bool), middle, options)
+    np.testing.assert_allclose(motion.q, middle + 0.4 * side, rtol=0, atol=1e-6)
+    assert step.limited.tolist() == [Limit.LEAD] * 4
 
 
 @pytest.mark.parametrize("pace", [0.5, 1.0, 1.5])
