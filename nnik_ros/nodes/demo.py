@@ -6,7 +6,6 @@ import argparse
 import math
 import os
 import shlex
-import signal
 import sys
 import threading
 import time
@@ -21,6 +20,7 @@ from nnik_ros.nodes.demo_arguments import read_arguments
 from nnik_ros.nodes.demo_monitor import LiveLine
 from nnik_ros.nodes.demo_node import Demo
 from nnik_ros.nodes.demo_processes import Processes, free_domain, may_use_realtime
+from nnik_ros.nodes.process import on_signals
 from nnik_ros.nodes.web_address import check_host
 
 _START_LIMIT = 30.0  # s for processes to start and find each other
@@ -41,8 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
         arguments.robot = f"allegro_{arguments.hand}"
     arguments.begun_with = arguments.robot, arguments.model
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    on_signals(lambda *_: stop.set())
     domain = arguments.domain or free_domain()
     with Processes(domain) as processes:
         os.environ.update(

@@ -37,7 +37,7 @@ def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     further ones change nothing.
     """
     stop: SimpleQueue[BaseException | None] = SimpleQueue()  # an Event could deadlock with its own signal handler
-    _on_signals(lambda *_: stop.put(None))
+    on_signals(lambda *_: stop.put(None))
     try:
         rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # a parameter file that is no YAML, an unknown --ros-args flag
@@ -62,7 +62,7 @@ def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
-        _on_signals(signal.SIG_IGN)  # the interpreter takes a handler away before its own end
+        on_signals(signal.SIG_IGN)  # the interpreter takes a handler away before its own end
     return 0
 
 
@@ -76,7 +76,8 @@ def _first(stop: SimpleQueue[BaseException | None]) -> BaseException | None:
             pass
 
 
-def _on_signals(handler: Any) -> None:
+def on_signals(handler: Any) -> None:
+    """Handle the signals that ask a process to end."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup asks to outlive the terminal
             signal.signal(number, handler)

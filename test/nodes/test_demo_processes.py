@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,16 @@ def test_ctrl_c_ends_the_whole_demo_within_two_seconds(number: signal.Signals) -
         assert children_in_session(process.pid) == []
 
 
+def test_under_nohup_the_demo_outlives_its_terminal() -> None:
+    nohup = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    for process in demo("--headless", "--seconds", "600", before=nohup):
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 130
+
+
 def test_an_unknown_robot_is_told_before_anything_starts() -> None:
     done = finished("--headless", "--robot", "alegro")
     assert done.returncode == 2
@@ -145,11 +156,11 @@ def finished(*arguments: str, limit: float = 20.0) -> subprocess.CompletedProces
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit)
 
 
-def demo(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A demo whose hand is heard."""
+def demo(*arguments: str, before: Callable[[], object] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A demo whose hand is heard. before: called in its process at first."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "nnik_ros.nodes.demo", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "NNIK_DEMO_TEST": str(os.getpid())},
+        env={**os.environ, "NNIK_DEMO_TEST": str(os.getpid())}, preexec_fn=before,
     )  # fmt: skip
     assert process.stdout is not None
     try:
