@@ -38,6 +38,7 @@ class BagRecorder:
         except (WriterError, OSError) as error:
             raise InputError(f"--record-bag {folder}: {error}") from error
         self.written, self.ended = time.monotonic(), False
+        self._newest: dict[int, int] = {}  # of each connection [ns]
         store = get_typestore(Stores.ROS2_JAZZY)
         for said in topics:
             name = node.resolve_topic_name(said.topic)
@@ -51,7 +52,9 @@ class BagRecorder:
         self._writer.close()
 
     def _take(self, connection: Any, lasting: bool, message: bytes, info: Mapping[str, int]) -> None:
-        arrived = info["received_timestamp"] or time.time_ns()  # DDS knows when, though not every kind of it
+        # DDS knows when, though not every kind of it; of what is sent again to latecomers later messages may arrive first
+        arrived = max(info["received_timestamp"] or time.time_ns(), self._newest.get(connection.id, 0) + 1)
+        self._newest[connection.id] = arrived
         self._writer.write(connection, arrived, message)
         self.written = time.monotonic()
         self.ended |= lasting and b'"end"' in message

@@ -121,7 +121,8 @@ def test_every_demo_of_the_pages_runs(words: tuple[str, ...], desk: Path) -> Non
         assert re.search("^(passed|failed)$", done.stdout, re.MULTILINE), output
     else:
         assert done.returncode == 0, output
-        assert "page: http://127.0.0.1:" in done.stdout
+        host = arguments[arguments.index("--host") + 1] if "--host" in arguments else "127.0.0.1"
+        assert f"page: http://{host}:" in done.stdout
 
 
 def test_every_picture_of_the_pages_is_made_by_a_program() -> None:
