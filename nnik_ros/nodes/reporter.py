@@ -27,7 +27,7 @@ from nnik_ros.nodes.status import (
     publishers_in_words,
     statistics_status,
 )
-from nnik_ros.states import TipState
+from nnik_ros.states import TickResult, TipState
 
 _CLOSEST_STATUSES = 0.01  # s; a state that flickers must not flood the status
 _SLOW = 1.0  # s between statistics
@@ -99,7 +99,7 @@ class Reporter:
             return
         status = controller_status(
             self._name, robot.name, robot.tip_names, session.enabled, result, self._waits_for(result.hand_state),
-            session.refusals, session.others.message, session.fault,
+            session.refusals, self._warnings(result), session.fault,
         )  # fmt: skip
         self._status.publish(status)
         if session.benched and not self._told_benched:
@@ -111,6 +111,12 @@ class Reporter:
         if logged is not self._last_logged:
             self._last_logged = logged
             self._log.info(f"{result.hand_state.name}: {status.message}")
+
+    def _warnings(self, result: TickResult) -> list[str]:
+        """What keeps the hand from doing as it is told, outside of this node."""
+        others = self._session.others.message
+        unheard = result.command is not None and self._session.command_receivers == 0
+        return [*([others] if others else []), *([f"nobody receives {self._session.command_topic}"] if unheard else [])]
 
     def _waits_for(self, state: TipState) -> str:
         session = self._session

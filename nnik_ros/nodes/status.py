@@ -48,12 +48,12 @@ def controller_status(
     result: TickResult,
     waits_for: str,
     refusals: Refusals,
-    others: str,
+    warnings: Sequence[str],
     fault: str,
 ) -> DiagnosticStatus:
     """state and code of the hand, then `<tip>.state`, `.code`, `.enabled`, `.error` [m], `.measured_error` [m],
     `.pointing_error` [rad], `.solver`, `.limited`, `.message` of each tip, then the refused inputs. enabled: the switches of
-    the tips; waits_for: added to the message; others: the warning about other publishers; fault: of the node itself, if any."""
+    the tips; waits_for: added to the message, as are warnings; fault: of the node itself, if any."""
     state = result.hand_state
     message = f"{result.hand_message()}{f' ({waits_for})' if waits_for else ''}"
     pairs = [("state", state.name), ("code", str(int(state)))]
@@ -74,9 +74,9 @@ def controller_status(
     if refusals.reasons:
         level = max(level, DiagnosticStatus.WARN)
         message += f"; refused: {_reasons(refusals)}"
-    if others:
+    for warning in warnings:
         level = max(level, DiagnosticStatus.WARN)
-        message += f"; {others}"
+        message += f"; {warning}"
     if fault:
         level, message = DiagnosticStatus.ERROR, f"{fault}; {message}"
     return DiagnosticStatus(

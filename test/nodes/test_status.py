@@ -77,21 +77,34 @@ def test_the_status_tells_every_number_of_every_tip_under_its_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "refusals", "others", "fault", "level", "message"),
+    ("state", "refusals", "warnings", "fault", "level", "message"),
     [
-        (TipState.TRACKING, [], "", "", OK, "{} (the driver)"),
-        (TipState.TRACKING, [("t", "count", "3 poses")], "", "", WARN, "{} (the driver); refused: t: 3 poses"),
-        (TipState.FAULT, [("t", "count", "3 poses")], "", "", ERROR, "{} (the driver); refused: t: 3 poses"),
-        (TipState.TRACKING, [], "two publish", "", WARN, "{} (the driver); two publish"),
-        (TipState.FAULT, [], "two publish", "", ERROR, "{} (the driver); two publish"),
-        (TipState.TRACKING, [], "", "no disk", ERROR, "no disk; {} (the driver)"),
+        (TipState.TRACKING, [], [], "", OK, "{} (the driver)"),
+        (TipState.TRACKING, [("t", "count", "3 poses")], [], "", WARN, "{} (the driver); refused: t: 3 poses"),
+        (TipState.FAULT, [("t", "count", "3 poses")], [], "", ERROR, "{} (the driver); refused: t: 3 poses"),
+        (TipState.TRACKING, [], ["two publish"], "", WARN, "{} (the driver); two publish"),
+        (
+            TipState.TRACKING,
+            [],
+            ["two publish", "nobody hears"],
+            "",
+            WARN,
+            "{} (the driver); two publish; nobody hears",
+        ),
+        (TipState.FAULT, [], ["two publish"], "", ERROR, "{} (the driver); two publish"),
+        (TipState.TRACKING, [], [], "no disk", ERROR, "no disk; {} (the driver)"),
     ],
 )
 def test_the_worst_of_all_that_is_wrong_is_the_level_and_all_of_it_is_in_the_message(
-    state: TipState, refusals: Sequence[tuple[str, str, str]], others: str, fault: str, level: bytes, message: str
+    state: TipState,
+    refusals: Sequence[tuple[str, str, str]],
+    warnings: Sequence[str],
+    fault: str,
+    level: bytes,
+    message: str,
 ) -> None:
     status = controller_status(
-        "c", "hand", TIPS, [True, True], result(state), "the driver", refused(*refusals), others, fault
+        "c", "hand", TIPS, [True, True], result(state), "the driver", refused(*refusals), warnings, fault
     )
     assert status.level == level
     assert status.message == message.format(result(state).hand_message())
