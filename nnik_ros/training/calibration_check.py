@@ -79,6 +79,15 @@ def hardly_moved(moved: Array, robot: Robot) -> NDArray[np.bool_]:
     return np.asarray(moved < _FEW_RANGE * (robot.upper - robot.lower))
 
 
+def little_motion(recording: Recording, robot: Robot) -> str:
+    """Which joints hardly moved, in words; empty when all did."""
+    moved = np.ptp(recording.q, axis=0)
+    little = [
+        f"{robot.joint_names[i]} by {np.degrees(moved[i]):.1f} deg" for i in np.flatnonzero(hardly_moved(moved, robot))
+    ]
+    return f"these joints hardly moved: {', '.join(little)}; move every one through most of its range" if little else ""
+
+
 def check_robot(recording: Recording, robot: Robot, others: Iterable[str] = ()) -> None:
     """Raises InputError: reasons to believe that nothing can be learned from a recording; others: that were found before."""
     hints = [*of_another_robot(recording, robot), *others]

@@ -31,7 +31,7 @@ from nnik_ros.robot import Robot
 from nnik_ros.training.alignment import check_independent
 from nnik_ros.training.bag import BagData
 from nnik_ros.training.bag_arguments import bag_parser, needs_truth, read_task
-from nnik_ros.training.calibration_check import check_measured, check_robot, hardly_moved, inner_goals
+from nnik_ros.training.calibration_check import check_measured, check_robot, inner_goals, little_motion
 from nnik_ros.training.correction import Correction, tuned
 from nnik_ros.training.export import write
 from nnik_ros.training.network import torch_chains
@@ -138,12 +138,8 @@ def check_learned(result: Finetuned, robot: Robot) -> None:
 
 
 def _check_plausible(recording: Recording, robot: Robot) -> None:
-    moved = np.ptp(recording.q, axis=0)
-    little = [
-        f"{robot.joint_names[i]} by {np.degrees(moved[i]):.1f} deg" for i in np.flatnonzero(hardly_moved(moved, robot))
-    ]
-    still = f"these joints hardly moved: {', '.join(little)}; move every one through most of its range"
-    check_robot(recording, robot, [still] if little else [])
+    still = little_motion(recording, robot)
+    check_robot(recording, robot, [still] if still else [])
 
 
 def alone_error(policy: Policy, true: Kinematics, n: int) -> Array:

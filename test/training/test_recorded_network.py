@@ -152,6 +152,23 @@ def test_an_encoder_that_stands_still_while_its_tip_moves_teaches_nothing_and_is
     assert not (tmp_path / "recorded.onnx").exists()
 
 
+def test_a_joint_that_hardly_moved_is_told_and_an_arm_that_did_not_move_teaches_nothing(
+    recipe: Path, tmp_path: Path, planar: Robot, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = Source("moved", "simulated", "", "measured_tip_poses")
+    time = np.arange(0.0, 60.0, 0.02)
+    for name, first in (("moved", 1.5 * np.sin(0.9 * time)), ("still", 0.01 * np.sin(0.9 * time))):
+        q = np.stack([first, np.full_like(time, 1.5)], -1)
+        tip = closed_form(q[:, 0], q[:, 1]) + rng.normal(0.0, NOISE, (len(q), 1, 3))
+        write_bag(tmp_path / name, planar, Measurements(time, q, time, tip), "mcap")
+    assert "these joints hardly moved: joint_2 by 0.0 deg" in recorded_sets(source, tmp_path, planar, (50, 10), rng)[1]
+    recipe.write_text(recipe.read_text().replace("bag: bag", "bag: still"))
+    assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
+    told = capsys.readouterr().err
+    assert "nothing can be learned from the recording" in told
+    assert "these joints hardly moved: joint_1 by 1.1 deg, joint_2 by 0.0 deg" in told
+
+
 def test_other_methods_take_no_recording(recipe: Path) -> None:
     recipe.write_text(recipe.read_text().replace("method: reach", "method: absolute"))
     with pytest.raises(FileError, match=r"training\.recording: unknown key"):

@@ -13,7 +13,7 @@ from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
 from nnik_ros.training.alignment import aligned, check_followed, check_independent
 from nnik_ros.training.bag import Topics, read_bag
-from nnik_ros.training.calibration_check import check_robot
+from nnik_ros.training.calibration_check import check_robot, hardly_moved, little_motion
 from nnik_ros.training.recorded_samples import Samples, part, recorded_samples, split
 from nnik_ros.training.recording import RecordingOptions
 from nnik_ros.yaml_file import Section
@@ -52,14 +52,16 @@ def recorded_sets(
     Raises:
         FileError: no such bag or topic, see `read_bag`, or no such driver.
         InputError: see `aligned`; a tip that was not measured in one of the parts, tips that were computed from the joints
-            or that do not follow them, or a recording of another robot.
+            or that do not follow them, a recording of another robot, or one in which nothing moved.
     """
     is_file = source.driver.endswith(".yaml")
     driver = load_driver(driver_file(str(folder / source.driver) if is_file else source.driver))
     topics = Topics(source.joints or driver.topic(driver.state), source.tips)
     bag = read_bag(folder / source.bag, robot, joint_map(driver, robot), topics)
     recording, delay = aligned(bag, robot, RecordingOptions())
-    check_robot(recording, robot)
+    still = little_motion(recording, robot)
+    nothing_moved = bool(hardly_moved(np.ptp(recording.q, axis=0), robot).all())
+    check_robot(recording, robot, [still] if nothing_moved else [])
     check_followed(recording, robot)
     check_independent(bag, recording, robot, delay)
     held_out = split(recording)
@@ -67,4 +69,5 @@ def recorded_sets(
         recorded_samples(part(recording, rows), robot, count, rng, near_share=0.0)
         for rows, count in zip((~held_out, held_out), counts, strict=True)
     ]
-    return sets, f"{recording.report.text()}\nthe stamps of the tips are late by {delay * 1e3:.2f} ms"
+    late = f"the stamps of the tips are late by {delay * 1e3:.2f} ms"
+    return sets, "\n".join(filter(None, [recording.report.text(), late, still]))
