@@ -22,6 +22,7 @@ _TIP_MOTION_OF_REACH = np.array(
 )  # velocity, acceleration, jerk of a tip over its reach, where none are given
 _LEAST_REACH, _LARGEST = 1e-6, 1e6  # m
 _POSES, _MOVES = 256, 1e-6  # random poses, and the spread [m] of a tip's coordinate over them that is motion
+_MOST_TURNED = 4.0 * math.pi  # rad from zero
 _UNKNOWN = (-1e9, 1e9, 1e9)  # lower, upper, velocity of a joint whose URDF is not known: nothing is outside of them
 
 
@@ -145,10 +146,12 @@ def _joint_limits(section: Section, joint: Joint | None, name: str, problems: Pr
     upper = section.number("upper", _finite(urdf_upper))
     velocity = section.number("velocity", _finite(urdf_velocity), above=0.0)
     acceleration = section.number("acceleration", above=0.0)
-    if joint is not None and joint.kind == REVOLUTE:
+    if joint is not None:
         for key, limit in (("lower", lower), ("upper", upper)):
-            if not urdf_lower <= limit <= urdf_upper:
+            if joint.kind == REVOLUTE and not urdf_lower <= limit <= urdf_upper:
                 section.wrong(key, limit, f"within the URDF's [{urdf_lower!r}, {urdf_upper!r}] rad")
+            elif abs(limit) > _MOST_TURNED:
+                section.wrong(key, limit, "within two turns of zero: is it in degrees?")
     both = all(section.has(key) or math.isfinite(x) for key, x in (("lower", urdf_lower), ("upper", urdf_upper)))
     if both and lower >= upper:
         problems.add(f"{section.where}: lower {lower:g} must be below upper {upper:g}")

@@ -336,6 +336,18 @@ class TestRefusals:
         first, second = urdf.rsplit(' lower="-1" upper="1"', 1)
         assert refusal(tmp_path, arm(), first + second) == ("joints[1].lower: missing", "joints[1].upper: missing")
 
+    def test_limits_in_degrees_are_refused_and_two_turns_are_not(self, tmp_path: Path) -> None:
+        degrees = URDF.replace(' lower="-1" upper="1"', ' lower="-14" upper="63"', 1)
+        assert refusal(tmp_path, arm(), degrees) == (
+            "joints[0].lower: is -14.0, must be within two turns of zero: is it in degrees?",
+            "joints[0].upper: is 63.0, must be within two turns of zero: is it in degrees?",
+        )
+        turns = URDF.replace(' lower="-1" upper="1"', ' lower="-12.5" upper="12.5"', 1)
+        assert load_robot(written(tmp_path, arm(), turns)).upper[0] == 12.5
+        narrower = arm()
+        narrower["joints"][0] |= {"lower": -1.0, "upper": 1.0}
+        assert load_robot(written(tmp_path, narrower, degrees)).upper[0] == 1.0
+
     def test_of_an_unreadable_urdf_only_its_own_problems_and_those_of_the_yaml_are_told(self, tmp_path: Path) -> None:
         assert refusal(tmp_path, arm(), "<robot") == ("arm.urdf: is not valid XML: unclosed token: line 1, column 0",)
         document = arm()
