@@ -67,6 +67,10 @@ class ParameterClient:
     def ready(self) -> bool:
         return bool(self._set.service_is_ready() and self._get.service_is_ready())
 
+    def appears(self, within: float) -> bool:
+        """Whether the other node is there or comes soon [s]: one that has just begun is not seen at once."""
+        return bool(self._set.wait_for_service(within) and self._get.wait_for_service(within))
+
     def get(self, name: str, then: Callable[[str], None]) -> None:
         """Call `then` with the value; nothing happens where the other node has no such parameter."""
 

@@ -38,6 +38,7 @@ from nnik_ros.nodes.web_targets import TargetHandles
 
 _PANEL_PERIOD, _PLOT_PERIOD = 0.1, 0.15  # s
 _MODEL_PERIOD = 1.0  # s
+_PATIENCE = 2.0  # s, for another node that has just begun
 _NOTE_TIME = 6.0  # s, that an answer is shown
 _TIPS_LIFE = 1.0  # s, that the tips which the controller told last are shown
 
@@ -157,14 +158,14 @@ class WebNode(Node):  # type: ignore[misc]
                 self._panel.show_robot()
             self._tell(f"{label}: {refusal}" if refusal else f"{label} is being started")
 
-        if self._chooser is None or not self._chooser.ready:
+        if self._chooser is None or not self._chooser.appears(_PATIENCE):
             answered("nobody is there to change the robot")
         else:
             self._chooser.set("robot", name, answered)
 
     def _choose_model(self, label: str) -> None:
         name = next((choice.value for choice in self._models if choice.label == label), None)
-        if name is None or not self._controller.ready:
+        if name is None or not self._controller.appears(_PATIENCE):
             self._tell(f"{label}: no controller is there to take it")
         else:
             self._controller.set("model", name, lambda refusal: self._tell(f"{label}: {refusal or 'in use'}"))

@@ -13,15 +13,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rclpy
+from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
-from web_bench import ROOT, Listener, drag, load_pictures, text
+from selenium.webdriver.support.wait import WebDriverWait
+from web_bench import PATIENCE, ROOT, Listener, drag, load_pictures, text
 
 from nnik_ros.nodes.demo_processes import free_domain
-from nnik_ros.nodes.web_chooser import Choice, chosen, model_choices, robot_choices
+from nnik_ros.nodes.web_chooser import Choice, ParameterClient, chosen, model_choices, robot_choices
 from nnik_ros.nodes.web_node import WebNode
 from nnik_ros.paths import model_file, robot_file, share_dir, shipped
 from nnik_ros.robot import load_robot
@@ -65,12 +68,15 @@ def demo() -> Iterator[RunningDemo]:
 def choose(arm: Listener, page: Any, present: str, wanted: str) -> None:
     """Open the list that shows `present` and click on `wanted`, as soon as the panel has unfolded."""
 
+    def rows(_: Any = None) -> list[Any]:
+        return [row for row in page.find_elements(By.CSS_SELECTOR, "[role=option]") if row.is_displayed()]
+
     def clicked() -> bool:
-        rows = [row for row in page.find_elements(By.CSS_SELECTOR, "[role=option]") if row.is_displayed()]
-        if not rows:
+        load_pictures().dismiss_notice(page)  # a page that comes back warns anew, and the warning covers the list
+        if not rows():
             next(box for box in boxes(page) if box.get_attribute("value") == present).click()
-            return False
-        next(row for row in rows if row.text == wanted).click()
+            WebDriverWait(page, 5.0).until(rows)  # a second click would close it
+        next(row for row in rows() if row.text == wanted).click()
         return True
 
     arm.wait(patiently(clicked), f"the choice of {wanted}")
@@ -222,55 +228,77 @@ def test_without_an_own_network_auto_is_damped_least_squares_whatever_else_was_i
     assert chosen(choices, "auto") == choices[0]
 
 
+class Asker:
+    """Gets and sets parameters in the domain of a demo."""
+
+    def __init__(self, domain: int) -> None:
+        self._context = Context()
+        rclpy.init(context=self._context, domain_id=domain)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._node = Node("asker", context=self._context)
+        self._executor.add_node(self._node)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+    def get(self, node: str, name: str) -> str:
+        return self._ask(node, lambda client, then: client.get(name, then))
+
+    def set(self, node: str, name: str, value: str) -> str:
+        """Returns the reason of a refusal, '' when it was accepted."""
+        return self._ask(node, lambda client, then: client.set(name, value, then))
+
+    def until(self, node: str, name: str, value: str) -> None:
+        """Wait until a node that may be started anew has this value."""
+        end = time.monotonic() + PATIENCE
+        while (found := self.get(node, name)) != value:
+            assert time.monotonic() < end, f"{name} of {node} is '{found}'"
+
+    def _ask(self, node: str, question: Callable[[ParameterClient, Callable[[str], None]], None]) -> str:
+        """Asks again while nobody answers: who is asked may just be ending, or beginning."""
+        answers: list[str] = []
+        end = time.monotonic() + PATIENCE
+        while not answers:
+            assert time.monotonic() < end, f"no answer of {node}"
+            client = ParameterClient(self._node, node)
+            if client.appears(1.0):
+                question(client, answers.append)
+                again = time.monotonic() + 3.0
+                while not answers and time.monotonic() < again:
+                    self._executor.spin_once(timeout_sec=0.05)
+        return answers[0]
+
+
 @pytest.mark.timeout(300)
-def test_a_robot_of_ones_own_is_left_and_chosen_again_with_the_network_it_was_started_with(tmp_path: Path) -> None:
+def test_a_robot_of_ones_own_is_offered_beside_others_and_comes_back_with_its_network(tmp_path: Path) -> None:
     shipped_file = robot_file("planar_2r")
     own, network = tmp_path / "my_arm.yaml", tmp_path / "mine.onnx"
     own.write_text(shipped_file.read_text().replace("../../urdf", str(shipped_file.parents[2] / "urdf")))
     network.write_bytes(model_file("planar_2r").read_bytes())
     demo = RunningDemo("--robot", str(own), "--model", str(network))
-    arm = Listener("planar_2r", demo.domain)
+    asker = Asker(demo.domain)
     try:
-        with load_pictures().browser(1000, 720) as page:
-            page.get(demo.address)
-            arm.wait(patiently(lambda: shows(page, "my_arm") and shows(page, "mine")), "the page of the own arm")
-            load_pictures().dismiss_notice(page)
-            choose(arm, page, "my_arm", "spatial_2j")
-            arm.wait(patiently(lambda: shows(page, "spatial_2j") and "idle" in text(page)), "the spatial arm's page")
-            choose(arm, page, "spatial_2j", "my_arm")
-            arm.wait(patiently(lambda: shows(page, "my_arm") and shows(page, "mine")), "the page of the own arm again")
+        asker.until("controller", "model", str(network))
+        assert asker.set("demo", "robot", "spatial_2j") == ""
+        asker.until("web", "robot", "spatial_2j")
+        asker.until("controller", "model", "auto")
+        assert asker.get("web", "own_robot") == str(own)
+        assert asker.set("demo", "robot", str(own)) == ""
+        asker.until("web", "robot", str(own))
+        asker.until("controller", "model", str(network))
     finally:
-        arm.close()
+        asker.close()
         demo.close()
 
 
 @pytest.mark.timeout(120)
 def test_a_robot_that_cannot_be_shown_is_refused_and_the_demo_goes_on(demo: RunningDemo) -> None:
-    import rclpy
-    from rclpy.context import Context
-
-    from nnik_ros.nodes.web_chooser import ParameterClient
-
-    context = Context()
-    rclpy.init(context=context, domain_id=demo.domain)
-    executor = SingleThreadedExecutor(context=context)
-    node = Node("asker", context=context)
-    executor.add_node(node)
-    client = ParameterClient(node, "demo")
-    answers: list[str] = []
+    asker = Asker(demo.domain)
     try:
-        while not client.ready:
-            executor.spin_once(timeout_sec=0.05)
-        client.set("robot", "alegro", answers.append)
-        while not answers:
-            executor.spin_once(timeout_sec=0.05)
-        client.get("robot", answers.append)
-        while len(answers) < 2:
-            executor.spin_once(timeout_sec=0.05)
+        assert "robot 'alegro' is unknown; shipped: allegro_left" in asker.set("demo", "robot", "alegro")
+        assert asker.get("demo", "robot") == "allegro_right"
     finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.shutdown(context=context)
-    assert "robot 'alegro' is unknown; shipped: allegro_left" in answers[0]
-    assert answers[1] == "allegro_right"
+        asker.close()
     assert demo.process.poll() is None
