@@ -16,6 +16,8 @@ from rosbags.typesys import Stores, get_typestore
 from nnik_ros.errors import InputError
 
 _DEPTH = 2000  # messages that wait for the writer at most
+_LAST_WORDS = 2.0  # s that a bag waits for the end of the recording of a controller that has ended
+_QUIET, _LONGEST = 0.2, 10.0  # s after the last message until nothing more waits to be written, and s for all of that
 
 
 class Said(NamedTuple):
@@ -27,8 +29,7 @@ class Said(NamedTuple):
 
 
 class BagRecorder:
-    """Records topics in the executor of a node, message by message as it came over the wire. written: when the last one was
-    [s], by the steady clock; ended: whether a lasting topic told the end of its recording."""
+    """Records topics in the executor of a node, message by message as it came over the wire."""
 
     def __init__(self, node: Node, folder: Path, topics: Iterable[Said]) -> None:
         """Raises InputError: the folder exists or cannot be made."""
@@ -37,7 +38,8 @@ class BagRecorder:
             self._writer.open()
         except (WriterError, OSError) as error:
             raise InputError(f"--record-bag {folder}: {error}") from error
-        self.written, self.ended = time.monotonic(), False
+        self._written = 0.0  # s by the steady clock, when the last message was
+        self._ended = False  # whether a lasting topic told the end of its recording
         self._newest: dict[int, int] = {}  # of each connection [ns]
         store = get_typestore(Stores.ROS2_JAZZY)
         for said in topics:
@@ -47,8 +49,12 @@ class BagRecorder:
             take = functools.partial(self._take, connection, said.lasting)
             node.create_subscription(said.kind, name, take, _qos(said.lasting), raw=True)
 
-    def close(self) -> None:
-        """Complete the bag."""
+    def close(self, executor: Any) -> None:
+        """Complete the bag. What was said before the other nodes ended may still wait in the node of this executor."""
+        begin = now = time.monotonic()
+        while now < min(begin + _LONGEST, max(begin, self._written) + (_QUIET if self._ended else _LAST_WORDS)):
+            executor.spin_once(timeout_sec=0.05)
+            now = time.monotonic()
         self._writer.close()
 
     def _take(self, connection: Any, lasting: bool, message: bytes, info: Mapping[str, int]) -> None:
@@ -56,8 +62,8 @@ class BagRecorder:
         arrived = max(info["received_timestamp"] or time.time_ns(), self._newest.get(connection.id, 0) + 1)
         self._newest[connection.id] = arrived
         self._writer.write(connection, arrived, message)
-        self.written = time.monotonic()
-        self.ended |= lasting and b'"end"' in message
+        self._written = time.monotonic()
+        self._ended |= lasting and b'"end"' in message
 
 
 def _qos(lasting: bool) -> QoSProfile:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,9 +27,6 @@ from nnik_ros.nodes.loading import load, load_named_driver, load_named_robot
 from nnik_ros.nodes.node_options import AUTO_MODEL, NodeOptions
 from nnik_ros.nodes.tape_identity import TAPE_TOPIC
 from nnik_ros.robot import Robot
-
-_LAST_WORDS = 2.0  # s that a bag waits for the end of the recording of a controller that has ended
-_QUIET, _LONGEST = 0.2, 10.0  # s after the last message until nothing more waits to be written, and s for all of that
 
 
 class DemoScript(Protocol):
@@ -73,14 +69,9 @@ class Demo(Node):  # type: ignore[misc]
         self._bag: Any = _bag(self, arguments.record_bag, self.robot, driver) if arguments.record_bag else None
 
     def close(self, executor: Any) -> None:
-        """Complete the bag, if there is one: call it when the other nodes have ended. What they said may still wait."""
-        if self._bag is None:
-            return
-        begin = now = time.monotonic()
-        while now < min(begin + _LONGEST, max(begin, self._bag.written) + (_QUIET if self._bag.ended else _LAST_WORDS)):
-            executor.spin_once(timeout_sec=0.05)
-            now = time.monotonic()
-        self._bag.close()
+        """Complete the bag, if there is one: call it when the other nodes have ended."""
+        if self._bag is not None:
+            self._bag.close(executor)
 
     def measured(self) -> Array | None:
         """Newest joint position (nq,) [rad]; None when nothing new came."""

@@ -114,9 +114,10 @@ class Reporter:
 
     def _warnings(self, result: TickResult) -> list[str]:
         """What keeps the hand from doing as it is told, outside of this node."""
-        others = self._session.others.message
-        unheard = result.command is not None and self._session.command_receivers == 0
-        return [*([others] if others else []), *([f"nobody receives {self._session.command_topic}"] if unheard else [])]
+        warnings = [self._session.others.message]
+        if result.command is not None and self._session.command_receivers == 0:
+            warnings.append(f"nobody receives {self._session.command_topic}")
+        return list(filter(None, warnings))
 
     def _waits_for(self, state: TipState) -> str:
         session = self._session

@@ -46,8 +46,8 @@ class Session:
         self.result: TickResult | None = None
         self.fault = ""
         self.realtime = RealtimeReport()
-        self.refusals = Refusals(lambda text: self._log.warning(text))
         self._node, self._log = node, node.get_logger()
+        self.refusals = Refusals(self._log.warning)
         self._options, self._cpus = options, loaded.cpus
         self._warm_up(loaded, control)
         self._policy = loaded.policy

@@ -57,7 +57,7 @@ class SimHandNode(Node):  # type: ignore[misc]  # rclpy has no types
         self._state_publisher = self.create_publisher(JointState, state_topic, qos_of(driver.state))
         kind = MESSAGE_OF[driver.command_type]
         self._commands: Inbox[Any] = Inbox(self, kind, driver.topic(driver.command, namespace), qos_of(driver.command))
-        self._refusals = Refusals(lambda text: self.get_logger().warning(text))
+        self._refusals = Refusals(self.get_logger().warning)
         self._message = JointState(name=list(self._joints.names))
         self._message.position = array("d", bytes(8 * robot.nq))
         self._message.velocity = array("d", bytes(8 * robot.nq))

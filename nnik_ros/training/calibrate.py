@@ -27,7 +27,13 @@ from nnik_ros.robot import Robot
 from nnik_ros.training.alignment import AXIS_PRIOR, aligned, check_independent, fit_data
 from nnik_ros.training.bag import BagData
 from nnik_ros.training.bag_arguments import bag_parser, needs_truth, read_task
-from nnik_ros.training.calibration_check import check_seen, hardly_moved, of_another_robot, true_error_table
+from nnik_ros.training.calibration_check import (
+    check_seen,
+    hardly_moved,
+    little_motion,
+    of_another_robot,
+    true_error_table,
+)
 from nnik_ros.training.calibration_fit import Fit, Priors, fit
 from nnik_ros.training.recorded_samples import split
 from nnik_ros.training.recording import Recording, RecordingOptions
@@ -139,9 +145,8 @@ def _check_determined(
         return
     tips = [f"{robot.tip_names[t]} {uncertainty[t] * 1e3:.2f} mm" for t in np.flatnonzero(wrong)]
     little = wrong[robot.kinematics.tip_of_joint] & hardly_moved(moved, robot)
-    joints = [f"{robot.joint_names[i]} by {np.degrees(moved[i]):.1f} deg" for i in np.flatnonzero(little)]
     hints = of_another_robot(recording, robot)
-    hints.append(f"these joints hardly moved: {', '.join(joints)}" if joints else _LONGER)
+    hints.append(little_motion(little, moved, robot) or _LONGER)
     raise InputError(
         f"the recording does not determine the tips to {options.precision * 1e3:g} mm over 95 % of the joints' range: "
         f"{', '.join(tips)}" + "".join(f"\n  - {hint}" for hint in hints)

@@ -25,6 +25,7 @@ _TARGETS, _SEED = 1000, 20_260_101
 _FEW_RANGE = 0.3  # of a joint's range
 _MOVED = 0.02  # reaches over which the joints move a tip that can be told from one that stands still
 _STILL = 0.1  # of that motion; a tip that was measured over less stood still
+MOVE_ALL = "move every one through most of its range"  # of joints that hardly moved
 
 
 def inner_goals(robot: Robot, n: int, rng: np.random.Generator) -> Array:
@@ -79,13 +80,10 @@ def hardly_moved(moved: Array, robot: Robot) -> NDArray[np.bool_]:
     return np.asarray(moved < _FEW_RANGE * (robot.upper - robot.lower))
 
 
-def little_motion(recording: Recording, robot: Robot) -> str:
-    """Which joints hardly moved, in words; empty when all did."""
-    moved = np.ptp(recording.q, axis=0)
-    little = [
-        f"{robot.joint_names[i]} by {np.degrees(moved[i]):.1f} deg" for i in np.flatnonzero(hardly_moved(moved, robot))
-    ]
-    return f"these joints hardly moved: {', '.join(little)}; move every one through most of its range" if little else ""
+def little_motion(little: NDArray[np.bool_], moved: Array, robot: Robot) -> str:
+    """Joints (nq,) that hardly moved, in words, with how far they did, moved (nq,) [rad]; empty for none."""
+    joints = [f"{robot.joint_names[i]} by {np.degrees(moved[i]):.1f} deg" for i in np.flatnonzero(little)]
+    return f"these joints hardly moved: {', '.join(joints)}" if joints else ""
 
 
 def check_robot(recording: Recording, robot: Robot, others: Iterable[str] = ()) -> None:

@@ -31,7 +31,14 @@ from nnik_ros.robot import Robot
 from nnik_ros.training.alignment import check_independent
 from nnik_ros.training.bag import BagData
 from nnik_ros.training.bag_arguments import bag_parser, needs_truth, read_task
-from nnik_ros.training.calibration_check import check_measured, check_robot, inner_goals, little_motion
+from nnik_ros.training.calibration_check import (
+    MOVE_ALL,
+    check_measured,
+    check_robot,
+    hardly_moved,
+    inner_goals,
+    little_motion,
+)
 from nnik_ros.training.correction import Correction, tuned
 from nnik_ros.training.export import write
 from nnik_ros.training.network import torch_chains
@@ -138,8 +145,9 @@ def check_learned(result: Finetuned, robot: Robot) -> None:
 
 
 def _check_plausible(recording: Recording, robot: Robot) -> None:
-    still = little_motion(recording, robot)
-    check_robot(recording, robot, [still] if still else [])
+    moved = np.ptp(recording.q, axis=0)
+    still = little_motion(hardly_moved(moved, robot), moved, robot)
+    check_robot(recording, robot, [f"{still}; {MOVE_ALL}"] if still else [])
 
 
 def alone_error(policy: Policy, true: Kinematics, n: int) -> Array:

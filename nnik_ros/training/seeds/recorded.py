@@ -13,7 +13,7 @@ from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
 from nnik_ros.training.alignment import aligned, check_followed, check_independent
 from nnik_ros.training.bag import Topics, read_bag
-from nnik_ros.training.calibration_check import check_robot, hardly_moved, little_motion
+from nnik_ros.training.calibration_check import MOVE_ALL, check_robot, hardly_moved, little_motion
 from nnik_ros.training.recorded_samples import Samples, part, recorded_samples, split
 from nnik_ros.training.recording import RecordingOptions
 from nnik_ros.yaml_file import Section
@@ -59,9 +59,10 @@ def recorded_sets(
     topics = Topics(source.joints or driver.topic(driver.state), source.tips)
     bag = read_bag(folder / source.bag, robot, joint_map(driver, robot), topics)
     recording, delay = aligned(bag, robot, RecordingOptions())
-    still = little_motion(recording, robot)
-    nothing_moved = bool(hardly_moved(np.ptp(recording.q, axis=0), robot).all())
-    check_robot(recording, robot, [still] if nothing_moved else [])
+    moved = np.ptp(recording.q, axis=0)
+    little = hardly_moved(moved, robot)
+    still = f"{told}; {MOVE_ALL}" if (told := little_motion(little, moved, robot)) else ""
+    check_robot(recording, robot, [still] if little.all() else [])
     check_followed(recording, robot)
     check_independent(bag, recording, robot, delay)
     held_out = split(recording)
