@@ -15,6 +15,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from nnik_ros.driver import FLOAT64_MULTI_ARRAY, JOINT_STATE, JOINT_TRAJECTORY, Channel, Driver, JointMap
 from nnik_ros.geometry import Array
+from nnik_ros.nodes.receivers import Receivers
 
 MESSAGE_OF = {JOINT_STATE: JointState, FLOAT64_MULTI_ARRAY: Float64MultiArray, JOINT_TRAJECTORY: JointTrajectory}
 
@@ -91,6 +92,7 @@ class CommandOutput:
         self._owed = 1.0
         self._unsent: Array | None = None  # the newest command, where its turn has not come
         self.topic: str = self._publisher.topic_name
+        self.receivers = Receivers(node, self._publisher)
 
     def put(self, q: Array | None) -> bool:
         """One tick with command q (nq,) [rad], None where nothing is to be sent. Returns whether a command went out: the last
@@ -110,11 +112,6 @@ class CommandOutput:
     def forget(self) -> None:
         """As before the first tick: there will be no further ones for now, and the hand may be moved meanwhile."""
         self._owed, self._unsent = 1.0, None
-
-    @property
-    def receivers(self) -> int:
-        """How many subscriptions listen."""
-        return int(self._publisher.get_subscription_count())
 
     def destroy(self, node: Node) -> None:
         node.destroy_publisher(self._publisher)

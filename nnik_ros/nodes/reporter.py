@@ -58,13 +58,13 @@ class Reporter:
         self._status_chore = chores.add(self.tell_status, 1.0 / options.status_rate)
         chores.add(self._tell_tip_poses, 1.0 / options.tip_pose_rate)
         chores.add(self._tell_markers, 1.0 / options.status_rate)
-        for slow in (session.others.look, self._tell_diagnostics, self._tell_statistics):
-            chores.add(slow, _SLOW)
+        slow = (session.others.look, session.command_receivers.look, self._tell_diagnostics)
+        for call in (*slow, self._tell_statistics):
+            chores.add(call, _SLOW)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # it tells its state whatever the ROS time does
         self._timers = [
             node.create_timer(1.0 / options.status_rate, self.tell_status, clock=steady),
-            node.create_timer(_SLOW, session.others.look, clock=steady),
-            node.create_timer(_SLOW, self._tell_diagnostics, clock=steady),
+            *(node.create_timer(_SLOW, call, clock=steady) for call in slow),
         ]
 
     def begin(self) -> None:
@@ -115,7 +115,7 @@ class Reporter:
     def _warnings(self, result: TickResult) -> list[str]:
         """What keeps the hand from doing as it is told, outside of this node."""
         warnings = [self._session.others.message]
-        if result.command is not None and self._session.command_receivers == 0:
+        if result.command is not None and self._session.command_receivers.count == 0:
             warnings.append(f"nobody receives {self._session.command_topic}")
         return list(filter(None, warnings))
 
@@ -152,7 +152,7 @@ class Reporter:
         message.header.stamp = self._now()
         message.status = [
             loop_status(
-                name, robot, loop.period, loop.statistics.summary(), session.realtime, session.command_receivers
+                name, robot, loop.period, loop.statistics.summary(), session.realtime, session.command_receivers.count
             ),
             input_status(name, robot, session.refusals),
             publisher_status(name, robot, session.others),

@@ -27,6 +27,7 @@ from nnik_ros.nodes.loading import Loaded
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.nodes.other_publishers import OtherPublishers
 from nnik_ros.nodes.realtime import RealtimeReport, apply_realtime, prepare_interpreter, release_interpreter
+from nnik_ros.nodes.receivers import Receivers
 from nnik_ros.nodes.statistics import DataStatistics, TimedNetwork
 from nnik_ros.nodes.tape_writer import make_controller
 from nnik_ros.policy import Policy
@@ -111,7 +112,7 @@ class Session:
         return self._output.topic
 
     @property
-    def command_receivers(self) -> int:
+    def command_receivers(self) -> Receivers:
         return self._output.receivers
 
     @property

@@ -1,0 +1,28 @@
+"""Who takes the commands: the page, a recorder or `ros2 topic echo` look on, and move no hand."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rclpy.node import Node
+
+# names of nodes: the page, and what people look at topics with; hidden ones are of command line tools
+_ONLOOKERS = re.compile(r"_.*|web|rosbag2_.*|foxglove_bridge|plotjuggler.*|rqt.*")
+
+
+class Receivers:
+    """Subscriptions of one publisher's topic, but for those of nodes that only look on."""
+
+    def __init__(self, node: Node, publisher: Any) -> None:
+        self._node, self._publisher = node, publisher
+        self._onlookers = 0
+
+    @property
+    def count(self) -> int:
+        return max(0, int(self._publisher.get_subscription_count()) - self._onlookers)
+
+    def look(self) -> None:
+        """Ask the middleware for names: too slow for every status."""
+        infos = self._node.get_subscriptions_info_by_topic(self._publisher.topic_name)
+        self._onlookers = sum(_ONLOOKERS.fullmatch(info.node_name) is not None for info in infos)
