@@ -13,6 +13,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
 from nnik_ros.kernels import capsules
 from nnik_ros.kinematics import Kinematics
@@ -85,8 +86,12 @@ class CollisionModel:
         return self._place, self._ends, self._pairs, self._radii
 
     def distances(self, q: Array) -> Array:
-        """q (..., nq) [rad]; returns the clearance of every pair (..., pairs) [m], negative where they overlap."""
-        rows = np.ascontiguousarray(q, dtype=np.float64).reshape(-1, q.shape[-1])
+        """q (..., nq) [rad]; returns the clearance of every pair (..., pairs) [m], negative where they overlap.
+
+        Raises:
+            InputError: another number of joints.
+        """
+        rows = self._checked(q).reshape(-1, q.shape[-1])
         clearance: Array = capsules.clearances_at(rows, *self._model, self._place, self._ends, self._pairs, self._radii)
         return clearance.reshape(*q.shape[:-1], len(self._pairs))
 
@@ -97,9 +102,22 @@ class CollisionModel:
         return chosen[self._tip_of_joint]
 
     def gradients(self, q: Array, pairs: NDArray[np.int64]) -> Array:
-        """How the clearance of some pairs (n,) grows with the joints at q (nq,) [rad]: (n, nq) [m/rad]."""
-        slopes: Array = capsules.clearance_gradients(q, *self._model, self._place, self._ends, self._pairs[pairs])
+        """How the clearance of some pairs (n,) grows with the joints at q (nq,) [rad]: (n, nq) [m/rad].
+
+        Raises:
+            InputError: another number of joints.
+        """
+        slopes: Array = capsules.clearance_gradients(
+            self._checked(q), *self._model, self._place, self._ends, self._pairs[pairs]
+        )
         return slopes
+
+    def _checked(self, q: Array) -> Array:
+        """As the kernels take it, which do not look at shapes themselves."""
+        nq = len(self._tip_of_joint)
+        if q.shape[-1:] != (nq,):
+            raise InputError(f"joint positions have shape {q.shape}, must end with {nq} joints")
+        return np.ascontiguousarray(q, dtype=np.float64)
 
 
 def _neighbours(first: tuple[int, int], second: tuple[int, int]) -> bool:

@@ -15,6 +15,7 @@ from benchmarks.workloads import singular_path
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
 from nnik_ros.kernels.capsules import closest, remember
 from nnik_ros.onnx_policy import OnnxPolicy
@@ -47,6 +48,23 @@ def test_the_home_position_is_clear_and_a_fist_through_the_thumb_is_not(hand: Ro
     assert model.distances(hand.home).min() > 0.0
     poses = hand.random_joint_position(np.random.default_rng(3), 500)
     assert min(model.distances(q).min() for q in poses) < -0.005
+
+
+@pytest.mark.parametrize("joints", [0, 3, 15, 17])
+def test_a_pose_of_another_number_of_joints_is_refused_instead_of_read_past_its_end(hand: Robot, joints: int) -> None:
+    model, q = CollisionModel(hand), np.zeros(joints)
+    for ask in (lambda: model.distances(q), lambda: model.gradients(q, np.array([0]))):
+        with pytest.raises(InputError, match=rf"have shape \({joints},\), must end with 16 joints"):
+            ask()
+
+
+def test_clearances_and_their_slopes_are_the_same_for_every_layout_of_the_same_pose(hand: Robot) -> None:
+    model, pairs = CollisionModel(hand), np.array([0, 1])
+    strided = np.repeat(hand.home, 2)[::2]
+    np.testing.assert_array_equal(model.distances(strided), model.distances(hand.home))
+    np.testing.assert_array_equal(model.gradients(strided, pairs), model.gradients(hand.home, pairs))
+    single = hand.home.astype(np.float32)
+    np.testing.assert_allclose(model.gradients(single, pairs), model.gradients(hand.home, pairs), atol=1e-6)
 
 
 def test_clearance_agrees_with_the_simulator(hand: Robot) -> None:
