@@ -218,8 +218,8 @@ class Controller:
         state, worst = self._tip_states(reached, judged, homing, motion, stale_state)
         return TickResult(
             self._motion.sent.copy() if self._speaks(judged, stale_state) else None, worst, state, error, measured_error,
-            step.solver, motion.limited, motion.met, motion.tip_position, motion.measured_tip_position, reference, state_age,
-            judged.age, pointing_error,
+            step.solver.copy(), motion.limited, motion.met, motion.tip_position.copy(), motion.measured_tip_position, reference,
+            state_age, judged.age, pointing_error.copy(),
         )  # fmt: skip
 
     def _speaks(self, judged: _Judged, stale_state: bool) -> bool:
@@ -372,8 +372,8 @@ class Controller:
             tip_state[~judged.given], tip_state[~self._enabled] = TipState.IDLE, TipState.DISABLED
         return TickResult(
             None, state, tip_state, distance(own, goal), distance(measured, goal),
-            np.full(nt, _HOLD), np.zeros(nt, dtype=np.int64), np.full(nt, -1), own, measured, own, state_age, judged.age,
-            np.full(nt, np.nan),
+            np.full(nt, _HOLD), np.zeros(nt, dtype=np.int64), np.full(nt, -1), own.copy(), measured, own.copy(), state_age,
+            judged.age, np.full(nt, np.nan),
         )  # fmt: skip
 
 

@@ -626,6 +626,27 @@ def test_a_recorded_run_replays_bit_for_bit(hand: Robot) -> None:
     np.testing.assert_array_equal(*runs)
 
 
+@pytest.mark.parametrize("pointing", [0.0, 0.5])
+def test_whoever_writes_into_a_result_changes_no_later_command(hand: Robot, pointing: float) -> None:
+    """As for a plot in millimetres: `result.tip_position *= 1e3`."""
+    policy = OnnxPolicy(share_dir() / "models" / "allegro_right.onnx", hand)
+    sent = []
+    for writes in (False, True):
+        rig = Rig(hand, policy, CollisionModel(hand), target_timeout=0.0, pointing=(pointing,))
+        rig.aim(reachable(hand))
+        rig.targets = rig.targets._replace(direction=np.tile([0.0, 0.0, 1.0], (4, 1)) if pointing else None)
+        for order in (rig.controller.start, rig.controller.pause, rig.controller.start):
+            order()
+            for _ in range(100):
+                result = rig.tick()
+                sent.append(np.full(hand.nq, np.nan) if result.command is None else result.command.copy())
+                for array in result[2:-3] if writes else ():
+                    array[:] = 1
+                for array in (result.target_age, result.pointing_error) if writes else ():
+                    array[:] = 1
+    np.testing.assert_array_equal(sent[:300], sent[300:])
+
+
 def test_a_network_that_is_loaded_after_one_was_benched_is_asked_again(hand: Robot) -> None:
     rig = Rig(hand, Nonsense(hand, np.nan), target_timeout=0.0, bench_after=5)
     rig.controller.start()
