@@ -100,12 +100,12 @@ class GuardedPolicy:
 
 
 def rows_of(kinematics: Kinematics, q: Array, target: Array) -> tuple[Array, Array]:
-    """q (..., nq) and target (..., nt, 3) as the kernels take them: (n, nq) and (n, nt, 3)."""
+    """q (..., nq) and target (..., nt, 3) as the kernels take them: (n, nq) and (n, nt, 3), in double precision."""
     if target.shape[:-2] != q.shape[:-1]:
         target = np.broadcast_to(target, (*q.shape[:-1], kinematics.nt, 3))
-    return np.ascontiguousarray(q).reshape(-1, kinematics.nq), np.ascontiguousarray(target).reshape(
-        -1, kinematics.nt, 3
-    )
+    rows, goals = (np.ascontiguousarray(x, dtype=np.float64) for x in (q, target))
+    rows = rows.reshape(-1, kinematics.nq)
+    return rows, goals.reshape(len(rows), kinematics.nt, 3)
 
 
 def proposed(policy: Policy, q: Array, target: Array) -> Array:
@@ -117,4 +117,4 @@ def proposed(policy: Policy, q: Array, target: Array) -> Array:
     step = policy.step(q, target)
     if step.shape != q.shape:
         raise ValueError(f"{policy.name}: a step has shape {step.shape}, must have {q.shape}")
-    return np.ascontiguousarray(step).reshape(-1, q.shape[-1])
+    return np.ascontiguousarray(step, dtype=np.float64).reshape(-1, q.shape[-1])

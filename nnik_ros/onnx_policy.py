@@ -63,11 +63,11 @@ class OnnxPolicy:
 
     def step(self, q: Array, target: Array) -> Array:
         """See `Policy.step`. A non-finite input gives a non-finite result; the caller checks."""
-        batch = q.shape[:-1]
-        result = self.increment(
-            np.asarray(q, dtype=np.float32).reshape(-1, self.robot.nq),
-            np.asarray(target, dtype=np.float32).reshape(-1, self.robot.nt, 3),
-        )
+        batch, nt = q.shape[:-1], self.robot.nt
+        rows, goals = np.asarray(q, dtype=np.float32).reshape(-1, self.robot.nq), np.asarray(target, dtype=np.float32)
+        if goals.shape[:-2] != batch:
+            goals = np.broadcast_to(goals, (*batch, nt, 3))
+        result = self.increment(rows, goals.reshape(len(rows), nt, 3))
         q_next: Array = points.within(result, self.robot.lower, self.robot.upper)
         return q_next.reshape(*batch, self.robot.nq)
 

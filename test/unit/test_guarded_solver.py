@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.guard import GuardedPolicy
 from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
@@ -121,6 +122,27 @@ def test_solving_begins_inside_the_limits_and_takes_no_hand_at_all(hand, rng) ->
     assert np.all(solution.q <= hand.upper) and np.all(solution.q >= hand.lower)
     nobody = solver.solve(np.empty((0, hand.nq)), np.empty((0, hand.nt, 3)))
     assert nobody.q.shape == (0, hand.nq) and nobody.error.shape == (0, hand.nt) and nobody.steps.shape == (0,)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64, np.float16])
+def test_joints_and_targets_of_any_kind_of_number_are_taken_as_the_numbers_that_they_are(hand, kind) -> None:
+    damped = DampedLeastSquares(hand)
+    solver = GuardedSolver(damped, damped)
+    q = np.round(hand.home).astype(kind)
+    target = np.round(20.0 * hand.kinematics.tip_position(hand.home)).astype(kind)
+    doubles = q.astype(np.float64), target.astype(np.float64)
+    np.testing.assert_array_equal(solver.step(q, target), solver.step(*doubles))
+    np.testing.assert_array_equal(GuardedPolicy(damped).step(q, target), GuardedPolicy(damped).step(*doubles))
+    np.testing.assert_array_equal(damped.descent(q, target, 3), damped.descent(*doubles, 3))
+    np.testing.assert_array_equal(solver.solve(q, target).q, solver.solve(*doubles).q)
+
+
+def test_a_network_that_answers_in_single_precision_is_guarded_like_any_other(hand, rng) -> None:
+    q, goal = (hand.random_joint_position(rng, 5) for _ in range(2))
+    damped = DampedLeastSquares(hand)
+    single = Proposal(hand, lambda q, target: damped.step(q, target).astype(np.float32))
+    solution = GuardedSolver(single, damped).solve(q, hand.kinematics.tip_position(goal))
+    assert solution.error.max() < 1e-4
 
 
 def test_places_that_only_joints_bent_backwards_reach_are_found_from_the_corners_of_the_limits() -> None:

@@ -64,6 +64,17 @@ def test_a_batch_of_any_shape_gives_the_same_steps(hand: Robot, rng: np.random.G
     np.testing.assert_allclose(batched, single, atol=1e-5)
 
 
+def test_one_target_serves_a_whole_batch_and_targets_whose_axes_are_exchanged_are_refused(hand: Robot, rng) -> None:
+    policy = OnnxPolicy(model_file("allegro_right"), hand)
+    q, target = hand.random_joint_position(rng, 3), hand.kinematics.tip_position(hand.home)
+    wanted = np.stack([policy.step(each, target) for each in q])
+    np.testing.assert_allclose(policy.step(q, target), wanted, atol=1e-5)
+    exchanged = np.swapaxes(np.stack([target] * 3), 0, 1)  # (nt, batch, 3), as many numbers as there should be
+    for wrong in (exchanged, np.stack([target[:3]] * 3), np.stack([target] * 4)):
+        with pytest.raises(ValueError, match="shape"):
+            policy.step(q, wrong)
+
+
 def test_calibrated_constants_bring_the_tips_of_the_calibrated_hand_to_the_target(hand: Robot, rng) -> None:
     parameters = hand.kinematics.parameters
     calibrated: Kinematics = hand.kinematics.calibrated(
