@@ -8,12 +8,16 @@ import numpy as np
 
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
-from nnik_ros.options import option
+from nnik_ros.options import option, take_values
 
 
 @dataclass(frozen=True)
 class ControllerOptions:
-    """Settings of the control tick."""
+    """Settings of the control tick.
+
+    Raises:
+        InputError: naming every value that is not allowed.
+    """
 
     rate: float = option(333.0, "Rate of the control loop.", unit="Hz", low=50.0, high=1000.0, live=False)
     speed: float = option(1.0, "Share of the velocities of the joints and of the tips' references.", low=0.0, high=1.0)
@@ -69,6 +73,9 @@ class ControllerOptions:
         low=0,
         high=1000000,
     )
+
+    def __post_init__(self) -> None:
+        take_values(self)
 
     def tip_speed(self, nt: int) -> Array:
         """Share of its full velocity that each tip uses, (nt,).

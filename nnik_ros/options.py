@@ -7,7 +7,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
-from nnik_ros.errors import Problems
+import numpy as np
+
+from nnik_ros.errors import InputError, Problems
 
 _Options = TypeVar("_Options")
 
@@ -51,8 +53,8 @@ class OptionInfo(NamedTuple):
             return self.type is bool and isinstance(value, bool)
         if self.type is str:
             return isinstance(value, str) and (not self.choices or value in self.choices)
-        kinds = (int,) if self.type is int else (int, float)
-        return isinstance(value, kinds) and math.isfinite(value) and self.low <= value <= self.high
+        kinds = (int, np.integer) if self.type is int else (int, float, np.integer, np.floating)
+        return isinstance(value, kinds) and math.isfinite(value) and bool(self.low <= value <= self.high)
 
     def convert(self, value: Any) -> Any:
         """An accepted value as the option holds it."""
@@ -117,3 +119,21 @@ def from_mapping(kind: type[_Options], values: Mapping[str, Any], source: str) -
             problems.add(f"{name}: is {value!r}, must be {infos[name].allowed}")
     problems.raise_if_any()
     return kind(**{name: infos[name].convert(value) for name, value in values.items()})
+
+
+def take_values(options: Any) -> None:
+    """For the `__post_init__` of an options dataclass: every value as the option holds it, whoever made the instance.
+
+    Raises:
+        InputError: naming every value that is not allowed.
+    """
+    values = {info: getattr(options, info.name) for info in describe(type(options))}
+    wrong = [
+        f"{info.name}: is {value!r}, must be {info.allowed}"
+        for info, value in values.items()
+        if not info.accepts(value)
+    ]
+    if wrong:
+        raise InputError("; ".join(wrong))
+    for info, value in values.items():
+        object.__setattr__(options, info.name, info.convert(value))

@@ -778,6 +778,23 @@ def test_options_that_are_not_live_keep_their_value(hand: Robot) -> None:
     assert (controller.options.rate, controller.options.speed) == (333.0, 0.5)
 
 
+@pytest.mark.parametrize(("name", "value"), [
+    ("on_stale_target", "hlod"), ("speed", 2.0), ("speed", np.nan), ("speed", "0.1"), ("tip_weight", (3.0,)), ("rate", 0),
+    ("rate", -100.0), ("max_lead", -1.0), ("posture_rate", -5.0), ("state_timeout", np.nan), ("bench_after", 1.5),
+])  # fmt: skip
+def test_options_made_in_python_are_held_to_what_a_parameter_file_is_held_to(name: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"^{name}: is .*, must be "):
+        ControllerOptions(**{name: value})
+
+
+def test_one_number_for_all_tips_and_numbers_of_numpy_are_options(hand: Robot) -> None:
+    options = ControllerOptions(
+        tip_weight=0.5, pointing=np.full(4, 0.25), speed=np.float32(0.5), bench_after=np.int64(3)
+    )
+    assert options == ControllerOptions(tip_weight=(0.5,), pointing=(0.25,) * 4, speed=0.5, bench_after=3)
+    assert options.tip_speed(hand.nt).tolist() == [0.25] * 4
+
+
 def test_targets_may_lie_in_memory_as_they_like(hand: Robot) -> None:
     wide = np.asfortranarray(np.repeat(hand.kinematics.tip_position(hand.home), 2, axis=1)[:, ::2])
     wide.setflags(write=False)
