@@ -31,6 +31,7 @@ class CollisionModel:
     """Pairs of capsules that may touch, and the tips (fingers) that they belong to."""
 
     def __init__(self, robot: Robot) -> None:
+        self.robot = robot
         found = _capsules(robot)
         self._place = np.array([(tip, depth) for tip, depth, _, _ in found], dtype=np.int64).reshape(-1, 2)
         self._ends = np.array([ends for _, _, ends, _ in found]).reshape(-1, 2, 3)  # in the frame of its joint

@@ -69,7 +69,14 @@ class Controller:
     def __init__(
         self, robot: Robot, policy: Policy | None, options: ControllerOptions, collision: CollisionModel | None = None
     ) -> None:
-        """policy None: damped least squares alone. collision None: no self-collision check."""
+        """policy None: damped least squares alone. collision None: no self-collision check.
+
+        Raises:
+            InputError: a policy or a collision model of another robot.
+        """
+        for part, what in ((policy, "policy"), (collision, "collision model")):
+            if part is not None:
+                _check_same_robot(what, part.robot, robot)
         self.robot = robot
         self._period = 1.0 / options.rate
         self._kinematics = policy.kinematics if policy else robot.kinematics
@@ -146,8 +153,13 @@ class Controller:
         self._stands = np.where(self._tip_speed > 0.0, 0, int(Limit.SPEED))  # what keeps each tip where it is
 
     def set_policy(self, policy: Policy | None) -> None:
-        """Change the solver; the command goes on from where it is."""
+        """Change the solver; the command goes on from where it is.
+
+        Raises:
+            InputError: a policy of another robot.
+        """
         if policy is not None:
+            _check_same_robot("policy", policy.robot, self.robot)
             self._kinematics = policy.kinematics
             self._motion.set_kinematics(self._kinematics)
         self._centre = self._kinematics.first_joint_position  # (nt, 3) [m]
@@ -375,6 +387,16 @@ class Controller:
             np.full(nt, _HOLD), np.zeros(nt, dtype=np.int64), np.full(nt, -1), own.copy(), measured, own.copy(), state_age,
             judged.age, np.full(nt, np.nan),
         )  # fmt: skip
+
+
+def _check_same_robot(what: str, other: Robot, robot: Robot) -> None:
+    """Calibrated or not, the geometry may differ; what the numbers stand for must not."""
+    given, wanted = ((each.name, each.joint_names, each.tip_names) for each in (other, robot))
+    if given != wanted:
+        raise InputError(
+            f"the {what} is of robot '{other.name}' ({other.nq} joints, {other.nt} tips), the controller of '{robot.name}' "
+            f"({robot.nq} joints, {robot.nt} tips)"
+        )
 
 
 def _shaped(what: str, values: object, shape: tuple[int, ...], dtype: type = np.float64) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +47,8 @@ class JointMotion:
     """
 
     def __init__(self, robot: Robot, kinematics: Kinematics, collision: CollisionModel | None, period: float) -> None:
-        self._robot, self._kinematics, self._collision, self._period = robot, kinematics, collision, period
+        self._robot, self._kinematics, self._period = robot, kinematics, period
+        self._collision = copy.copy(collision)  # the geometry set here is no other owner's
         self._tip_of_joint = kinematics.tip_of_joint
         self._limits = JointLimits(
             robot.lower, robot.upper, robot.velocity, robot.acceleration, self._tip_of_joint, period

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
@@ -793,6 +794,28 @@ def test_one_number_for_all_tips_and_numbers_of_numpy_are_options(hand: Robot) -
     )
     assert options == ControllerOptions(tip_weight=(0.5,), pointing=(0.25,) * 4, speed=0.5, bench_after=3)
     assert options.tip_speed(hand.nt).tolist() == [0.25] * 4
+
+
+@pytest.mark.parametrize("name", ["allegro_left", "planar_2r"])
+def test_the_network_or_the_collision_model_of_another_robot_is_refused_by_both_names(hand: Robot, name: str) -> None:
+    other, own = load_robot(robot_file(name)), DampedLeastSquares(hand)
+    controller = Controller(hand, own, ControllerOptions())
+    for make in (
+        lambda: Controller(hand, DampedLeastSquares(other), ControllerOptions()),
+        lambda: Controller(hand, None, ControllerOptions(), CollisionModel(other)),
+        lambda: controller.set_policy(DampedLeastSquares(other)),
+    ):
+        with pytest.raises(InputError, match=f"is of robot '{name}' .* of 'allegro_right'"):
+            make()
+    controller.set_policy(own)
+
+
+def test_a_calibrated_controller_leaves_the_collision_model_that_it_was_given_as_it_was(hand: Robot) -> None:
+    parameters, model = hand.kinematics.parameters, CollisionModel(hand)
+    calibrated = hand.kinematics.calibrated(parameters._replace(joint_zero=parameters.joint_zero + 0.05))
+    before = model.distances(hand.home)
+    Controller(hand, DampedLeastSquares(hand, calibrated), ControllerOptions(), model)
+    np.testing.assert_array_equal(model.distances(hand.home), before)
 
 
 def test_targets_may_lie_in_memory_as_they_like(hand: Robot) -> None:
