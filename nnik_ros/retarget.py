@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnik_ros.errors import FileError, Problems
+from nnik_ros.errors import FileError, InputError, Problems
 from nnik_ros.geometry import Array, frozen
 from nnik_ros.landmarks import FINGERS, WRIST, HandMotion
 from nnik_ros.robot import Robot
@@ -53,14 +53,14 @@ class TipPath:
     target: Array = field(repr=False)
 
     def at(self, time: float) -> Array:
-        """Targets (nt, 3) [m], linear between two frames that both were seen; the ends hold."""
+        """Targets (nt, 3) [m], the caller's own, linear between two frames that both were seen; the ends hold."""
         place = float(np.interp(time, self.time, np.arange(len(self.time))))
         before = min(int(place), len(self.time) - 2)
         rest = place - before
         here, there = self.target[before], self.target[before + 1]
         # a frame that is hit exactly does not need its neighbour
         point: Array = here if rest == 0.0 else there if rest == 1.0 else (1.0 - rest) * here + rest * there
-        return point
+        return np.array(point)
 
 
 def load_hand_map(path: Path, robot: Robot) -> HandMap:
@@ -99,8 +99,11 @@ def retarget(motion: HandMotion, robot: Robot, hand_map: HandMap, side: str = ""
     """The tip path of a recorded hand. side: of the human hand, the robot's where not given.
 
     Raises:
+        InputError: a side that there is not.
         FileError: a finger or the palm was not seen in any frame.
     """
+    if side not in ("", *SIDES):
+        raise InputError(f"side is '{side}', must be one of {', '.join(SIDES)}, or empty for the robot's")
     points = motion.points
     knuckles = points[:, FINGERS["index"][0]], points[:, FINGERS["little"][0]]
     forward = 0.5 * (knuckles[0] + knuckles[1]) - points[:, WRIST]

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from nnik_ros.errors import FileError
-from nnik_ros.geometry import Array
+from nnik_ros.errors import FileError, InputError
+from nnik_ros.geometry import Array, frozen
 from nnik_ros.landmarks import POINTS, HandMotion, read_hand_motion
 from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.retarget import HandMap, TipPath, load_hand_map, retarget
@@ -128,6 +128,20 @@ def test_targets_between_two_frames_lie_between_them() -> None:
     np.testing.assert_allclose(path.at(0.5), [[1.0, 0.0, 2.0]])
     assert np.isnan(path.at(0.75)).any()
     np.testing.assert_allclose(path.at(-3.0), [[0.0, 0.0, 0.0]])
+
+
+@pytest.mark.parametrize("time", [-1.0, 0.0, 0.25, 0.5, 1.0, 2.0])
+def test_targets_of_any_time_may_be_shifted_in_place_and_the_path_stays(time: float) -> None:
+    path = TipPath(np.array([0.0, 0.5, 1.0]), frozen(np.arange(9.0).reshape(3, 1, 3)))
+    before = path.at(time).copy()
+    target = path.at(time)
+    target += 1.0
+    np.testing.assert_array_equal(path.at(time), before)
+
+
+def test_a_human_hand_of_no_side_is_refused_with_the_sides_that_there_are(right: tuple[Robot, HandMap]) -> None:
+    with pytest.raises(InputError, match="side is 'Left', must be one of right, left"):
+        retarget(motion_of(drawn_hand(ALONG), drawn_hand(INWARD)), *right, "Left")
 
 
 def test_the_example_is_what_its_script_makes(tmp_path: Path) -> None:
