@@ -20,10 +20,15 @@ def load_mapping(path: Path) -> dict[str, Any]:
         FileError: unreadable file, broken YAML, a key given twice, or a document that is no mapping.
     """
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise FileError(str(path), [f"cannot be read: {reason}"]) from error
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FileError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise FileError(str(path), ["cannot be read: not UTF-8 text"]) from error
+    except ValueError as error:  # a name that no file can have
+        raise FileError(str(path), [f"cannot be read: {error}"]) from error
+    try:
+        document = yaml.load(text, Loader=_StrictLoader)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that Python cannot hold
         raise FileError(str(path), [f"is not valid YAML: {' '.join(str(error).split())}"]) from error
     except RecursionError as error:

@@ -50,6 +50,14 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         load_mapping(path)
 
 
+def test_a_path_given_as_text_is_a_wrong_call_and_no_fault_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text("a: 1")
+    with pytest.raises(AttributeError, match="'str' object has no attribute"):
+        load_mapping(str(tmp_path / "good.yaml"))  # type: ignore[arg-type]
+    with pytest.raises(FileError, match="cannot be read: embedded null"):
+        load_mapping(tmp_path / "no\0name.yaml")
+
+
 def test_all_faults_of_a_section_are_collected_with_their_place() -> None:
     problems = Problems("f")
     section = Section({"a": "x", "b": -1, "c": [1, 2], "surplus": 0, "deep": {"k": 0}}, "top", problems)
