@@ -89,17 +89,18 @@ def draw(found: Runs, names: Sequence[str], path: Path) -> None:
         2, len(names), figsize=(3.4 * len(names), 6.8), constrained_layout=True, squeeze=False
     )
     shade: Any = None
+    largest, steepest = (_decade(values.max() * 1e3, 100.0) for values in (found.early, found.singular))
     for t, name in enumerate(names):
         missed, place = found.missed[:, t], found.place[:, t] * 1e3
         shade = axes[0, t].hexbin(
             place[:, 0], place[:, 1], found.early[:, t] * 1e3 + 1e-6, gridsize=32, reduce_C_function=np.max,
-            norm=LogNorm(1e-3, 100.0), cmap="viridis",
+            norm=LogNorm(1e-3, largest), cmap="viridis",
         )  # fmt: skip
         axes[0, t].plot(*place[missed].T, "o", color="red", markersize=4, fillstyle="none")
         axes[0, t].set(title=f"{name}: {missed.sum()} missed", xlabel="[mm]", aspect="equal")
         axes[1, t].loglog(found.margin[:, t] * 100, found.singular[:, t] * 1e3, ",", color="0.7")
         axes[1, t].plot(found.margin[missed, t] * 100, found.singular[missed, t] * 1e3, "o", color="red", markersize=4)
-        axes[1, t].set(xlabel="closest joint to a limit [% of its range]", xlim=(1e-3, 50), ylim=(1e-2, 100))
+        axes[1, t].set(xlabel="closest joint to a limit [% of its range]", xlim=(1e-3, 50), ylim=(1e-2, steepest))
     axes[0, 0].set_ylabel(f"[mm]; red: missed after {_LATE} steps")
     axes[1, 0].set_ylabel("smallest singular value [mm/rad]")
     figure.colorbar(shade, ax=axes[0], label=f"largest error after {_EARLY} steps [mm]")
@@ -141,6 +142,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2
+
+
+def _decade(value: float, least: float) -> float:
+    """The power of ten that a value needs, so that of a large robot nothing is cut off; hands share one scale."""
+    return float(max(least, 10.0 ** np.ceil(np.log10(max(value, least)))))
 
 
 def _flat(points: Array) -> Array:

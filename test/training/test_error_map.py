@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import load_robot
-from nnik_ros.training.error_map import main, runs, text
+from nnik_ros.training.error_map import draw, main, runs, text
 
 
 def test_the_map_tells_errors_limits_and_stretched_poses_of_every_target() -> None:
@@ -39,6 +40,25 @@ def test_it_is_drawn_and_told_for_a_shipped_network(tmp_path: Path, capsys: pyte
     assert told == by_default
     assert "allegro_right.onnx, 1000 targets" in told
     assert [line.split()[0] for line in told.splitlines()[2:]] == ["index", "middle", "ring", "thumb"]
+
+
+@pytest.mark.parametrize(("name", "unit"), [("planar_2r", 1.0), ("allegro_right", 1.0), ("planar_2r", 1e-3)])
+def test_the_picture_of_a_robot_of_any_size_holds_every_target(
+    name: str, unit: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib import pyplot
+
+    robot = load_robot(robot_file(name))
+    found = runs(DampedLeastSquares(robot), 300)
+    found = replace(found, early=unit * found.early, singular=unit * found.singular)
+    monkeypatch.setattr(pyplot, "close", lambda figure: None)
+    draw(found, robot.tip_names, tmp_path / "map.png")
+    above, below = np.array(pyplot.gcf().axes[: 2 * robot.nt]).reshape(2, robot.nt)
+    monkeypatch.undo()
+    pyplot.close("all")
+    for t in range(robot.nt):
+        assert above[t].collections[0].norm.vmax >= found.early[:, t].max() * 1e3
+        assert below[t].get_ylim()[1] >= found.singular[:, t].max() * 1e3
 
 
 def test_an_unknown_name_is_refused_before_anything_is_drawn(
