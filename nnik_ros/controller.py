@@ -400,7 +400,10 @@ def _check_same_robot(what: str, other: Robot, robot: Robot) -> None:
 
 
 def _shaped(what: str, values: object, shape: tuple[int, ...], dtype: type = np.float64) -> NDArray[Any]:
-    array: NDArray[Any] = np.array(values, dtype=dtype, order="C")
+    try:
+        array: NDArray[Any] = np.array(values, dtype=dtype, order="C")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} are no array of numbers: {error}") from error
     if array.shape != shape:
         raise InputError(f"{what} have shape {array.shape}, must have {shape}")
     return array

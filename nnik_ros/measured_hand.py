@@ -31,9 +31,14 @@ class MeasuredHand:
 
     def take(self, measurement: Measurement | None, timeout: float) -> None:
         """Believe joint states of the right number that are finite; those before them count as stale after timeout [s]."""
-        if measurement is None or np.shape(measurement.q) != (self._nq,):
+        if measurement is None:
             return
-        q = np.array(measurement.q, dtype=np.float64)
+        try:
+            q = np.array(measurement.q, dtype=np.float64)
+        except (TypeError, ValueError):  # no numbers at all, or rows of different lengths
+            return
+        if q.shape != (self._nq,):
+            return
         moved = points.largest_gap(q, self._rest)
         if not math.isfinite(moved):
             return

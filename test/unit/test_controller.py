@@ -760,6 +760,19 @@ def test_targets_of_a_wrong_shape_name_it_and_the_next_tick_goes_on(hand: Robot,
         controller.set_enabled([True])
 
 
+@pytest.mark.parametrize("joints", [["a"] * 16, [[0.0, 1.0], [2.0]], {"joint_0.0": 0.0}, [[0.0]] * 16])
+def test_joint_states_that_are_no_row_of_numbers_are_as_if_they_had_not_come(hand: Robot, joints: object) -> None:
+    controller = Controller(hand, None, ControllerOptions())
+    controller.start()
+    assert controller.tick(0.0, Measurement(joints, 0.0), NOTHING).hand_state is TipState.WAITING_STATE
+
+
+@pytest.mark.parametrize("position", [[["a"] * 3] * 4, [[0.0] * 3, None, [0.0] * 3, [0.0] * 3], {"index": [0.0] * 3}])
+def test_targets_that_are_no_array_of_numbers_are_refused_by_name(hand: Robot, position: object) -> None:
+    with pytest.raises(InputError, match=r"^target positions are no array of numbers"):
+        Controller(hand, None, ControllerOptions()).tick(0.0, None, Targets(position, np.zeros(4)))
+
+
 @pytest.mark.parametrize("joints", [0, 15, 17])
 def test_joint_states_of_another_number_are_as_if_they_had_not_come(hand: Robot, joints: int) -> None:
     rig, wrong = Rig(hand, target_timeout=0.0, on_stale_state="hold"), np.zeros(joints)
