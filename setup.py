@@ -44,6 +44,7 @@ setup(
     description=MANIFEST.findtext("description"),
     license="Apache-2.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["py.typed"]},  # the annotations are for whoever imports the package, too
     data_files=data_files(),
     python_requires=">=3.10",
     install_requires=["setuptools"],

@@ -41,6 +41,15 @@ def test_an_installation_finds_every_data_file_of_the_sources(installation: Path
     assert {path.relative_to(share) for path in share.rglob("*") if path.is_file()} >= wanted
 
 
+def test_an_installation_holds_every_module_and_the_marker_that_shows_type_checkers_their_annotations(
+    installation: Path,
+) -> None:
+    (site,) = installation.glob("lib/python3.*/site-packages")
+    wanted = {path.relative_to(ROOT) for path in (ROOT / "nnik_ros").rglob("*.py")} | {Path("nnik_ros/py.typed")}
+    found = {path.relative_to(site) for path in (site / "nnik_ros").rglob("*") if path.is_file()}
+    assert {path for path in found if "__pycache__" not in path.parts} == wanted
+
+
 def test_an_installed_package_loads_its_shipped_robots_from_anywhere(installation: Path, tmp_path: Path) -> None:
     (site,) = installation.glob("lib/python3.*/site-packages")
     code = (
