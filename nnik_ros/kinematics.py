@@ -222,7 +222,7 @@ class Kinematics:
     def directions(self, q: Array, axis: Array) -> Tips:
         """Where an axis (nt, 3) of every tip's frame points at q (nq,) [rad], in the base frame, and its derivatives."""
         in_last_joint = np.ascontiguousarray((self.topology.tip_rotation @ axis[..., None])[..., 0])
-        return Tips(*chains.directions(q, *self.model, in_last_joint))
+        return Tips(*chains.directions(self._rows(q).reshape(self.nq), *self.model, in_last_joint))
 
     @cached_property
     def model(self) -> tuple[NDArray[np.int64], Array, Array]:

@@ -60,6 +60,26 @@ def test_tip_frames_are_rotations_and_turn_with_their_joints(hand: Robot, rng: n
     np.testing.assert_allclose(flexed, expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("joints", [0, 3, 15, 17, 32])
+def test_no_kinematics_is_told_of_another_number_of_joints(hand: Robot, joints: int) -> None:
+    q = np.zeros(joints)
+    for ask in (
+        hand.kinematics.tip_position,
+        hand.kinematics.tips,
+        lambda q: hand.kinematics.directions(q, hand.tip_axis),
+    ):
+        with pytest.raises(ValueError, match="reshape"):
+            ask(q)
+
+
+def test_directions_are_the_axes_of_the_tip_frames_for_every_layout_of_the_joints(hand: Robot, rng) -> None:
+    q = hand.random_joint_position(rng, 1)[0]
+    wanted = hand.kinematics.tip_rotation(q)[..., 2]
+    z = np.tile([0.0, 0.0, 1.0], (hand.nt, 1))
+    for given in (q, np.repeat(q, 2)[::2], q.astype(np.float32)):
+        np.testing.assert_allclose(hand.kinematics.directions(given, z).position, wanted, atol=1e-6)
+
+
 def test_torch_computes_the_same_kinematics(any_robot: Robot, rng: np.random.Generator) -> None:
     import torch
 
