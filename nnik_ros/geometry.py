@@ -13,8 +13,8 @@ from nnik_ros.kernels import points
 
 def distance(a: Array, b: Array) -> Array:
     """Between points (..., 3), which are broadcast; returns (...), nan where one of them has a nan."""
-    if a.ndim == b.ndim == 2 and len(a) == len(b):
-        return points.distances(np.ascontiguousarray(a), np.ascontiguousarray(b))
+    if a.shape == b.shape == (len(a), 3):
+        return points.distances(np.ascontiguousarray(a, dtype=np.float64), np.ascontiguousarray(b, dtype=np.float64))
     gap = a - b
     lengths: Array = np.sqrt((gap * gap).sum(axis=-1))
     return lengths

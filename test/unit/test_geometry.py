@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from nnik_ros.geometry import (
+    distance,
     frozen,
     quat_wxyz_from_rotation,
     rotation_about_axis,
@@ -48,3 +49,11 @@ def test_a_frozen_array_is_a_read_only_copy() -> None:
     assert copy[0] == 0.0
     with pytest.raises(ValueError, match="read-only"):
         copy[0] = 1.0
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64])
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_a_distance_is_that_of_exactly_the_coordinates_that_are_given(width: int, kind: type) -> None:
+    np.testing.assert_allclose(
+        distance(np.ones((4, width), kind), np.zeros((4, width), kind)), np.sqrt(width), rtol=1e-6
+    )
