@@ -194,10 +194,10 @@ class Controller:
             return self._silent(TipState.PAUSED, state_age, targets, judged)
         if self._nothing_to_follow(judged) and not self._motion.moving:
             return self._silent(TipState.STALE_TARGET, state_age, targets, judged)
-        if self._silence is not None and not stale_state and not self._seed(measured):
-            return self._silent(self._silence, state_age, targets, judged)
-        if stale_state and (not self._seeded or (self.options.on_stale_state == "stop" and not self._motion.moving)):
+        if stale_state and (self._silence is not None or not self._goes_on_unseen()):
             return self._silent(TipState.STALE_STATE, state_age, targets, judged)
+        if self._silence is not None and not self._seed(measured):
+            return self._silent(self._silence, state_age, targets, judged)
         direction = self._anywhere if targets.direction is None else targets.direction
         return self._move(judged, direction, state_age, stale_state, measured)
 
@@ -234,11 +234,16 @@ class Controller:
             state_age, judged.age, pointing_error.copy(),
         )  # fmt: skip
 
+    def _goes_on_unseen(self) -> bool:
+        """Whether a command that is published goes on to be while joint states are stale. After silence nobody knows where the
+        hand is, and the last command may be far from it."""
+        return self.options.on_stale_state == "hold" or self._motion.moving
+
     def _speaks(self, judged: _Judged, stale_state: bool) -> bool:
         """Whether the command is published."""
         if self._motion.moving:
             return True
-        silent = stale_state and self.options.on_stale_state == "stop"
+        silent = stale_state and not self._goes_on_unseen()
         return self.started and not silent and not self._nothing_to_follow(judged)
 
     def _nothing_to_follow(self, judged: _Judged) -> bool:

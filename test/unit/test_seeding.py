@@ -26,6 +26,7 @@ class DrivenHand:
         self.q, self._v, self._stiffness = robot.home.copy(), np.zeros(robot.nq), stiffness
         self.held = self.q.copy()  # the command that the drive holds
         self.goal = robot.kinematics.tip_position(np.clip(robot.home + 3.0 * AWAY, robot.lower, robot.upper))
+        self.target_age = 0.0  # s
 
     def run(self, seconds: float, *, seen: bool = True, frozen: bool = False) -> TickResult:
         """frozen: the hand and its driver stand still as well, as a stopped process does."""
@@ -34,7 +35,9 @@ class DrivenHand:
             if not frozen:
                 self._drive()
             measured = Measurement(self.q.copy(), self.now) if seen else None
-            result = self.controller.tick(self.now, measured, Targets(self.goal, np.full(4, self.now)))
+            result = self.controller.tick(
+                self.now, measured, Targets(self.goal, np.full(4, self.now - self.target_age))
+            )
             if result.command is not None:
                 self.held = result.command
                 self.sent.append(result.command)
@@ -82,6 +85,31 @@ def test_a_hand_that_rests_elsewhere_after_silence_is_taken_up_where_it_is(hand:
     assert (result.hand_state, result.command) == (TipState.STALE_STATE, None)
     rig.run(0.1)
     np.testing.assert_allclose(rig.sent[begin], where, atol=hand.acceleration.max() * T * T * 1.01)
+
+
+@pytest.mark.parametrize("why", ["paused", "stale targets"])
+def test_after_silence_nothing_is_sent_to_a_hand_that_nobody_sees(hand: Robot, why: str) -> None:
+    rig = DrivenHand(hand, 40.0, on_stale_state="hold", on_stale_target="stop")
+    rig.run(1.0)
+    if why == "paused":
+        rig.controller.pause()
+    else:
+        rig.controller.set_options(
+            ControllerOptions(on_stale_state="hold", on_stale_target="stop", target_timeout=0.001)
+        )
+        rig.target_age = 1.0
+    assert rig.run(0.5).command is None
+    rig.q = np.clip(rig.q - 0.6, hand.lower, hand.upper)  # somebody moves the hand
+    where = rig.held = rig.q.copy()
+    rig.run(0.5)
+    before = len(rig.sent)
+    rig.run(0.5, seen=False)
+    rig.controller.start()
+    rig.target_age = 0.0
+    assert rig.run(0.5, seen=False).hand_state is TipState.STALE_STATE
+    assert len(rig.sent) == before
+    rig.run(0.5)
+    np.testing.assert_allclose(rig.sent[before], where, atol=hand.acceleration.max() * T * T * 1.01)
 
 
 @pytest.mark.parametrize("pause", [False, True])
