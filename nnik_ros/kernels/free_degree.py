@@ -30,23 +30,39 @@ def _task(J: Array, solved: Array, to_go: Array, agree_share: float, rounding: f
     return min(moves, whole)
 
 
-@compiled(f"void({F2}, {F1}, f8, {F1}, {F1}, f8[::1])")
-def _shape(J: Array, task: Array, damping: float, low: Array, high: Array, step: Array) -> None:
-    """Of all steps (depth,) with the tip motion task (3,) the one closest to the given one, which it replaces; the joints
-    that would go beyond low or high stop there, and those that are free make up for them."""
-    pull, rest, fixed = step.copy(), np.empty(3), np.zeros(len(step), dtype=np.bool_)
-    subtract_motion(J, step, task, rest)
-    add_closest(J, rest, fixed, damping, step)
-    any_fixed = False
+@compiled(f"i8({F1}, {F1}, {F1}, {F1}, {B1})")
+def _first_beyond(step: Array, solved: Array, low: Array, high: Array, fixed: Bools) -> int:
+    """The joint that is not fixed and comes first to low or high on the way from solved to step (depth,); -1: none does."""
+    first, least = -1, 0.0
     for k in range(len(step)):
-        fixed[k] = step[k] <= low[k] or step[k] >= high[k]
-        any_fixed |= fixed[k]
-        step[k] = clip(step[k], low[k], high[k]) if fixed[k] else step[k]
-    if any_fixed:
-        for k in range(len(step)):
-            step[k] = step[k] if fixed[k] else pull[k]
+        beyond = max(low[k] - step[k], step[k] - high[k]) / max(abs(step[k] - solved[k]), TINY)
+        if beyond > least and not fixed[k]:
+            first, least = k, beyond
+    return first
+
+
+@compiled(f"void({F2}, {F1}, f8, {F1}, {F1}, {F1}, f8[::1])")
+def _shape(J: Array, task: Array, damping: float, solved: Array, low: Array, high: Array, step: Array) -> None:
+    """Of all steps (depth,) with the tip motion task (3,), which solved has, the one closest to the given one, which it
+    replaces. A joint that would go beyond low or high stops there, one after the other as long as the others have a free degree
+    to make up for it; then all stop together on the way from solved, for the tip comes first."""
+    pull, rest, fixed = step.copy(), np.empty(3), np.zeros(len(step), dtype=np.bool_)
+    for left in range(len(step) - COORDINATES, -1, -1):
         subtract_motion(J, step, task, rest)
         add_closest(J, rest, fixed, damping, step)
+        first = _first_beyond(step, solved, low, high, fixed)
+        if first < 0:
+            return
+        if left > 0:
+            fixed[first], pull[first] = True, clip(step[first], low[first], high[first])
+            step[:] = pull
+    share = 1.0
+    for k in range(len(step)):
+        way, least, most = step[k] - solved[k], min(low[k] - solved[k], 0.0), max(high[k] - solved[k], 0.0)
+        if way < least or way > most:
+            share = min(share, (least if way < 0.0 else most) / way)
+    for k in range(len(step)):
+        step[k] = solved[k] + share * (step[k] - solved[k])
 
 
 @compiled(f"f8[::1]({F1}, {F1}, {F1}, {F1}, {F1}, f8, f8)")
@@ -125,7 +141,7 @@ def postured(
         share = clip(2.0 - way / near[t], 0.0, 1.0)
         if share == 0.0:
             continue
-        _shape(J, task, damping[t], low[:n], high[:n], shaped[:n])
+        _shape(J, task, damping[t], solved[:n], low[:n], high[:n], shaped[:n])
         for k in range(n):
             i = chain[t, k]
             result[i] = q[i] + solved[k] + share * (shaped[k] - solved[k])

@@ -106,6 +106,28 @@ def test_a_direction_out_of_reach_is_approached_as_far_as_the_position_allows(ha
     assert np.max(beyond) < np.radians(3.0), "the worst stands at a joint limit on the way"
 
 
+@pytest.mark.parametrize("rate", [50.0, 100.0, 333.0])
+def test_a_finger_with_two_joints_at_limits_stands_still_where_it_can_point_no_further(
+    hand: Robot, rng, rate: float
+) -> None:
+    q = hand.lower + np.tile([0.5, 0.6, 0.97, 0.01], 4) * (hand.upper - hand.lower)
+    tips = hand.kinematics.tip_position(q)
+    for _ in range(4):
+        wanted = directions(hand, q) + rng.normal(size=(4, 3))
+        wanted /= np.linalg.norm(wanted, axis=-1, keepdims=True)
+        options = ControllerOptions(rate=rate, target_timeout=0.0, pointing=(1.0,), collision_check=False)
+        controller = Controller(hand, OnnxPolicy(model_file("allegro_right"), hand), options)
+        controller.start()
+        sent = [q]
+        for k in range(round(4.0 * rate)):
+            measured = Measurement(sent[-1], k / rate)
+            sent.append(controller.tick(k / rate, measured, Targets(tips, np.zeros(4), wanted)).command)
+        last = np.array(sent[-round(0.5 * rate) :])
+        assert np.linalg.norm(hand.kinematics.tip_position(last) - tips, axis=-1).max() < 2e-5
+        turned_back = (np.diff(last[:-1], axis=0) * np.diff(last[1:], axis=0)).min(0) * rate**2  # [rad^2/s^2]
+        assert turned_back.min() > -(0.02**2), "no joint goes to and fro"
+
+
 def test_without_pointing_and_for_tips_without_a_direction_nothing_changes(hand: Robot) -> None:
     goal = 0.5 * (hand.lower + hand.upper) + 0.1
     tips, wanted = hand.kinematics.tip_position(goal), directions(hand, goal + 0.3)

@@ -45,6 +45,26 @@ def test_a_step_keeps_what_it_does_with_the_tips_whatever_it_did_with_the_free_d
     np.testing.assert_allclose(hand.kinematics.tip_position(steps[0]), target, atol=1e-6)
 
 
+def test_a_pull_against_joints_at_their_limits_takes_the_tips_nowhere(hand: Robot, rng) -> None:
+    posture = Posture(hand, hand.kinematics, T)
+    for _ in range(300):  # until the pull has set in
+        posture.step(hand.home, hand.kinematics.tips(hand.home), hand.home, np.zeros((4, 3)), ALL, np.zeros(16))
+    off = []
+    for _ in range(200):
+        share = np.tile([0.5, rng.uniform(0.4, 0.7), 1.0 - rng.uniform(0.0, 0.03), rng.uniform(0.0, 0.01)], 4)
+        q = hand.lower + share * (hand.upper - hand.lower)  # the last two joints, each at a limit of its own
+        tips = hand.kinematics.tips(q)
+        target = tips.position + 1e-4 * rng.normal(size=(4, 3))
+        solved = q + (np.linalg.pinv(hand.kinematics.jacobian(q)) @ (target - tips.position)[..., None]).ravel()
+        if np.any(solved < hand.lower) or np.any(solved > hand.upper):
+            continue
+        shaped = posture.step(q, tips, solved, target, ALL, np.tile([0.0, 0.0, 1.0, -1.0], 4) * rng.uniform(0.0, 0.004))
+        assert np.all(shaped >= hand.lower - 1e-12) and np.all(shaped <= hand.upper + 1e-12)
+        off += np.linalg.norm(hand.kinematics.tip_position(shaped) - target, axis=-1).tolist()
+    assert len(off) > 100
+    assert np.max(off) < 5e-6
+
+
 def crooked(hand: Robot) -> np.ndarray:
     """A posture as no finger likes it: the middle joint straight, the others bent."""
     shares = np.tile([0.5, 0.75, 0.15, 0.8], 4)
