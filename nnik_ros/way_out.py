@@ -20,10 +20,12 @@ _BLOCKED, _GAIN = 0.3, 0.01  # s by other fingers, without coming closer by so m
 
 class WayOut:
     """After enough ticks without progress another posture is looked for, once for each goal, and gone to if it is
-    enough better (`Escape.found`). A tip that other fingers do not let pass gives up: fingers that crowd come to rest.
+    enough better (`Escape.found`). A tip that other fingers do not let pass gives up: fingers that crowd come to rest. One
+    whose joints do not follow is blocked, not stuck: no other posture would free it.
 
-    ticks (nt,): without progress; lost_ticks: so many that a tip counts as lost; best_error (nt,) [m]: what progress is
-    measured against; escaping (nt,): tips on their way to another posture; posture (nq,) [rad]: where these go.
+    ticks (nt,): without progress; stuck (nt,): the same, 0 for tips that are blocked; lost_ticks: so many of these that a tip
+    counts as lost; best_error (nt,) [m]: what progress is measured against; escaping (nt,): tips on their way to another
+    posture; posture (nq,) [rad]: where these go.
     """
 
     def __init__(self, escape: Escape, tip_of_joint: NDArray[np.int64], period: float) -> None:
@@ -38,6 +40,8 @@ class WayOut:
         """No tip is stuck."""
         nt = int(self._tip_of_joint.max()) + 1
         self.ticks: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)
+        self.stuck: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)
+        self._led: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks for which a tip still counts as blocked
         self._restless: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks of motion without progress for long
         self.best_error: Array = np.full(nt, np.nan)
         self.escaping: NDArray[np.bool_] = np.zeros(nt, dtype=bool)
@@ -54,6 +58,10 @@ class WayOut:
         """After a tick: best errors (nt,) [m], ticks without progress (nt,), goals (nt, 3) [m], nan for none, and what
         limited the tips (nt,) of Limit. Who has no goal, or may not move, goes on with a way out later."""
         self.best_error, self.ticks = best_error, ticks
+        self._led = np.where(
+            limited & Limit.LEAD, self._stuck_ticks, np.maximum(self._led - 1, 0)
+        )  # noise comes and goes
+        self.stuck = np.where(self._led > 0, 0, ticks)
         self._notice_restless(motion)
         if np.count_nonzero(self.escaping):
             self._go_on(goal, motion, limited, tolerance)
@@ -62,7 +70,7 @@ class WayOut:
             if not self._escape.searching:
                 self._take(goal, motion, tolerance)
             return
-        fresh = self.ticks >= self._stuck_ticks
+        fresh = self.stuck >= self._stuck_ticks
         if np.count_nonzero(fresh):
             fresh &= ~self._was_searched_for(goal, tolerance)
         if np.count_nonzero(fresh):

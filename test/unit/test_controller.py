@@ -576,6 +576,29 @@ def test_a_finger_that_was_blocked_for_long_goes_on_when_it_is_free(hand: Robot)
     assert rig.run(700).hand_state is TipState.REACHED
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.001])
+def test_a_finger_that_something_blocks_presses_on_towards_its_target_and_goes_straight_there_when_it_is_free(
+    hand: Robot, noise: float
+) -> None:
+    rng, policy = np.random.default_rng(5), OnnxPolicy(share_dir() / "models" / "allegro_right.onnx", hand)
+    rig = Rig(hand, policy, target_timeout=0.0, max_lead=0.3)
+    rig.controller.start()
+    rig.aim(hand.home + np.tile([0.1, 0.8, 0.2, 0.0], 4))
+    blocked = rig.q.copy()
+    for _ in range(999):  # the tips stand still, seen by encoders with noise
+        rig.q = blocked + noise * rng.normal(size=16)
+        result = rig.tick(moves=False)
+        limited = {TipState(state) for state in result.tip_state}
+    assert limited == {TipState.LIMITED}
+    assert all("limited by" in message and "lead" in message for message in result.messages(hand.tip_names))
+    way = rig.targets.position - hand.kinematics.tip_position(blocked)
+    ahead = hand.kinematics.tip_position(rig.sent[-1]) - hand.kinematics.tip_position(blocked)
+    cosines = (way * ahead).sum(-1) / np.linalg.norm(way, axis=-1) / np.linalg.norm(ahead, axis=-1)
+    assert cosines.min() > 0.8
+    rig.q = blocked
+    assert rig.run(80).hand_state is TipState.REACHED
+
+
 def test_a_target_out_of_reach_is_said_to_be_after_the_same_time_at_any_rate(planar: Robot) -> None:
     seconds = []
     for rate in (50.0, 1000.0):

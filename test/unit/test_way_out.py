@@ -250,6 +250,18 @@ def test_a_tip_is_searched_for_after_nine_hundredths_of_a_second_and_its_neighbo
     assert way_out.lost_ticks == 60
 
 
+def test_a_tip_that_does_not_follow_its_command_is_searched_for_only_once_it_did_so_for_a_while() -> None:
+    search, goal, led = Search(), np.zeros((2, 3)), np.array([int(Limit.LEAD), 0])
+    way_out = WayOut(search, np.array([0, 1]), T)
+    for ticks in range(100):
+        way_out.watch(np.full(2, 0.01), np.array([ticks, 0]), goal, STILL, led if ticks % 20 == 0 else 0 * led, 5e-4)
+        assert way_out.stuck[0] == 0
+    watched(way_out, goal, [100, 0], 10)
+    assert not search.begun
+    watched(way_out, goal, [110, 0])
+    assert len(search.begun) == 1
+
+
 def test_a_tip_that_gave_up_does_not_set_out_with_what_is_found_for_its_neighbour() -> None:
     search, goal = Search(), np.zeros((2, 3))
     way_out = WayOut(search, np.array([0, 1]), T)
