@@ -49,8 +49,10 @@ class JointLimits:
         self._group, self._groups, self._period = group, int(group.max()) + 1, period
         self._no_drift, self._unled = frozen(np.zeros(len(lower))), frozen(np.full((2, len(lower)), np.inf))
 
-    def step(self, q: Array, v: Array, wanted: Array) -> LimitedStep:
-        """q (nq,) last command [rad], v (nq,) its velocity [rad/s], wanted (nq,) next position [rad]."""
+    def step(self, q: Array, v: Array, wanted: Array, pace: Array | None = None) -> LimitedStep:
+        """q (nq,) last command [rad], v (nq,) its velocity [rad/s], wanted (nq,) next position [rad], pace (nq,) the fastest to
+        be asked for [rad/s], None for the velocity limit."""
+        pace = self.table[2] if pace is None else pace
         return LimitedStep(*joints.limited_step(
-            q, v, wanted, self._no_drift, self.table[2], self._unled, self.table, self._group, self._groups, self._period
+            q, v, wanted, self._no_drift, pace, self._unled, self.table, self._group, self._groups, self._period
         ))  # fmt: skip

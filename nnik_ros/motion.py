@@ -24,6 +24,7 @@ _ARRIVED = 0.01  # rad, from what is to be sent; a gap that is only due to being
 _SAME = 1e-9  # rad, in position and in the way of a period: what rounding makes of one and the same command
 _FADE, _FORGOTTEN = 0.3, 1e-5  # s in which most of the offset is gone, and rad, when the closed loop is switched off
 _STANDS = 1e-4  # rad/s, below which a command counts as at rest: far less than what any joint can stop within a period
+_SLOWEST = 1e-9  # rad/s; a finger that shall not move
 _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from posture to posture
 
 
@@ -134,7 +135,7 @@ class JointMotion:
         else:  # cannot happen with finite inputs; if it does, the command comes to rest
             self.q, self.v, _ = self._limits.step(self.q, self.v, self.at_rest())
             self._look_around()
-        self._send(measured, held, options)
+        self._send(measured, held, speed[self._tip_of_joint], options)
         return Motion(self.tips.position, measured_tip, limited, met, finite)
 
     def _watch(self, margin: float) -> None:
@@ -157,8 +158,9 @@ class JointMotion:
             offset = np.where(joints_near & (np.abs(offset) > np.abs(kept)), kept, offset)
         return offset
 
-    def _send(self, measured: Array, held: NDArray[np.bool_], options: ControllerOptions) -> None:
-        """What is published: q, and in the closed loop an offset that removes the lasting gap of the measured joints.
+    def _send(self, measured: Array, held: NDArray[np.bool_], speed: Array, options: ControllerOptions) -> None:
+        """What is published: q, and in the closed loop an offset that removes the lasting gap of the measured joints, at no
+        more than a share of the velocity, speed (nq,), but for fingers that are pushed beyond the lead bound.
 
         Integral action in joint space: unlike a shift of the target it has no singular poses. Only joints that rest, where
         they were sent, take part: the gap of a moving one is the lag of its drive.
@@ -181,7 +183,9 @@ class JointMotion:
         self._offset = np.minimum(np.maximum(offset, -room), room)
         lead = options.max_lead
         wish = np.minimum(np.maximum(self.q + self._offset, measured - lead), measured + lead)
-        limited = self._limits.step(self.sent, self.sent_v, wish)
+        yields = np.bincount(self._tip_of_joint, np.abs(self.sent - measured) > lead)[self._tip_of_joint] > 0.0
+        pace = np.maximum(np.where(yields, 1.0, speed) * self._robot.velocity, _SLOWEST)
+        limited = self._limits.step(self.sent, self.sent_v, wish, pace)
         self.sent, self.sent_v = limited.q, limited.v
         if gain == 0.0 and not np.count_nonzero(self._offset):
             behind = points.largest_gap(self.sent, self.q) + self._period * points.largest_gap(self.sent_v, self.v)

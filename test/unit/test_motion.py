@@ -284,3 +284,21 @@ def test_a_hand_that_was_blocked_and_is_let_go_comes_to_rest_in_the_closed_loop(
         sent.append(controller.tick(now, Measurement(q, now), Targets(tips, np.zeros(4))).command)
         q = np.where(blocked, q, sent[-1]) if now < 2.0 else sent[-1]
     assert np.ptp(sent[-round(rate) :], axis=0).max() < 1e-3
+
+
+def test_in_the_closed_loop_a_finger_that_is_let_go_is_no_faster_than_its_share_of_the_velocity(hand: Robot) -> None:
+    options = ControllerOptions(
+        target_timeout=0.0, speed=0.1, closed_loop_gain=5.0, max_lead=0.3, collision_check=False
+    )
+    controller = Controller(hand, None, options)
+    controller.start()
+    q, sent = hand.home, []
+    for k in range(2000):
+        goal = hand.home + np.tile([0.1, 0.3, 0.1, 0.1], 4) * (1.0 if k < 600 else -1.0)
+        tips = hand.kinematics.tip_position(np.clip(goal, hand.lower, hand.upper))
+        sent.append(controller.tick(k * T, Measurement(q, k * T), Targets(tips, np.zeros(4))).command)
+        drawn = q + (sent[-1] - q) * T / 0.03  # a drive that lags behind
+        q = np.where(np.arange(16) % 4 == 1, q, drawn) if 100 < k < 1400 else drawn
+    pace = np.abs(np.diff(sent, axis=0)) / T / hand.velocity
+    assert pace[1400:].max() > 0.09, "it went on when it was let go"
+    assert pace.max() <= 0.1 + 1e-9
