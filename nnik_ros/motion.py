@@ -24,7 +24,6 @@ _ARRIVED = 0.01  # rad, from what is to be sent; a gap that is only due to being
 _SAME = 1e-9  # rad, in position and in the way of a period: what rounding makes of one and the same command
 _FADE, _FORGOTTEN = 0.3, 1e-5  # s in which most of the offset is gone, and rad, when the closed loop is switched off
 _STANDS = 1e-4  # rad/s, below which a command counts as at rest: far less than what any joint can stop within a period
-_SLOWEST = 1e-9  # rad/s; a finger that shall not move
 _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from posture to posture
 
 
@@ -183,8 +182,10 @@ class JointMotion:
         self._offset = np.minimum(np.maximum(offset, -room), room)
         lead = options.max_lead
         wish = np.minimum(np.maximum(self.q + self._offset, measured - lead), measured + lead)
-        yields = np.bincount(self._tip_of_joint, np.abs(self.sent - measured) > lead)[self._tip_of_joint] > 0.0
-        pace = np.maximum(np.where(yields, 1.0, speed) * self._robot.velocity, _SLOWEST)
+        pace = np.maximum(speed * self._robot.velocity, joints.SLOWEST)
+        joints.give_way(
+            self.sent, wish, pace, measured, lead, self._robot.velocity, self._tip_of_joint, len(held), self._period
+        )
         limited = self._limits.step(self.sent, self.sent_v, wish, pace)
         self.sent, self.sent_v = limited.q, limited.v
         if gain == 0.0 and not np.count_nonzero(self._offset):

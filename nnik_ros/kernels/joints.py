@@ -10,7 +10,7 @@ from nnik_ros.compiled import B1, F1, F2, I1, Array, Bools, Ints, compiled
 from nnik_ros.kernels.points import clip
 
 VELOCITY, ACCELERATION, POSITION, LEAD, COLLISION, SPEED = 1, 2, 4, 8, 16, 32  # what held a joint back: limits.Limit
-_SLOWEST = 1e-9  # rad/s
+SLOWEST = 1e-9  # rad/s; a finger that shall not move
 _LATE = 2.0  # possible changes of velocity: a wish farther away is a place to stop at, a nearer one is followed
 _ROUNDING = 1e-9
 
@@ -65,7 +65,7 @@ def limited_step(
     for i in range(n):
         if slowed[group[i]]:
             v_next[i] -= moves[i]
-        stopping[i] = max(stopping_speed(abs(v_next[i]) * period, acceleration[i], period), _SLOWEST)
+        stopping[i] = max(stopping_speed(abs(v_next[i]) * period, acceleration[i], period), SLOWEST)
     _scale(v_next, stopping, group, worst, slowed)
     for i in range(n):
         if slowed[group[i]]:
@@ -118,6 +118,22 @@ def led(q: Array, wish: Array, measured: Array, lead: float, acceleration: Array
         speeds[1, i] = stopping_speed(max(high - q[i], 0.0), acceleration[i], period)
         place[i] = clip(wish[i], low, high)
     return place, speeds
+
+
+@compiled(f"void({F1}, f8[::1], f8[::1], {F1}, f8, {F1}, {I1}, i8, f8)")
+def give_way(
+    q: Array, bound: Array, pace: Array, measured: Array, lead: float, velocity: Array, group: Ints, groups: int, period: float
+) -> None:  # fmt: skip
+    """Let a finger that is pushed farther than `lead` follow with all its velocity, whatever its pace (nq,) [rad/s]: the lead
+    is what it presses with. Those of its joints that are not pushed keep to their pace, by their places bound (nq,) [rad]."""
+    pushed = np.zeros(groups, dtype=np.bool_)
+    for i in range(len(q)):
+        pushed[group[i]] |= abs(q[i] - measured[i]) > lead
+    for i in range(len(q)):
+        if pushed[group[i]]:
+            if abs(q[i] - measured[i]) <= lead:
+                bound[i] = clip(bound[i], q[i] - pace[i] * period, q[i] + pace[i] * period)
+            pace[i] = velocity[i]
 
 
 @compiled(f"f8[::1]({F1}, {F1}, {F1}, {F1}, {F1}, f8)")

@@ -9,9 +9,8 @@ import numpy as np
 from nnik_ros.compiled import F1, F2, F3, I1, I2, Array, Ints, compiled
 from nnik_ros.kernels.capsules import clearance_gradients, clearances_of, remember, slid, slow_together, too_fast
 from nnik_ros.kernels.chains import MODEL, frames, slopes
-from nnik_ros.kernels.joints import COLLISION, LEAD, VELOCITY, drift, led, limited_step
+from nnik_ros.kernels.joints import COLLISION, LEAD, SLOWEST, VELOCITY, drift, give_way, led, limited_step
 
-_SLOWEST = 1e-9  # rad/s; a finger that shall not move
 _SWEEPS = 12  # over the pairs in contact: each satisfies one pair exactly, a few satisfy all, as the joints can
 
 
@@ -49,7 +48,9 @@ def moved(
     no_drift, pace = np.zeros(len(q)), np.empty(len(q))
     moves = drift(wish, last_wish, limits[2], tip_of_joint, followed, period)
     for i in range(len(q)):
-        pace[i] = max(speed[tip_of_joint[i]] * limits[2, i], _SLOWEST)
+        pace[i] = max(speed[tip_of_joint[i]] * limits[2, i], SLOWEST)
+    give_way(q, bound, pace, measured, lead, limits[2], tip_of_joint, groups, period)
+    for i in range(len(q)):
         if bound[i] != wish[i]:
             moves[i] = 0.0
     q_next, v_next, flags = limited_step(q, v, bound, moves, pace, speeds, limits, tip_of_joint, groups, period)

@@ -302,3 +302,26 @@ def test_in_the_closed_loop_a_finger_that_is_let_go_is_no_faster_than_its_share_
     pace = np.abs(np.diff(sent, axis=0)) / T / hand.velocity
     assert pace[1400:].max() > 0.09, "it went on when it was let go"
     assert pace.max() <= 0.1 + 1e-9
+
+
+@pytest.mark.parametrize("gain", [0.0, 5.0])
+@pytest.mark.parametrize("setting", [{"speed": 0.0}, {"tip_weight": (0.0, 1.0, 1.0, 1.0)}, {"speed": 0.1}])
+def test_a_finger_that_is_pushed_beyond_the_lead_gives_way_however_slow_it_shall_be(hand: Robot, setting, gain) -> None:
+    options = ControllerOptions(
+        target_timeout=0.0, closed_loop_gain=gain, max_lead=0.2, posture_rate=0.0, collision_check=False, **setting
+    )
+    controller = Controller(hand, None, options)
+    controller.start()
+    tips = hand.kinematics.tip_position(hand.home)
+    tips[0] += [0.0, 0.01, 0.0]  # so that its other joints want to move, too
+    q, sent, lead = hand.home, [], []
+    for k in range(500):
+        pushed = min(max(k - 100, 0) * 1.0 * T, 0.9)  # rad, at 1 rad/s, by hand
+        q = np.where(np.arange(16) == 1, hand.home + pushed, q if not sent else sent[-1])
+        sent.append(controller.tick(k * T, Measurement(q, k * T), Targets(tips, np.zeros(4))).command)
+        lead.append(np.abs(sent[-1] - q).max())
+    assert max(lead) < 0.2 + 0.03, "which is what it takes to be as fast as the push"
+    assert lead[-1] < 0.2 + 1e-6
+    others = np.delete(np.abs(np.diff(sent, axis=0)) / T / hand.velocity, 1, axis=1)
+    share = controller.options.tip_speed(4)[0]
+    assert others[:, :3].max() <= share + 1e-6
