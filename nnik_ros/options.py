@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
@@ -54,7 +55,8 @@ class OptionInfo(NamedTuple):
         if self.type is str:
             return isinstance(value, str) and (not self.choices or value in self.choices)
         kinds = (int, np.integer) if self.type is int else (int, float, np.integer, np.floating)
-        return isinstance(value, kinds) and math.isfinite(value) and bool(self.low <= value <= self.high)
+        held = isinstance(value, kinds) and abs(value) <= sys.float_info.max  # neither nan nor too large for a float
+        return bool(held and self.low <= value <= self.high)
 
     def convert(self, value: Any) -> Any:
         """An accepted value as the option holds it."""

@@ -208,7 +208,7 @@ class _Session:
             return
         try:
             self._entries.append(self._call(values) if "call" in values else self._tick(values))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             problem = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
             raise FileError(self._source, [f"{where}: is damaged: {problem}"]) from error
 

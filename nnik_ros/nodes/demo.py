@@ -22,6 +22,7 @@ from nnik_ros.nodes.demo_node import Demo
 from nnik_ros.nodes.demo_processes import Processes, free_domain, may_use_realtime
 from nnik_ros.nodes.process import on_signals
 from nnik_ros.nodes.web_address import check_host
+from nnik_ros.paths import given_path
 
 _START_LIMIT = 30.0  # s for processes to start and find each other
 _STEP = 0.02  # s between looks at the measured joints
@@ -61,7 +62,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace, processes: Processes, stop: threading.Event) -> int:
     """One robot after the other, as they are chosen on the page."""
-    if arguments.record and arguments.record.exists():
+    if arguments.record and given_path(str(arguments.record)).exists():
         raise DemoError(f"--record {arguments.record}: there is such a file already")
     if not arguments.headless:
         check_host(arguments.host)

@@ -10,7 +10,7 @@ import numpy as np
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
 from nnik_ros.landmarks import read_hand_motion
-from nnik_ros.paths import share_dir
+from nnik_ros.paths import given_path, share_dir
 from nnik_ros.retarget import TipPath, load_hand_map, retarget
 from nnik_ros.robot import Robot
 
@@ -24,7 +24,7 @@ def load_tip_path(file: Path, robot: Robot, hand_map: str, side: str, rate: floa
     Raises:
         NnikError: the recording or the map cannot be used, or none is shipped for this robot.
     """
-    path = Path(hand_map) if hand_map else share_dir() / "config" / "landmarks" / f"{robot.name}.yaml"
+    path = given_path(hand_map) if hand_map else share_dir() / "config" / "landmarks" / f"{robot.name}.yaml"
     if not path.is_file():
         shipped = ", ".join(sorted(p.stem for p in (share_dir() / "config" / "landmarks").glob("*.yaml")))
         raise InputError(

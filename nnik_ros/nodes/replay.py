@@ -24,7 +24,7 @@ from nnik_ros.nodes.loading import Loaded, load, load_named_robot, load_policy
 from nnik_ros.nodes.node_options import NO_MODEL, NodeOptions
 from nnik_ros.nodes.tape_identity import digest, versions
 from nnik_ros.options import from_mapping
-from nnik_ros.paths import robot_file
+from nnik_ros.paths import given_path, robot_file
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
 from nnik_ros.states import TipState
@@ -151,13 +151,18 @@ def _loaded(tape: Tape, arguments: argparse.Namespace, source: str) -> tuple[Loa
 
 
 def _same_file(recorded: Any, given: str, what: str, source: str) -> str:
-    path = Path(given or recorded["file"])
+    path = given_path(given or recorded["file"])
     problems = Problems(source)
-    if not path.is_file():
-        gone = f"there is no file {path}" if given else f"{path} does not exist any more; name the file with --{what}"
-        problems.add(f"{what}: {gone}")
-    elif digest(path) != recorded["sha256"]:
-        problems.add(f"{what}: {path} is another one than in the recording")
+    try:
+        if not path.is_file():
+            gone = (
+                f"there is no file {path}" if given else f"{path} does not exist any more; name the file with --{what}"
+            )
+            problems.add(f"{what}: {gone}")
+        elif digest(path) != recorded["sha256"]:
+            problems.add(f"{what}: {path} is another one than in the recording")
+    except OSError as error:
+        problems.add(f"{what}: {path} cannot be read: {error.strerror}")
     problems.raise_if_any()
     return str(path)
 

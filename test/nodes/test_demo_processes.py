@@ -117,6 +117,14 @@ def test_an_empty_name_of_a_robot_is_no_robot() -> None:
     assert "robot '' is unknown; shipped: allegro_left, allegro_right" in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--record", "--hand-map"])
+def test_a_name_that_is_too_long_for_a_file_is_refused(option: str) -> None:
+    recorded = ROOT / "examples" / "landmarks" / "made_up_hand.csv"
+    done = finished("--headless", "--landmarks", str(recorded), option, "x" * 300)
+    assert done.returncode == 2
+    assert done.stderr.endswith("x' cannot be looked at: File name too long\n")
+
+
 def test_a_run_shorter_than_a_second_is_judged_by_a_rate_too() -> None:
     done = finished("--headless", "--robot", "planar_2r", "--seconds", "0.1", limit=60.0)
     (rate,) = re.findall(r"loop rate +(\S+) Hz", done.stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -188,7 +189,13 @@ def test_a_changed_measurement_changes_the_commands_from_its_tick_on(
         (lambda lines: lines[0].pop("model"), "model is missing"),
         (lambda lines: nth_tick(lines, 30).pop("state"), "is damaged: 'state' is missing"),
         (lambda lines: nth_tick(lines, 30).update(state=["x"]), "is damaged: invalid literal"),
+        (lambda lines: nth_tick(lines, 30).update(state=[math.inf]), "is damaged: cannot convert float infinity to integer"),
+        (lambda lines: nth_tick(lines, 30).update(now=10**400), "is damaged: int too large to convert to float"),
+        (lambda lines: nth_tick(lines, 30).update(command=[10**400]), "is damaged: int too large to convert to float"),
         (lambda lines: lines[0]["options"].update(rate=-1.0), "rate: is -1.0"),
+        (lambda lines: lines[0]["options"].update(rate=10**400), "must be a finite number within [50, 1000] Hz"),
+        (lambda lines: lines[0]["model"].update(file=f"/{'x' * 300}.onnx"), "cannot be looked at: File name too long"),
+        (lambda lines: lines[0]["model"].update(file="/proc/self/mem"), "/proc/self/mem cannot be read: "),
         (lambda lines: lines[0]["model"].update(file="/nowhere.onnx"), "does not exist any more; name the file with --model"),
         (lambda lines: lines[0]["model"].update(sha256="0"), "is another one than in the recording"),
         (lambda lines: lines[0]["robot"].update(sha256="0"), "is another one than in the recording"),
