@@ -6,8 +6,8 @@ import argparse
 import math
 import os
 import shlex
+import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ from nnik_ros.nodes.demo_arguments import read_arguments
 from nnik_ros.nodes.demo_monitor import LiveLine
 from nnik_ros.nodes.demo_node import Demo
 from nnik_ros.nodes.demo_processes import Processes, free_domain, may_use_realtime
-from nnik_ros.nodes.process import on_signals
+from nnik_ros.nodes.process import Stop, on_signals
 from nnik_ros.nodes.web_address import check_host
 from nnik_ros.paths import given_path
 
@@ -41,9 +41,16 @@ def main(words: Sequence[str] | None = None) -> int:
     if arguments.robot is None:
         arguments.robot = f"allegro_{arguments.hand}"
     arguments.begun_with = arguments.robot, arguments.model
-    stop = threading.Event()
-    on_signals(lambda *_: stop.set())
+    stop = Stop()
+    on_signals(stop.set)
     domain = arguments.domain or free_domain()
+    try:
+        return _in_domain(arguments, domain, stop)
+    finally:
+        on_signals(signal.SIG_IGN)  # the interpreter takes a handler away before its own end
+
+
+def _in_domain(arguments: argparse.Namespace, domain: int, stop: Stop) -> int:
     with Processes(domain) as processes:
         os.environ.update(
             {
@@ -60,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> int:
             rclpy.try_shutdown()
 
 
-def _run(arguments: argparse.Namespace, processes: Processes, stop: threading.Event) -> int:
+def _run(arguments: argparse.Namespace, processes: Processes, stop: Stop) -> int:
     """One robot after the other, as they are chosen on the page."""
     if arguments.record and given_path(str(arguments.record)).exists():
         raise DemoError(f"--record {arguments.record}: there is such a file already")
@@ -78,9 +85,7 @@ def _run(arguments: argparse.Namespace, processes: Processes, stop: threading.Ev
     return code
 
 
-def _play(
-    arguments: argparse.Namespace, processes: Processes, stop: threading.Event
-) -> tuple[int, tuple[str, str] | None]:
+def _play(arguments: argparse.Namespace, processes: Processes, stop: Stop) -> tuple[int, tuple[str, str] | None]:
     """The exit code, and the robot and network that were chosen on the page, if any."""
     node = Demo(arguments)  # first of all, so that a wrong name is told here and not by three processes
     executor = SingleThreadedExecutor()
@@ -136,9 +141,7 @@ def _recording(arguments: argparse.Namespace) -> dict[str, object]:
     return {**file, "record_topic": True} if arguments.record_bag else file
 
 
-def _wait_until_ready(
-    node: Demo, executor: SingleThreadedExecutor, processes: Processes, stop: threading.Event
-) -> None:
+def _wait_until_ready(node: Demo, executor: SingleThreadedExecutor, processes: Processes, stop: Stop) -> None:
     """Until the hand's joints and the controller's status and statistics are heard."""
     limit = time.monotonic() + _START_LIMIT
     heard = False
@@ -154,7 +157,7 @@ def _wait_until_ready(
             raise DemoError(f"not ready after {_START_LIMIT:.0f} s: {what}\n{processes.log('controller')}")
 
 
-def _tell_page(arguments: argparse.Namespace, processes: Processes, stop: threading.Event) -> None:
+def _tell_page(arguments: argparse.Namespace, processes: Processes, stop: Stop) -> None:
     """Print the address of the page, once; from then on the page keeps its port."""
     port = _port_of_page(processes, arguments, stop)
     if not arguments.page_told:
@@ -163,7 +166,7 @@ def _tell_page(arguments: argparse.Namespace, processes: Processes, stop: thread
     arguments.port, arguments.page_told = port, True
 
 
-def _port_of_page(processes: Processes, arguments: argparse.Namespace, stop: threading.Event) -> int:
+def _port_of_page(processes: Processes, arguments: argparse.Namespace, stop: Stop) -> int:
     """The page takes the next free port when the wanted one is in use; its log tells which."""
     marker = f"http://{arguments.host}:"
     limit = time.monotonic() + _START_LIMIT
@@ -173,15 +176,13 @@ def _port_of_page(processes: Processes, arguments: argparse.Namespace, stop: thr
             return int(lines[-1].rsplit(":", 1)[1])
         if fallen := processes.fallen():
             raise DemoError(fallen)
-        stop.wait(0.05)
+        time.sleep(0.05)
     if stop.is_set():
         return int(arguments.port)
     raise DemoError(f"the page did not open within {_START_LIMIT:.0f} s:\n{processes.log('web')}")
 
 
-def _watch(
-    node: Demo, executor: SingleThreadedExecutor, processes: Processes, stop: threading.Event, seconds: float
-) -> None:
+def _watch(node: Demo, executor: SingleThreadedExecutor, processes: Processes, stop: Stop, seconds: float) -> None:
     """Show the live line, play the script; until another robot is chosen, or the script (else the time) is over."""
     live = LiveLine()
     begin = time.monotonic()
@@ -202,7 +203,7 @@ def _watch(
         live.end()
 
 
-def _hear_rate(node: Demo, executor: SingleThreadedExecutor, stop: threading.Event) -> None:
+def _hear_rate(node: Demo, executor: SingleThreadedExecutor, stop: Stop) -> None:
     """The rate lies between two diagnostics, a second apart: after a shorter script they are waited for."""
     limit = time.monotonic() + _RATE_LIMIT
     while math.isnan(node.monitor.record().rate) and time.monotonic() < limit and not stop.is_set():

@@ -76,6 +76,20 @@ def _first(stop: SimpleQueue[BaseException | None]) -> BaseException | None:
             pass
 
 
+class Stop:
+    """Whether a signal has asked for the end. No Event: a second signal would wait within `set` for the lock of the first."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def set(self, *_: object) -> None:
+        """A handler for `on_signals`."""
+        self._asked = True
+
+    def is_set(self) -> bool:
+        return self._asked
+
+
 def on_signals(handler: Any) -> None:
     """Handle the signals that ask a process to end."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

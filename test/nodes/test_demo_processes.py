@@ -95,6 +95,17 @@ def test_ctrl_c_ends_the_whole_demo_within_two_seconds(number: signal.Signals) -
         assert children_in_session(process.pid) == []
 
 
+def test_signals_that_come_all_at_once_end_the_demo() -> None:
+    """One that interrupted the handler of another waited for its lock for ever, and the hand moved on."""
+    for process in demo("--headless", "--robot", "planar_2r", "--seconds", "600"):
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end and process.poll() is None:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                process.send_signal(number)
+        assert process.wait(10) == 130
+        assert children_in_session(process.pid) == []
+
+
 def test_under_nohup_the_demo_outlives_its_terminal() -> None:
     nohup = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
     for process in demo("--headless", "--seconds", "600", before=nohup):
