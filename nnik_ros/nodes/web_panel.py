@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ _EXPLAINED = ("UNREACHABLE", "COLLISION", "LIMITED")  # states whose reason is t
 _HISTORY = 150  # samples of a plot; at the page's plot rate about 20 s
 _ANSWER_TIME = 1.0  # s that a status may need to follow a switch
 _LOG_FLOOR = 1e-3  # mm; a plot on a logarithmic axis needs something above zero
+Handler = Callable[[Any], Coroutine[Any, Any, None]]  # of an event of a viewer
 
 
 class Actions(NamedTuple):
@@ -60,10 +61,10 @@ class Panel:
         self._state = gui.add_html("")
         self._title = title
         services = gui.add_button_group("Control", SERVICES)
-        services.on_click(lambda event: actions.service(event.target.value))
+        services.on_click(_in_order(actions.service))
         if offers.presets:
             buttons = gui.add_button_group("Poses", tuple(offers.presets))
-            buttons.on_click(lambda event: actions.preset(event.target.value))
+            buttons.on_click(_in_order(actions.preset))
         self._table = gui.add_html("")
         self._robot, self._robot_name = _chooser(gui, "Robot", offers.robots, offers.robot, actions.robot), offers.robot
         self._model = _chooser(gui, "Solver", offers.models, offers.models[0], actions.model)
@@ -101,8 +102,8 @@ class Panel:
             if answered and enabled is not None and switch.value != enabled:
                 switch.value = enabled  # somebody else switched it
 
-    def _on_switch(self, tip: int, enable: Callable[[int, bool], None]) -> Callable[[Any], None]:
-        def switched(event: Any) -> None:
+    def _on_switch(self, tip: int, enable: Callable[[int, bool], None]) -> Handler:
+        async def switched(event: Any) -> None:  # async: see `_in_order`
             if event.client is not None:  # a viewer, not `show_status`
                 self._switched[tip] = time.monotonic()
                 enable(tip, event.target.value)
@@ -131,6 +132,15 @@ class Panel:
         if self._shown.get(key) != content:
             self._shown[key] = content
             handle.content = content
+
+
+def _in_order(act: Callable[[str], None]) -> Handler:
+    """Act on each click where it arrives. In threads, clicks that arrive together would all find the last one's value."""
+
+    async def clicked(event: Any) -> None:
+        act(event.target.value)
+
+    return clicked
 
 
 class _Plot:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import pytest
 import viser
+from viser._messages import GuiUpdateMessage, ViewerCameraMessage
+from websockets import Subprotocol
+from websockets.sync.client import connect
 
 from nnik_ros.nodes.web_node import _Server
-from nnik_ros.nodes.web_panel import Actions, Offers, Panel
+from nnik_ros.nodes.web_panel import SERVICES, Actions, Offers, Panel
 from nnik_ros.nodes.web_status import NO_LOOP, HandStatus, TipStatus
 
 TIPS = ("index", "thumb")
@@ -28,9 +36,14 @@ def enabled() -> list[tuple[int, bool]]:
 
 
 @pytest.fixture
-def panel(server: viser.ViserServer, enabled: list[tuple[int, bool]]) -> Panel:
+def done() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def panel(server: viser.ViserServer, done: list[str], enabled: list[tuple[int, bool]]) -> Panel:
     ignored = [lambda *_: None] * 7
-    actions = Actions(ignored[0], lambda tip, value: enabled.append((tip, value)), *ignored[1:])
+    actions = Actions(done.append, lambda tip, value: enabled.append((tip, value)), *ignored[1:])
     return Panel(server, "hand", TIPS, Offers((), "hand", (), ("auto",)), actions)
 
 
@@ -43,9 +56,8 @@ def test_a_switch_that_somebody_uses_asks_for_its_own_finger_alone(
     panel: Panel, enabled: list[tuple[int, bool]]
 ) -> None:
     """All were once sent, and switched on what somebody else had switched off."""
-    panel._on_switch(0, lambda tip, value: enabled.append((tip, value)))(
-        SimpleNamespace(client=object(), target=SimpleNamespace(value=False))
-    )
+    switched = panel._on_switch(0, lambda tip, value: enabled.append((tip, value)))
+    asyncio.run(switched(SimpleNamespace(client=object(), target=SimpleNamespace(value=False))))
     assert enabled == [(0, False)]
 
 
@@ -59,6 +71,48 @@ def test_the_switches_follow_what_others_switch_and_ask_for_nothing(
     panel.show_status(status(True, True), NO_LOOP, "")
     assert [switch.value for switch in panel._switches] == [True, True]
     assert enabled == []
+
+
+def test_clicks_that_arrive_together_are_all_done_in_their_order(
+    server: viser.ViserServer, panel: Panel, done: list[str], enabled: list[tuple[int, bool]]
+) -> None:
+    """As after a moment without a network: each once became the last one."""
+    group = next(handle for handle in handles(server) if getattr(handle, "options", None) == SERVICES)
+    clicks, switches = ["Home", "Start", "Pause"] * 5, [False, True] * 5
+    with viewer(server) as said:
+        for label in clicks:
+            said(GuiUpdateMessage(group._impl.uuid, {"value": label}))
+        for value in switches:
+            said(GuiUpdateMessage(panel._switches[1]._impl.uuid, {"value": value}))
+        deadline = time.monotonic() + 20.0
+        while time.monotonic() < deadline and (len(done), len(enabled)) != (len(clicks), len(switches)):
+            time.sleep(0.02)
+    assert done == clicks
+    assert enabled == [(1, value) for value in switches]
+
+
+def handles(server: viser.ViserServer) -> list[Any]:
+    return list(server.gui._gui_input_handle_from_uuid.values())
+
+
+@contextlib.contextmanager
+def viewer(server: viser.ViserServer) -> Iterator[Callable[[Any], None]]:
+    """What a browser says to the page."""
+    address = f"ws://127.0.0.1:{server.get_port()}"
+    protocol = Subprotocol(f"viser-v{viser.__version__}")
+    origin, up = (0.0, 0.0, 0.0), (0.0, 0.0, 1.0)
+    camera = ViewerCameraMessage((1.0, *origin), up, 1.3, 0.01, 100.0, 720, 1000, origin, up)
+    with connect(address, subprotocols=[protocol], max_size=None) as socket:
+
+        def say(message: Any) -> None:
+            socket.send(msgspec.msgpack.encode(message.as_serializable_dict([])))
+
+        say(camera)
+        deadline = time.monotonic() + 20.0
+        while not server.get_clients():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield say
 
 
 def test_a_viewer_cannot_have_the_page_published(server: viser.ViserServer) -> None:
