@@ -136,8 +136,8 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
 
     # what arrives
 
-    def _heard(self, tip: int, header: Header, position: Point) -> None:
-        self._steering.heard(tip, stamp_of(header), time.monotonic())
+    def _heard(self, tip: int, header: Header, p: Point) -> None:
+        self._steering.heard(tip, np.array((p.x, p.y, p.z)), stamp_of(header), time.monotonic())
 
     def _take_tips(self, message: PoseArray) -> None:
         if len(message.poses) == self._robot.nt:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nnik_ros.geometry import Array
+from nnik_ros.nodes.other_targets import Message, identity
 
 _REPEAT = 0.05  # s; keeps a held target from getting stale
 _FOREIGN_LIFE = 1.0  # s after its last message for which another publisher owns a tip
@@ -15,7 +16,7 @@ _VIEWER_LIFE = 1.0  # s; a viewer tells several times a second that it still hol
 
 
 class DragSteering:
-    """`send(tip, frame, position (3,) [m]) -> stamp` publishes a target and returns what identifies the message.
+    """`send(tip, frame, position (3,) [m]) -> stamp` publishes a target and returns the message's stamp.
 
     A tip is held from the first `drag` to `let_go`, to a message of another publisher for it, or until its viewer has been
     silent for a second. Times are those of one monotonic clock [s].
@@ -27,7 +28,7 @@ class DragSteering:
         self._goal = np.full((nt, 3), np.nan)
         self._held = np.zeros(nt, dtype=bool)
         self._seen, self._foreign, self._last_sent = (np.full(nt, -np.inf) for _ in range(3))
-        self._sent: deque[int] = deque(maxlen=64 * nt)
+        self._sent: deque[Message] = deque(maxlen=64 * nt)
 
     def holds(self, tip: int) -> bool:
         return bool(self._held[tip])
@@ -54,9 +55,9 @@ class DragSteering:
         """Hold nothing any more."""
         self._held[:] = False
 
-    def heard(self, tip: int, stamp: int, now: float) -> None:
-        """A target message of any publisher, our own included."""
-        if stamp not in self._sent:
+    def heard(self, tip: int, position: Array, stamp: int, now: float) -> None:
+        """A target message (3,) [m] of any publisher, our own included."""
+        if identity(tip, position, stamp) not in self._sent:
             self._foreign[tip] = now
             self._held[tip] = False
 
@@ -68,4 +69,5 @@ class DragSteering:
 
     def _publish(self, tip: int, now: float) -> None:
         self._last_sent[tip] = now
-        self._sent.append(self._send(tip, self._frame[tip], self._goal[tip]))
+        stamp = self._send(tip, self._frame[tip], self._goal[tip])
+        self._sent.append(identity(tip, self._goal[tip], stamp))

@@ -8,8 +8,10 @@ from geometry_msgs.msg import Point, PoseArray, PoseStamped
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from nnik_ros.geometry import Array
 from nnik_ros.nodes.inbox import newest
 
+Message = tuple[int, int, float, float, float]
 Heard = Callable[[int, Header, Point], None]
 
 
@@ -29,6 +31,12 @@ def hear_targets(node: Node, tips: Sequence[str], heard: Heard) -> None:
     node.create_subscription(PoseArray, "target_poses", all_tips, newest(5))
 
 
+def identity(tip: int, position: Array, stamp: int) -> Message:
+    """Tells a node its own messages from others'. Stamps alone do not: many send none, and ROS time may stand still."""
+    x, y, z = position.tolist()
+    return tip, stamp, x, y, z
+
+
 def stamp_of(header: Header) -> int:
-    """ns; tells a node its own messages from others'."""
+    """ns"""
     return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)

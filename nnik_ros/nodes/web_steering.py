@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nnik_ros.geometry import Array
+from nnik_ros.nodes.other_targets import Message, identity
 from nnik_ros.nodes.web_presets import Preset
 
 _REPEAT = 0.05  # s; keeps a held target from getting stale
@@ -16,7 +17,7 @@ _FOREIGN_LIFE = 1.0  # s; how long a target of somebody else is shown after its 
 
 
 class Steering:
-    """Silent until a person acts. `send(tip, position (3,) [m]) -> stamp` publishes and returns what identifies the message.
+    """Silent until a person acts. `send(tip, position (3,) [m]) -> stamp` publishes and returns the message's stamp.
 
     A tip's target is sent again and again while it is held. It is given up when a message of another publisher arrives for
     that tip, on `release`, and never sent again before a person acts. Times are those of one monotonic clock [s].
@@ -28,7 +29,7 @@ class Steering:
         self._held = np.zeros(nt, dtype=bool)
         self._foreign_until = np.full(nt, -np.inf)
         self._next = 0.0
-        self._sent: deque[int] = deque(maxlen=64 * nt)
+        self._sent: deque[Message] = deque(maxlen=64 * nt)
         self._preset: Preset | None = None
         self._preset_start = 0.0
 
@@ -54,7 +55,7 @@ class Steering:
 
     def heard(self, tip: int, position: Array | None, stamp: int, now: float) -> None:
         """A target message of any publisher, our own included; position None: in a frame in which it cannot be shown."""
-        if stamp in self._sent:
+        if position is not None and identity(tip, position, stamp) in self._sent:
             return
         self._preset = None
         self._held[tip] = False
@@ -80,4 +81,5 @@ class Steering:
             return
         self._next = now + _REPEAT
         for tip in np.flatnonzero(self._held):
-            self._sent.append(self._send(int(tip), self._goal[tip]))
+            stamp = self._send(int(tip), self._goal[tip])
+            self._sent.append(identity(int(tip), self._goal[tip], stamp))

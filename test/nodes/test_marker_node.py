@@ -87,15 +87,26 @@ def test_another_publisher_takes_its_tip_out_of_the_hand_and_keeps_it() -> None:
     steering.drag(0, "palm", HERE, 0.0)
     steering.drag(1, "palm", HERE, 0.0)
     steering.update(0.0)
-    steering.heard(0, 1, 0.01)  # our own echo
+    steering.heard(0, HERE, 1, 0.01)  # our own echo
     assert steering.holds(0)
-    steering.heard(0, 987654, 0.02)
+    steering.heard(0, HERE, 987654, 0.02)
     assert (steering.holds(0), steering.holds(1)) == (False, True)
     assert not steering.drag(0, "palm", THERE, 0.5)
     wire.sent.clear()
     steering.update(0.6)
     assert [tip for tip, _, _ in wire.sent] == [1]
     assert steering.drag(0, "palm", THERE, 1.1)
+
+
+def test_another_publisher_whose_messages_bear_the_stamp_of_ours_is_known_by_its_target() -> None:
+    """Both are stamped zero where the ROS time stands still, or where the other one sends no stamps."""
+    steering = DragSteering(1, lambda tip, frame, position: 0)
+    steering.drag(0, "palm", HERE, 0.0)
+    steering.update(0.0)
+    steering.heard(0, HERE, 0, 0.01)
+    assert steering.holds(0)
+    steering.heard(0, THERE, 0, 0.02)
+    assert not steering.holds(0)
 
 
 def test_the_arrows_of_a_marker_point_along_the_axes_of_the_base_frame() -> None:

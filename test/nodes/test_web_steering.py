@@ -55,6 +55,19 @@ def test_a_target_of_another_publisher_ends_ours_and_our_own_echo_does_not() -> 
     assert steering.goal(0, 5.0) is None
 
 
+def test_a_target_of_another_publisher_that_bears_the_stamp_of_ours_ends_ours() -> None:
+    """Both are stamped zero where the ROS time stands still, or where the other one sends no stamps."""
+    steering = Steering(2, lambda tip, position: 0)
+    steering.drag(0, HERE)
+    steering.drag(1, HERE)
+    steering.update(0.0)
+    steering.heard(0, HERE, stamp=0, now=0.01)
+    steering.heard(1, THERE, stamp=0, now=0.01)
+    assert steering.held == [True, False]
+    steering.heard(0, None, stamp=0, now=0.02)
+    assert steering.held == [False, False], "our own are never in a frame that cannot be shown"
+
+
 def test_release_ends_drags_and_presets() -> None:
     wire = Wire()
     steering = Steering(1, wire.send)

@@ -105,6 +105,15 @@ def test_the_page_steers_where_the_ros_time_stands_still(stage: Stage) -> None:
     assert stage.until(lambda: len(stage.heard) > 2)
 
 
+def test_the_page_gives_way_to_targets_without_a_stamp_where_the_ros_time_stands_still(stage: Stage) -> None:
+    stage.page.set_parameters([Parameter("use_sim_time", value=True)])
+    stage.page._on_drag(0, np.array([0.1, 0.05, 0.05]))
+    assert stage.until(lambda: len(stage.heard) > 2)
+    theirs = pose_stamped(stage.robot.base_frame, (0.12, 0.05, 0.05))
+    assert stage.until(lambda: not any(stage.page._steering.held), lambda: stage.target.publish(theirs))
+    assert stage.sent_by_page(0.3) == 0
+
+
 def test_the_page_does_not_go_on_telling_what_a_controller_said_that_is_gone(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
