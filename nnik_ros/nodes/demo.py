@@ -21,7 +21,7 @@ from nnik_ros.nodes.demo_monitor import LiveLine
 from nnik_ros.nodes.demo_node import Demo
 from nnik_ros.nodes.demo_processes import Processes, free_domain, may_use_realtime
 from nnik_ros.nodes.process import Stop, on_signals
-from nnik_ros.nodes.web_address import check_host
+from nnik_ros.nodes.web_address import check_host, page_address
 from nnik_ros.paths import given_path
 
 _START_LIMIT = 30.0  # s for processes to start and find each other
@@ -162,13 +162,13 @@ def _tell_page(arguments: argparse.Namespace, processes: Processes, stop: Stop) 
     port = _port_of_page(processes, arguments, stop)
     if not arguments.page_told:
         domain = os.environ["ROS_DOMAIN_ID"]
-        print(f"page: http://{arguments.host}:{port}   (ROS_DOMAIN_ID={domain}, Ctrl-C ends)", flush=True)
+        print(f"page: {page_address(arguments.host, port)}   (ROS_DOMAIN_ID={domain}, Ctrl-C ends)", flush=True)
     arguments.port, arguments.page_told = port, True
 
 
 def _port_of_page(processes: Processes, arguments: argparse.Namespace, stop: Stop) -> int:
     """The page takes the next free port when the wanted one is in use; its log tells which."""
-    marker = f"http://{arguments.host}:"
+    marker = page_address(arguments.host, "")
     limit = time.monotonic() + _START_LIMIT
     while time.monotonic() < limit and not stop.is_set():
         lines = [line for line in processes.log("web").splitlines() if "page of" in line and marker in line]

@@ -26,7 +26,7 @@ from nnik_ros.nodes.loading import load_named_driver, load_named_robot, prefixed
 from nnik_ros.nodes.other_targets import hear_targets, stamp_of
 from nnik_ros.nodes.parameters import Parameters
 from nnik_ros.nodes.process import run_node
-from nnik_ros.nodes.web_address import check_host
+from nnik_ros.nodes.web_address import check_host, free_port, page_address
 from nnik_ros.nodes.web_chooser import ParameterClient, chosen, model_choices, robot_choices
 from nnik_ros.nodes.web_options import WebOptions
 from nnik_ros.nodes.web_panel import Actions, Offers, Panel
@@ -72,7 +72,8 @@ class WebNode(Node):  # type: ignore[misc]
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # it draws and steers whatever the ROS time does
         self.create_timer(1.0 / options.frame_rate, self._draw, clock=steady)
         self.create_timer(_MODEL_PERIOD, self._follow_model, clock=steady)
-        self.get_logger().info(f"page of {self._robot.name}: http://{options.host}:{self._server.get_port()}")
+        address = page_address(options.host, self._server.get_port())
+        self.get_logger().info(f"page of {self._robot.name}: {address}")
 
     def close(self) -> None:
         self._server.stop()
@@ -106,7 +107,7 @@ class WebNode(Node):  # type: ignore[misc]
 
     def _build_page(self, options: WebOptions) -> None:
         robot, view = self._robot, workspace_view(self._robot)
-        self._server = _Server(options.host, options.port, label=robot.name, verbose=False)
+        self._server = _Server(options.host, free_port(options.host, options.port), label=robot.name, verbose=False)
         self._scene = RobotScene(self._server, robot, view)
         self._handles = TargetHandles(self._server, robot, view, self._on_drag)
         actions = Actions(

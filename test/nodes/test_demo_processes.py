@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from node_bench import Lab
 
 from nnik_ros.errors import InputError
 from nnik_ros.nodes.demo_processes import Processes, free_domain
-from nnik_ros.nodes.web_address import check_host
+from nnik_ros.nodes.web_address import check_host, free_port, page_address
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = (
@@ -161,6 +162,27 @@ def test_a_host_is_refused_with_the_reason(host: str, words: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
 def test_the_addresses_of_this_machine_are_taken(host: str) -> None:
     check_host(host)
+
+
+def test_the_next_port_is_taken_when_one_is_in_use_and_none_behind_the_last() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        assert taken < free_port("127.0.0.1", taken) < taken + 100
+    with socket.create_server(("127.0.0.1", 65535)), pytest.raises(InputError, match="port: none from 65535 to 65535"):
+        free_port("127.0.0.1", 65535)
+
+
+def test_the_page_says_at_once_that_no_port_is_free(lab: Lab) -> None:
+    """It once waited for ever for a server that had ended, and no signal ended it."""
+    with socket.create_server(("127.0.0.1", 65535)):
+        process = lab.start("web_node", lab.station().namespace, port=65535)
+        assert process.exit_code() == 1
+        assert "port: none from 65535 to 65535 is free on host '127.0.0.1': Address already in use" in process.output
+
+
+def test_an_address_is_told_as_a_browser_takes_it() -> None:
+    assert page_address("127.0.0.1", 8080) == "http://127.0.0.1:8080"
+    assert page_address("::1", 8080) == "http://[::1]:8080"
 
 
 def test_the_node_of_the_page_says_at_once_that_it_cannot_listen(lab: Lab) -> None:
