@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -27,6 +28,8 @@ from nnik_ros.paths import given_path
 _START_LIMIT = 30.0  # s for processes to start and find each other
 _STEP = 0.02  # s between looks at the measured joints
 _RATE_LIMIT = 4.0  # s for the diagnostics after a short script
+_RECORDING_PATIENCE = 10.0  # s that a controller may need on a busy machine to write the end of its recording
+_END_LINE = 200  # bytes at most of the last line of a recording
 _RATE_ERROR = 0.01  # what the scripted run may miss of its rate
 # the whole controller, since an ordinary thread of it that holds the interpreter lock would hold up its loop
 _PROCESS_PRIORITY, _LOOP_PRIORITY = 20, 30
@@ -51,7 +54,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _in_domain(arguments: argparse.Namespace, domain: int, stop: Stop) -> int:
-    with Processes(domain) as processes:
+    recorded = {"patience": _RECORDING_PATIENCE} if arguments.record or arguments.record_bag else {}
+    with Processes(domain, **recorded) as processes:
         os.environ.update(
             {
                 name: processes.variables[name]
@@ -80,9 +84,24 @@ def _run(arguments: argparse.Namespace, processes: Processes, stop: Stop) -> int
         arguments.robot, arguments.model = choice
         print(f"\ndemo: {arguments.robot}, chosen on the page", flush=True)
         code, choice = _play(arguments, processes, stop)
+    if arguments.record and not _ended(arguments.record, processes):
+        return code or 2
     for recording in filter(None, (arguments.record, arguments.record_bag)):
         print(f"recorded: ./run replay {shlex.quote(str(recording))}")
     return code
+
+
+def _ended(recording: Path, processes: Processes) -> bool:
+    """Whether the controller wrote its recording to the end; says so where it did not, as on a full disk."""
+    processes.stop()
+    if recording.is_file():
+        with recording.open("rb") as file:
+            file.seek(-min(_END_LINE, recording.stat().st_size), os.SEEK_END)
+            if b'"end"' in file.read():
+                return True
+    said = [line for line in processes.log("controller").splitlines() if "the recording ends here" in line]
+    print("\n".join([*said, f"demo: --record {recording}: the end of the recording is missing"]), file=sys.stderr)
+    return False
 
 
 def _play(arguments: argparse.Namespace, processes: Processes, stop: Stop) -> tuple[int, tuple[str, str] | None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,8 @@ class BagRecorder:
             self._writer.open()
         except (WriterError, OSError) as error:
             raise InputError(f"--record-bag {folder}: {error}") from error
+        self._folder = folder
+        self._failed = False
         self._written = 0.0  # s by the steady clock, when the last message was
         self._ended = False  # whether a lasting topic told the end of its recording
         self._newest: dict[int, int] = {}  # of each connection [ns]
@@ -50,20 +53,40 @@ class BagRecorder:
             node.create_subscription(said.kind, name, take, _qos(said.lasting), raw=True)
 
     def close(self, executor: Any) -> None:
-        """Complete the bag. What was said before the other nodes ended may still wait in the node of this executor."""
+        """Complete the bag. What was said before the other nodes ended may still wait in the node of this executor.
+
+        Raises:
+            InputError: it cannot be written.
+        """
         begin = now = time.monotonic()
         while now < min(begin + _LONGEST, max(begin, self._written) + (_QUIET if self._ended else _LAST_WORDS)):
             executor.spin_once(timeout_sec=0.05)
             now = time.monotonic()
-        self._writer.close()
+        with self._no_room():
+            self._writer.close()
 
     def _take(self, connection: Any, lasting: bool, message: bytes, info: Mapping[str, int]) -> None:
+        if self._failed:
+            return
         # DDS knows when, though not every kind of it; of what is sent again to latecomers later messages may arrive first
         arrived = max(info["received_timestamp"] or time.time_ns(), self._newest.get(connection.id, 0) + 1)
         self._newest[connection.id] = arrived
-        self._writer.write(connection, arrived, message)
+        with self._no_room():
+            self._writer.write(connection, arrived, message)
         self._written = time.monotonic()
         self._ended |= lasting and b'"end"' in message
+
+    @contextlib.contextmanager
+    def _no_room(self) -> Iterator[None]:
+        """Says once that the bag cannot be written to its end, as on a full disk."""
+        try:
+            yield
+        except OSError as error:
+            if self._failed:
+                return
+            self._failed = True
+            reason = f"--record-bag {self._folder}: the recording ends here and cannot be read: {error.strerror}"
+            raise InputError(reason) from error
 
 
 def _qos(lasting: bool) -> QoSProfile:

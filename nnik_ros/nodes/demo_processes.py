@@ -27,13 +27,13 @@ _PR_SET_PDEATHSIG = 1
 class Child(NamedTuple):
     name: str
     process: subprocess.Popen[bytes]
-    log: Path
 
 
 class Processes:
-    """A context: whatever was started in it is gone afterwards, within two seconds."""
+    """A context: whatever was started in it is gone afterwards, within two seconds, or `patience` [s] and a little."""
 
-    def __init__(self, domain: int) -> None:
+    def __init__(self, domain: int, patience: float = _PATIENCE) -> None:
+        self._patience = patience
         self._children: list[Child] = []
         self._folder = tempfile.TemporaryDirectory(prefix="nnik_ros_demo_")
         self.variables = {
@@ -63,14 +63,13 @@ class Processes:
             for key, value in parameters.items()
             for word in ("-p", f"{key}:={json.dumps(value, ensure_ascii=False)}")
         ]
-        log = Path(self._folder.name) / f"{name}.log"
         command = [sys.executable, "-m", module, *(["--ros-args", *words] if words else [])]
-        with log.open("wb") as output, elevated(priority):
+        with self._log_file(name).open("wb") as output, elevated(priority):
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self.variables,
                 start_new_session=True, preexec_fn=_end_with_parent,
             )  # fmt: skip
-        self._children.append(Child(name, process, log))
+        self._children.append(Child(name, process))
 
     def fallen(self) -> str:
         """What to say about the first process that ended by itself; '' when all live."""
@@ -81,14 +80,13 @@ class Processes:
         return ""
 
     def log(self, name: str) -> str:
-        """The last lines that a process wrote."""
-        (path,) = (child.log for child in self._children if child.name == name)
-        return "\n".join(path.read_text(errors="replace").splitlines()[-_LAST_LINES:])
+        """The last lines that a process wrote, also when it has ended."""
+        return "\n".join(self._log_file(name).read_text(errors="replace").splitlines()[-_LAST_LINES:])
 
     def stop(self) -> None:
         """Ask all to end, then make them."""
         self._signal(signal.SIGINT)
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + self._patience
         for child in self._children:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.process.wait(max(0.0, deadline - time.monotonic()))
@@ -96,6 +94,9 @@ class Processes:
         for child in self._children:
             child.process.wait()
         self._children.clear()
+
+    def _log_file(self, name: str) -> Path:
+        return Path(self._folder.name) / f"{name}.log"
 
     def _signal(self, number: signal.Signals) -> None:
         for child in self._children:

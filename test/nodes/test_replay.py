@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import resource
 import subprocess
 import sys
 import time
@@ -360,6 +362,22 @@ def test_a_bag_of_a_demo_is_replayed_and_holds_the_commands_that_went_over_the_w
     again = subprocess.run(command, cwd=share_dir(), capture_output=True, text=True)
     assert again.returncode == 2
     assert "--record-bag" in again.stderr
+
+
+@pytest.mark.parametrize("option", ["--record", "--record-bag"])
+def test_a_recording_for_which_the_disk_has_no_room_is_told_and_is_no_success(option: str, tmp_path: Path) -> None:
+    """A bag once ended the demo with a traceback, and a file was told as recorded."""
+    command = [sys.executable, "-m", "nnik_ros.nodes.demo", "--headless", "--robot", "planar_2r", "--seconds", "3"]
+    room = 50_000 if option == "--record" else 200_000  # B; a bag is written in large pieces
+    demo = subprocess.run(
+        [*command, option, str(tmp_path / "recording")], cwd=share_dir(), capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+        env={**os.environ, "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"},  # the limit is on shared memory, too
+    )  # fmt: skip
+    assert demo.returncode == 2, demo.stdout + demo.stderr
+    assert "the recording ends here" in demo.stderr
+    assert "Traceback" not in demo.stderr
+    assert "recorded: " not in demo.stdout
 
 
 def test_what_waits_when_a_demo_ends_is_in_its_bag_with_the_time_of_its_arrival(tmp_path: Path) -> None:
