@@ -26,18 +26,21 @@ _GREY: Color = (150, 152, 156)
 # a ghost slightly thinner than the body hides in it until the two differ, instead of flickering on its surface
 _GHOST_OPACITY, _GHOST_THINNER = 0.3, 0.003  # thinner: share of the workspace's radius
 _TRAIL_LENGTH = 45
-_CAMERA_DISTANCE = 1.45  # in radii of the workspace
+_CAMERA_DISTANCE = 1.45  # in radii of the workspace, at least
+_HALF_VIEW = 0.7  # tangent of half the angle that a viewer's camera sees, with a little room at the rim
 
 
 class View(NamedTuple):
     """What the page needs to know of a robot's workspace: centre (3,) and radius [m] of the ball that its tips roam, and
-    the camera's direction from the centre (3,), its distance [m] and its up vector (3,)."""
+    the camera's direction from the centre (3,), its distance [m] and its up vector (3,). handle [m]: a length to which the
+    targets' balls are in proportion."""
 
     center: Array
     radius: float
     direction: Array
     up: Array
     distance: float
+    handle: float
 
 
 def tip_color(tip: int) -> Color:
@@ -48,7 +51,7 @@ def workspace_view(robot: Robot) -> View:
     """A view that shows the whole robot; a flat workspace is looked at from straight above."""
     q = robot.random_joint_position(np.random.default_rng(0), 200)
     tips = robot.kinematics.tip_position(q).reshape(-1, 3)
-    points = np.concatenate([tips, np.zeros((1, 3))])
+    points = np.concatenate([tips, _roots(robot)])
     low, high = points.min(0), points.max(0)
     extent = high - low
     flat = int(np.argmin(extent))
@@ -59,7 +62,24 @@ def workspace_view(robot: Robot) -> View:
         direction, up = np.array([1.0, 0.62, 0.32]), np.array([0.0, 0.0, 1.0])
     center = 0.5 * (low + high)
     radius = 0.5 * float(np.linalg.norm(extent))
-    return View(center, radius, direction / np.linalg.norm(direction), up, _CAMERA_DISTANCE * radius)
+    direction = direction / np.linalg.norm(direction)
+    along = (points - center) @ direction
+    aside = np.linalg.norm(points - center - along[:, None] * direction, axis=-1)
+    distance = max(_CAMERA_DISTANCE * radius, float((along + aside / _HALF_VIEW).max()))
+    reach = float(robot.kinematics.reach.min())  # far less than the radius where the base frame is far from the fingers
+    return View(center, radius, direction, up, distance, min(radius, 2.0 * reach))
+
+
+def _roots(robot: Robot) -> Array:
+    """Where the drawing begins (n, 3) [m]: the base frame, or what hangs on it first where nothing is drawn there."""
+    found, waiting = [], [(robot.base_frame, np.eye(4))]
+    for link, T_base_link in waiting:
+        if robot.urdf.links[link].visuals:
+            found.append(T_base_link[:3, 3])
+            continue
+        below = [joint for joint in robot.urdf.joints.values() if joint.parent == link]
+        waiting.extend((joint.child, T_base_link @ joint.T_parent_joint) for joint in below)
+    return np.array(found or [np.zeros(3)])
 
 
 class RobotScene:
@@ -141,14 +161,18 @@ class _Body:
             "cast_shadow": not self._color,
             "receive_shadow": not self._color,
         }
-        grow = self._growth
-        scene = self._server.scene
+        scene, grown = self._server.scene, self._grown
         if shape.kind == "box":
-            scene.add_box(path, dimensions=np.asarray(shape.size) + 2 * grow, **common)
+            scene.add_box(path, dimensions=np.array([grown(side) for side in shape.size]), **common)
         elif shape.kind == "cylinder":
-            scene.add_cylinder(path, radius=shape.size[0] + grow, height=shape.size[1] + 2 * grow, **common)
+            radius, height = 0.5 * grown(2 * shape.size[0]), grown(shape.size[1])
+            scene.add_cylinder(path, radius=radius, height=height, **common)
         elif shape.kind == "sphere":
-            scene.add_icosphere(path, radius=shape.size[0] + grow, **common)
+            scene.add_icosphere(path, radius=0.5 * grown(2 * shape.size[0]), **common)
+
+    def _grown(self, width: float) -> float:
+        """What is thin keeps half of its width [m]: below zero it would be drawn inside out, and around the body."""
+        return max(width + 2 * self._growth, 0.5 * width)
 
 
 class _Trail:

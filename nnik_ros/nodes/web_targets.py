@@ -56,18 +56,18 @@ class TargetHandles:
     def _add(self, server: viser.ViserServer, tip: int, path: str, name: str, view: View) -> None:
         gizmo = server.scene.add_transform_controls(
             path,
-            scale=0.17 * view.radius,
+            scale=0.17 * view.handle,
             line_width=2.0,
             disable_rotations=True,
             disable_sliders=True,
             depth_test=False,
             opacity=0.75,
         )
-        ball = server.scene.add_icosphere(f"{path}/ball", radius=0.055 * view.radius, opacity=0.8, cast_shadow=False)
+        ball = server.scene.add_icosphere(f"{path}/ball", radius=0.055 * view.handle, opacity=0.8, cast_shadow=False)
         server.scene.add_label(
             f"{path}/name",
             name,
-            position=(0.0, 0.0, 0.085 * view.radius),
+            position=(0.0, 0.0, 0.085 * view.handle),
             anchor="bottom-center",
             font_screen_scale=0.9,
         )
