@@ -109,6 +109,26 @@ def test_another_publisher_whose_messages_bear_the_stamp_of_ours_is_known_by_its
     assert not steering.holds(0)
 
 
+def test_all_markers_are_let_go_at_once() -> None:
+    wire = Wire()
+    steering = DragSteering(2, wire.send)
+    steering.drag(0, "palm", HERE, 0.0)
+    steering.drag(1, "palm", HERE, 0.0)
+    steering.release()
+    steering.update(0.1)
+    assert wire.sent == []
+
+
+def test_a_marker_stands_in_the_base_frame_as_large_as_its_finger_and_faint_while_that_is_disabled() -> None:
+    marker, larger = (tip_marker("index", "palm", HERE, reach, look_of("REACHED", True)) for reach in (0.1, 0.2))
+    disabled = tip_marker("index", "palm", HERE, 0.1, look_of("REACHED", False))
+    balls = [shown.controls[0].markers[0] for shown in (marker, larger, disabled)]
+    assert marker.header.frame_id == "palm"
+    assert larger.scale == pytest.approx(2.0 * marker.scale)
+    assert balls[1].scale.x == pytest.approx(2.0 * balls[0].scale.x)
+    assert balls[2].color.a < 0.5 * balls[0].color.a
+
+
 def test_the_arrows_of_a_marker_point_along_the_axes_of_the_base_frame() -> None:
     marker = tip_marker("index", "palm", HERE, 0.1, look_of("REACHED", True))
     first = {}

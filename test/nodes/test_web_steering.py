@@ -68,6 +68,18 @@ def test_a_target_of_another_publisher_that_bears_the_stamp_of_ours_ends_ours() 
     assert steering.held == [False, False], "our own are never in a frame that cannot be shown"
 
 
+def test_a_target_of_another_publisher_ends_a_preset_and_is_shown_where_its_frame_is_known() -> None:
+    wire = Wire()
+    steering = Steering(1, wire.send)
+    steering.play(Preset("there and back", 1.0, np.array([[HERE], [THERE]])), 0.0)
+    steering.update(0.1)
+    steering.heard(0, None, stamp=987654, now=0.2)
+    assert steering.goal(0, 0.3) is None
+    wire.sent.clear()
+    steering.update(1.5)
+    assert wire.sent == []
+
+
 def test_release_ends_drags_and_presets() -> None:
     wire = Wire()
     steering = Steering(1, wire.send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,6 +87,25 @@ def test_the_balls_rest_where_the_controller_has_the_tips_of_a_calibrated_hand(
     told = pose_array(robot.base_frame, calibrated.tolist())
     assert stage.shown(calibrated, lambda: stage.tips.publish(told))
     assert stage.shown(described), "without a controller the page has to follow the hand by itself"
+
+
+def test_a_ball_in_a_hand_is_left_alone_until_its_viewer_lets_go_or_leaves(stage: Stage) -> None:
+    handles, place = stage.page._handles, np.array([0.1, 0.05, 0.05])
+
+    def follows(shift: float) -> bool:
+        handles.place(0, place + shift)
+        return bool(np.allclose(handles._gizmos[0].position, place + shift))
+
+    assert follows(0.01)
+    handles._grab(0, SimpleNamespace(phase="update", client_id=7))
+    assert not follows(0.02)
+    handles.release(8)
+    assert not follows(0.03)
+    handles.release(7)
+    assert follows(0.04)
+    handles._grab(0, SimpleNamespace(phase="update", client_id=7))
+    handles._grab(0, SimpleNamespace(phase="end", client_id=7))
+    assert follows(0.05)
 
 
 @pytest.mark.parametrize("frame", ["camera", "palm_link"])
