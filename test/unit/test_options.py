@@ -44,6 +44,15 @@ def test_what_is_no_number_is_no_rate(value: object) -> None:
         from_mapping(Example, {"rate": value}, "x")
 
 
+@pytest.mark.parametrize(
+    "given", [{"count": 10**400}, {"rate": -(10**400)}, {"places": "9" * 400}, {"weight": [10**400]}]
+)
+def test_an_integer_that_no_float_can_hold_is_refused_like_any_other_number(given: dict[str, object]) -> None:
+    (name,) = given
+    with pytest.raises(FileError, match=f"{name}: is .*, must be a"):
+        from_mapping(Example, given, "x")
+
+
 def test_an_integer_is_a_fine_float_and_the_defaults_fill_the_rest() -> None:
     assert from_mapping(Example, {"rate": 20}, "x") == Example(rate=20.0)
 
