@@ -24,7 +24,9 @@ from nnik_ros.urdf import Shape
 _SAMPLES = 1000
 _STARTS, _STEPS = 2, 20  # of a search for the smallest clearance of a pair: from its nearest samples
 _NEVER_CLOSER = 0.01  # m; a pair of which no smaller clearance was found is looked at for larger margins alone
-_CAPSULES_ACROSS = 5  # at most, along the middle side of a box
+_CAPSULES_ACROSS = 5  # along the middle side of a box: so many, or fewer if they are a radius apart then
+_GAP = 0.01  # m; more of them, until they are no farther apart than this or a radius: no finger slips through a plate
+_MOST_ACROSS = 100  # so much for a plate of a metre; what is larger by far costs no hours
 
 
 class CollisionModel:
@@ -153,8 +155,10 @@ def _box_capsules(size: Array) -> list[tuple[Array, float]]:
     """Parallel capsules along the longest side that fill a box up to its rounded edges."""
     thin, middle, long = np.argsort(size)
     radius = size[thin] / 2
-    n = max(1, min(_CAPSULES_ACROSS, int(np.ceil((size[middle] - 2 * radius) / radius)) + 1))
-    offsets = np.linspace(-1, 1, n) * (size[middle] / 2 - radius) if n > 1 else np.zeros(1)
+    across = size[middle] - 2 * radius  # between the axes of the outermost
+    dense, sparse = (int(np.ceil(across / gap)) + 1 for gap in (radius, max(radius, _GAP)))
+    n = min(max(min(_CAPSULES_ACROSS, dense), sparse), _MOST_ACROSS)
+    offsets = np.linspace(-1, 1, n) * across / 2 if n > 1 else np.zeros(1)
     half = size[long] / 2 - radius
     capsules: list[tuple[Array, float]] = []
     for offset in offsets:

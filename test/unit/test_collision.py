@@ -109,9 +109,9 @@ FINGER = """<robot name="finger"><link name="base"/><link name="one"/><link name
   <link name="post"><collision><geometry><sphere radius="0.2"/></geometry></collision></link>"""
 
 
-def finger_and_post(folder: Path, joints: str) -> Robot:
+def finger_and_post(folder: Path, joints: str, urdf: str = FINGER) -> Robot:
     """Two links of 1 m in a plane, a ball at their tip, and another one on the link `post`, which hangs as these joints say."""
-    (folder / "finger.urdf").write_text(f"{FINGER}{joints}</robot>")
+    (folder / "finger.urdf").write_text(f"{urdf}{joints}</robot>")
     (folder / "finger.yaml").write_text(
         "{schema: 1, name: finger, urdf: finger.urdf, base_frame: base, tips: [{name: tip, link: tip}],"
         " joints: [{name: a, acceleration: 1}, {name: b, acceleration: 1}]}"
@@ -145,6 +145,38 @@ def test_a_finger_is_kept_from_a_post_where_the_tree_has_it(tmp_path: Path, join
     q = np.random.default_rng(6).uniform(-3.0, 3.0, (50, 2))
     x, y = np.cos(q[:, 0]) + np.cos(q.sum(axis=1)), np.sin(q[:, 0]) + np.sin(q.sum(axis=1))
     np.testing.assert_allclose(model.distances(q)[:, 0], np.hypot(x, y - 1.2) - 0.4, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("link", "ball", "plate"),
+    [
+        (1.0, 0.1, (0.1, 1.6, 2.0)),
+        (1.0, 0.1, (0.1, 2.0, 1.6)),
+        (0.05, 0.005, (0.003, 0.08, 0.1)),
+        (0.05, 0.005, (0.006, 0.08, 0.1)),
+    ],
+)
+def test_no_fingertip_slips_through_a_plate_and_none_is_stopped_before_it(
+    tmp_path: Path, link: float, ball: float, plate: tuple[float, float, float]
+) -> None:
+    """The plate stands upright before the finger, 1.2 links from the base; all in m."""
+    moving, fixed = FINGER.replace("1 0 0", f"{link} 0 0").split('<link name="post">')
+    moving = moving.replace('"0.2"', f'"{ball}"')
+    box = f'<geometry><box size="{" ".join(map(str, plate))}"/></geometry>'
+    fixed = fixed.replace('<geometry><sphere radius="0.2"/></geometry>', box)
+    on_base = joint("fixed", "base", "post", f'xyz="{1.2 * link} 0 0"')
+    model = CollisionModel(finger_and_post(tmp_path, on_base, f'{moving}<link name="post">{fixed}'))
+    q = np.random.default_rng(4).uniform(-3.0, 3.0, (50000, 2))
+    x, y = link * (np.cos(q[:, 0]) + np.cos(q.sum(axis=1))), link * (np.sin(q[:, 0]) + np.sin(q.sum(axis=1)))
+    inside = np.abs(y) < 0.5 * plate[1] - plate[0]  # the edges of a box are rounded
+    deep = inside & (np.abs(x - 1.2 * link) < 0.1 * plate[0])
+    clear = inside & (np.abs(x - 1.2 * link) > 0.5 * plate[0] + ball)
+    clearance = model.distances(q).min(axis=1)
+    assert deep.sum() > 50
+    assert clearance[deep].max() < 0.0
+    assert clearance[clear].min() > 0.0
+    across = np.abs(x - 1.2 * link) - 0.5 * plate[0] - ball
+    assert (clearance - across)[clear].max() < plate[0], "no dent is as deep as the plate is thick"
 
 
 @pytest.mark.parametrize("parent", ["arm", "post"])
