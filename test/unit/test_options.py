@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from nnik_ros.errors import FileError
-from nnik_ros.options import describe, from_mapping, option
+from nnik_ros.options import as_given, describe, from_mapping, option
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def test_the_description_carries_everything_that_a_declaration_needs() -> None:
         (0.5, (0.5,)),
         (1, (1.0,)),
         ("0.5, 1", (0.5, 1.0)),
-        ("[0.5, 1]", (0.5, 1.0)),
+        (" [1, 0.5] ", (1.0, 0.5)),
         ([1, 0.5], (1.0, 0.5)),
         ((0.2,), (0.2,)),
     ],
@@ -89,3 +89,32 @@ def test_a_default_of_many_is_told_as_a_file_would_say_it() -> None:
     defaults = {info.name: info.plain for info in describe(Example)}
     assert (defaults["weight"], defaults["places"], defaults["rate"]) == (1.0, "", 10.0)
     assert from_mapping(Example, defaults, "x") == Example()
+    assert as_given((1.0, 0.5)) == [1.0, 0.5]
+
+
+@dataclass(frozen=True)
+class Loose:
+    """Options without bounds."""
+
+    name: str = option("", "Name.")
+    length: float = option(0.0, "Length.", live=False)
+    places: tuple[int, ...] = option((), "Places.")
+
+
+def test_an_option_without_bounds_takes_any_value_of_its_type_and_no_other() -> None:
+    given = {"name": "any", "length": -1e300, "places": "[ ]"}
+    assert from_mapping(Loose, given, "x") == Loose("any", -1e300, ())
+    with pytest.raises(FileError) as caught:
+        from_mapping(Loose, {"name": 5, "length": float("inf"), "places": True}, "x")
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["name", "length", "places"]
+    with pytest.raises(FileError, match="must be a finite number within"):
+        from_mapping(Loose, {"length": 10**400}, "x")
+
+
+@pytest.mark.parametrize(("rate", "allowed"), [(1.0, True), (100.0, True), (0.999, False), (100.001, False)])
+def test_both_bounds_belong_to_the_range(rate: float, allowed: bool) -> None:
+    assert describe(Example)[0].accepts(rate) is allowed
+
+
+def test_an_option_may_change_while_running_unless_its_declaration_says_otherwise() -> None:
+    assert [info.live for info in describe(Loose)] == [True, False, True]
