@@ -70,7 +70,7 @@ def test_a_hand_is_where_it_was_left_within_a_twentieth_more_than_its_distance_w
 
 def test_what_comes_closer_after_the_last_command_counts_from_there_and_what_sinks_does_not() -> None:
     sent = np.array([0.3, 0.7])
-    for settled, limit in ((0.6, 0.1), (0.45, 0.2)):
+    for settled, limit in ((0.6, 0.1), (0.8, 0.1), (0.45, 0.2)):
         hand = seen(0.5)
         hand.follows(sent)
         hand.take(Measurement(np.array([0.3, settled]), 5.01), TIMEOUT)
@@ -82,9 +82,17 @@ def test_what_comes_closer_after_the_last_command_counts_from_there_and_what_sin
 
 def test_a_hand_that_was_never_seen_or_was_forgotten_is_nowhere() -> None:
     hand = MeasuredHand(2)
+    hand.follows(np.zeros(2))
+    hand.settles(np.zeros(2))
     assert hand.q is None and not hand.is_where_left(np.zeros(2))
     hand = seen(*[0.5] * 40)
     hand.forget()
     assert hand.q is None and not hand.is_where_left(np.array([0.3, 0.5]))
     hand.take(Measurement(np.array([0.3, 0.5]), 5.4), TIMEOUT)
     assert not hand.rests
+
+
+def test_a_hand_that_was_sent_nothing_yet_is_where_it_was_left_within_a_twentieth() -> None:
+    hand = seen(0.5)
+    assert hand.is_where_left(np.array([0.3, 0.549]))
+    assert not hand.is_where_left(np.array([0.3, 0.551]))
