@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from scipy.spatial.transform import Rotation
 
 from benchmarks.workloads import singular_path
 from nnik_ros.collision import CollisionModel
@@ -147,36 +148,59 @@ def test_a_finger_is_kept_from_a_post_where_the_tree_has_it(tmp_path: Path, join
     np.testing.assert_allclose(model.distances(q)[:, 0], np.hypot(x, y - 1.2) - 0.4, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("link", "ball", "plate"),
-    [
-        (1.0, 0.1, (0.1, 1.6, 2.0)),
-        (1.0, 0.1, (0.1, 2.0, 1.6)),
-        (0.05, 0.005, (0.003, 0.08, 0.1)),
-        (0.05, 0.005, (0.006, 0.08, 0.1)),
-    ],
-)
-def test_no_fingertip_slips_through_a_plate_and_none_is_stopped_before_it(
-    tmp_path: Path, link: float, ball: float, plate: tuple[float, float, float]
-) -> None:
-    """The plate stands upright before the finger, 1.2 links from the base; all in m."""
+def clearance_of_shape(
+    folder: Path, link: float, ball: float, shape: str, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Clearances (n,) of a ball at the tip of two links from a shape of the base, and the ball's centres (n, 3) in the frame of
+    the shape, which is turned and lies 1.2 links from the base; all in m."""
+    place, rpy = 1.2 * link * np.array([0.6, 0.8, 0.0]), rng.uniform(-3.0, 3.0, 3)
+    numbers = f'xyz="{place[0]} {place[1]} 0" rpy="{rpy[0]} {rpy[1]} {rpy[2]}"'
     moving, fixed = FINGER.replace("1 0 0", f"{link} 0 0").split('<link name="post">')
     moving = moving.replace('"0.2"', f'"{ball}"')
-    box = f'<geometry><box size="{" ".join(map(str, plate))}"/></geometry>'
-    fixed = fixed.replace('<geometry><sphere radius="0.2"/></geometry>', box)
-    on_base = joint("fixed", "base", "post", f'xyz="{1.2 * link} 0 0"')
-    model = CollisionModel(finger_and_post(tmp_path, on_base, f'{moving}<link name="post">{fixed}'))
-    q = np.random.default_rng(4).uniform(-3.0, 3.0, (50000, 2))
-    x, y = link * (np.cos(q[:, 0]) + np.cos(q.sum(axis=1))), link * (np.sin(q[:, 0]) + np.sin(q.sum(axis=1)))
-    inside = np.abs(y) < 0.5 * plate[1] - plate[0]  # the edges of a box are rounded
-    deep = inside & (np.abs(x - 1.2 * link) < 0.1 * plate[0])
-    clear = inside & (np.abs(x - 1.2 * link) > 0.5 * plate[0] + ball)
-    clearance = model.distances(q).min(axis=1)
-    assert deep.sum() > 50
-    assert clearance[deep].max() < 0.0
-    assert clearance[clear].min() > 0.0
-    across = np.abs(x - 1.2 * link) - 0.5 * plate[0] - ball
-    assert (clearance - across)[clear].max() < plate[0], "no dent is as deep as the plate is thick"
+    fixed = fixed.replace("<collision>", f"<collision><origin {numbers}/>").replace('<sphere radius="0.2"/>', shape)
+    on_base = joint("fixed", "base", "post", 'xyz="0 0 0"')
+    model = CollisionModel(finger_and_post(folder, on_base, f'{moving}<link name="post">{fixed}'))
+    q = rng.uniform(-3.0, 3.0, (10000, 2))
+    angles = np.stack([q[:, 0], q.sum(axis=1)])
+    centre = link * np.stack([np.cos(angles).sum(axis=0), np.sin(angles).sum(axis=0), 0.0 * q[:, 0]], axis=-1)
+    return model.distances(q).min(axis=1), Rotation.from_euler("xyz", rpy).inv().apply(centre - place)
+
+
+@pytest.mark.parametrize(
+    ("link", "ball", "box"),
+    [
+        (1.0, 0.1, (0.1, 1.6, 1.8)),  # thin, in every position
+        (1.0, 0.1, (1.6, 1.8, 0.1)),
+        (1.0, 0.1, (1.8, 0.1, 1.6)),
+        (1.0, 0.2, (0.4, 0.5, 0.8)),  # so thick that two capsules, three and one fill it
+        (1.0, 0.2, (0.4, 0.7, 0.9)),
+        (1.0, 0.2, (0.5, 0.5, 0.5)),
+        (0.05, 0.005, (0.003, 0.08, 0.09)),  # thinner than a centimetre
+        (0.05, 0.005, (0.008, 0.016, 0.09)),
+    ],
+)
+def test_a_box_is_kept_clear_of_like_a_plate_with_round_edges_through_which_nothing_slips(
+    tmp_path: Path, rng: np.random.Generator, link: float, ball: float, box: tuple[float, float, float]
+) -> None:
+    size = " ".join(map(str, box))
+    clearance, centre = clearance_of_shape(tmp_path, link, ball, f'<box size="{size}"/>', rng)
+    radius, gap = 0.5 * min(box), max(0.5 * min(box), 0.01)
+    core = 0.5 * np.array(box) - radius  # flat
+    away = np.linalg.norm(np.maximum(np.abs(centre) - core, 0.0), axis=-1)
+    assert np.all(clearance >= away - radius - ball - 1e-9)
+    assert np.all(clearance <= np.hypot(away, 0.5 * gap) - radius - ball + 1e-9)
+    assert (clearance < 0.0).sum() > 30
+
+
+def test_a_cylinder_is_kept_clear_of_like_a_capsule_and_a_sphere_like_a_sphere(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    clearance, centre = clearance_of_shape(tmp_path, 1.0, 0.2, '<cylinder radius="0.15" length="0.9"/>', rng)
+    along = np.clip(centre[:, 2], -0.45, 0.45)
+    away = np.linalg.norm(centre - along[:, None] * [0.0, 0.0, 1.0], axis=-1)
+    np.testing.assert_allclose(clearance, away - 0.35, atol=1e-9)
+    clearance, centre = clearance_of_shape(tmp_path, 1.0, 0.2, '<sphere radius="0.15"/>', rng)
+    np.testing.assert_allclose(clearance, np.linalg.norm(centre, axis=-1) - 0.35, atol=1e-9)
 
 
 @pytest.mark.parametrize("parent", ["arm", "post"])
