@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nnik_ros.errors import FileError, Problems, range_in_words
-from nnik_ros.yaml_file import Section, load_mapping
+from nnik_ros.yaml_file import Section, load_mapping, report_duplicates
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -136,3 +136,71 @@ def test_what_no_float_can_hold_is_no_number_alone_or_in_a_list(value: object) -
     assert one.endswith(", must be a finite number")
     assert three.startswith("three: is ")
     assert three.endswith(", must be 3 finite numbers")
+
+
+def test_every_kind_of_value_is_read_as_it_stands_and_others_are_told_what_is_allowed() -> None:
+    problems = Problems("f")
+    good = {
+        "flag": False,
+        "word": "b",
+        "empty": "",
+        "count": 3,
+        "list": [1, "x"],
+        "parts": [{"k": 1}, {"k": 2}],
+        "deep": {},
+    }
+    section = Section(good, "", problems)
+    assert section.boolean("flag") is False and section.boolean("unsaid", True) is True
+    assert (section.text("word", choices="ab"), section.text("empty", "")) == ("b", "")
+    assert (section.integer("count", low=3, high=3), section.items("list", length=2)) == (3, [1, "x"])
+    assert [part.integer("k", low=0, high=9) for part in section.sections("parts")] == [1, 2]
+    section.section("deep").finish()
+    assert section.has("flag") and not section.has("other")
+    section.finish()
+    assert not list(problems)
+    bad = {"flag": 1, "word": "c", "empty": "", "count": True, "list": 5, "parts": [], "rows": [1], "deep": [2]}
+    section = Section(bad, "top", problems)
+    assert not section.boolean("flag") and not section.boolean("unsaid")
+    section.text("word", choices="ab")
+    assert (section.text("empty"), section.integer("count", low=2, high=9), section.items("list")) == ("", 2, [])
+    assert section.sections("parts") == section.sections("absent") == []
+    for part in (*section.sections("rows"), section.section("deep")):
+        assert not part.has("k")
+    Section([1], "", problems)
+    section.finish()
+    assert list(problems) == [
+        "top.flag: is 1, must be true or false",
+        "top.unsaid: missing",
+        "top.word: is 'c', must be one of a, b",
+        "top.empty: is '', must be a non-empty text",
+        "top.count: is True, must be an integer within [2, 9]",
+        "top.list: is 5, must be a list",
+        "top.parts: is [], must be at least one item",
+        "top.absent: missing",
+        "top.rows[0]: must be a mapping, is 1",
+        "top.deep: must be a mapping, is [2]",
+        "document: must be a mapping, is [1]",
+    ]
+
+
+@pytest.mark.parametrize(("value", "told"), [("x" * 58, 58), ("x" * 59, 57), ("x" * 500, 57)])
+def test_a_long_value_is_told_by_its_beginning(value: str, told: int) -> None:
+    problems = Problems("f")
+    Section({"key": value}, "", problems).number("key")
+    shown = f"'{value}'" if told == 58 else f"'{value}"[:57] + "..."
+    assert list(problems) == [f"key: is {shown}, must be a finite number"]
+
+
+def test_bounds_belong_to_a_range_and_what_a_number_must_be_above_does_not() -> None:
+    problems = Problems("f")
+    section = Section({"low": 1, "high": 2.0, "at": 0.0, "over": 2.01}, "", problems)
+    assert [section.number(key, low=1.0, high=2.0) for key in ("low", "high")] == [1.0, 2.0]
+    section.number("at", above=0.0)
+    section.number("over", high=2.0)
+    assert [problem.split(":")[0] for problem in problems] == ["at", "over"]
+
+
+def test_a_name_that_is_given_again_is_told_once_and_one_that_is_missing_is_not() -> None:
+    problems = Problems("f")
+    report_duplicates(iter(["b", "a", "b", "", "b", "", "a", "c"]), "joints", problems)
+    assert list(problems) == ["joints: 'a' is given twice", "joints: 'b' is given twice"]
