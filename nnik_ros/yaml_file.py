@@ -153,7 +153,7 @@ class Section:
     def sections(self, key: str) -> list[Section]:
         """A non-empty list of mappings."""
         values = self.items(key)
-        if not values and key in self._values and not self._values[key]:
+        if not values and key in self._values:
             self.wrong(key, self._values[key], "at least one item")
         return [Section(value, f"{self._path(key)}[{i}]", self._problems) for i, value in enumerate(values)]
 
