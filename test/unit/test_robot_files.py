@@ -460,6 +460,47 @@ class TestRefusals:
             load_robot(tmp_path / "arm.yaml")
         assert_told(refusal(tmp_path, arm() | {"urdf": "other.urdf"}), ("other.urdf", "cannot be read"))
 
+    def test_a_missing_base_frame_is_told_once(self, tmp_path: Path) -> None:
+        document = arm()
+        del document["base_frame"]
+        assert refusal(tmp_path, document) == ("base_frame: missing",)
+
+    @pytest.mark.parametrize("axis", [[0, 0, 0], [1, 2], [1, 2, "x"], [1.7e308, 1.7e308, 0]])
+    def test_an_axis_that_is_no_direction_is_refused(self, tmp_path: Path, axis: list[object]) -> None:
+        document = arm()
+        document["tips"][0]["axis"] = axis
+        (problem,) = refusal(tmp_path, document)
+        assert problem.startswith("tips[0].axis: is [")
+
+
+class TestWhatAFileNeedNotSay:
+    def test_a_tip_moves_by_its_reach_points_along_z_and_joints_rest_in_the_middle(self, tmp_path: Path) -> None:
+        robot = load_robot(written(tmp_path, arm()))
+        reach = 2.0  # m
+        motion = [robot.tip_velocity.tolist(), robot.tip_acceleration.tolist(), robot.tip_jerk.tolist()]
+        assert motion == [[3.0 * reach], [30.0 * reach], [3000.0 * reach]]
+        assert robot.tip_axis.tolist() == [[0.0, 0.0, 1.0]]
+        assert (robot.home.tolist(), robot.velocity.tolist()) == ([0.0, 0.0], [1.0, 1.0])
+        assert not robot.tip_axis.flags.writeable
+
+    def test_what_it_says_counts(self, tmp_path: Path) -> None:
+        document = arm()
+        document["tips"][0] |= {"velocity": 0.5, "jerk": 7.0, "axis": [0.0, 3.0, -4.0]}
+        document["joints"][0] |= {"velocity": 0.25, "lower": -0.5, "upper": 1.0}
+        document["joints"][1] |= {"home": 1.0}
+        robot = load_robot(written(tmp_path, document))
+        assert [*robot.tip_velocity, *robot.tip_acceleration, *robot.tip_jerk] == [0.5, 60.0, 7.0]
+        np.testing.assert_allclose(robot.tip_axis, [[0.0, 0.6, -0.8]], atol=1e-15)
+        assert (robot.velocity.tolist(), robot.home.tolist()) == ([0.25, 1.0], [0.25, 1.0])
+        assert robot.acceleration.tolist() == [1.0, 1.0]
+
+    def test_random_displacements_leave_a_planar_arm_in_its_plane(self, tmp_path: Path) -> None:
+        robot = load_robot(written(tmp_path, arm()))
+        away = robot.random_displacement(np.random.default_rng(0), 4000, 0.1)
+        assert away.shape == (4000, 1, 3)
+        assert robot.tip_moves.tolist() == [[True, True, False]]
+        np.testing.assert_allclose(away.std(axis=0), [[0.2, 0.2, 0.0]], rtol=0.05)
+
 
 class TestWhatIsNoneOfTheHandsBusiness:
     @pytest.mark.parametrize("kind", ["prismatic", "planar", "floating"])
