@@ -28,7 +28,7 @@ def test_rotations_agree_with_scipy(rng: np.random.Generator) -> None:
         np.testing.assert_allclose(rotation_from_quat_wxyz(3 * np.roll(quat_xyzw, 1)), matrix, atol=1e-12)
 
 
-@pytest.mark.parametrize("angle", [0.0, 1e-7, 0.5, np.pi / 2, 2.5, np.pi - 1e-9, np.pi])
+@pytest.mark.parametrize("angle", [0.0, 1e-7, 0.5, np.pi / 2, 2.5, np.pi - 1e-9, np.pi, -2.5, 5.0])
 @pytest.mark.parametrize("axis", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.6, 0, 0.8), (-0.6, 0.8, 0)])
 def test_a_rotation_survives_the_way_through_its_quaternion(axis: tuple[float, ...], angle: float) -> None:
     R = rotation_about_axis(axis, angle)
@@ -57,3 +57,17 @@ def test_a_distance_is_that_of_exactly_the_coordinates_that_are_given(width: int
     np.testing.assert_allclose(
         distance(np.ones((4, width), kind), np.zeros((4, width), kind)), np.sqrt(width), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [((4, 3), (4, 3)), ((4, 3), (1, 3)), ((4, 3), (3,)), ((3,), (3,)), ((5, 4, 3), (4, 3)), ((4, 5, 3), (4, 5, 3)),
+     ((4, 5, 3), (4, 1, 3)), ((3, 3), (3,))],
+)  # fmt: skip
+def test_distances_are_those_of_numpy_whatever_is_broadcast_and_unknown_where_a_point_is(
+    first: tuple[int, ...], second: tuple[int, ...], rng: np.random.Generator
+) -> None:
+    a, b = rng.normal(size=first), rng.normal(size=second)
+    np.testing.assert_allclose(distance(a, b), np.linalg.norm(a - b, axis=-1), rtol=1e-14)
+    a.reshape(-1, 3)[0, 1] = np.nan
+    np.testing.assert_array_equal(np.isnan(distance(a, b)), np.isnan(a - b).any(axis=-1))
