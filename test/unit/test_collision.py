@@ -152,18 +152,21 @@ def clearance_of_shape(
     folder: Path, link: float, ball: float, shape: str, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Clearances (n,) of a ball at the tip of two links from a shape of the base, and the ball's centres (n, 3) in the frame of
-    the shape, which is turned and lies 1.2 links from the base; all in m."""
-    place, rpy = 1.2 * link * np.array([0.6, 0.8, 0.0]), rng.uniform(-3.0, 3.0, 3)
-    numbers = f'xyz="{place[0]} {place[1]} 0" rpy="{rpy[0]} {rpy[1]} {rpy[2]}"'
+    the shape, which is turned, on a link that is, too, and lies 1.2 links from the base; all in m."""
+    place, shift, rpy = 1.2 * link * np.array([-0.6, 0.8, 0.0]), link * rng.normal(size=3), rng.uniform(-3.0, 3.0, 3)
+    carrier = Rotation.from_euler("z", 90, degrees=True)
+    numbers = f'xyz="{" ".join(map(str, shift))}" rpy="{" ".join(map(str, rpy))}"'
     moving, fixed = FINGER.replace("1 0 0", f"{link} 0 0").split('<link name="post">')
     moving = moving.replace('"0.2"', f'"{ball}"')
     fixed = fixed.replace("<collision>", f"<collision><origin {numbers}/>").replace('<sphere radius="0.2"/>', shape)
-    on_base = joint("fixed", "base", "post", 'xyz="0 0 0"')
-    model = CollisionModel(finger_and_post(folder, on_base, f'{moving}<link name="post">{fixed}'))
+    origin = " ".join(map(str, place - carrier.apply(shift)))
+    on_base = joint("fixed", "base", "post", f'xyz="{origin}" rpy="0 0 {np.pi / 2}"')
+    robot = finger_and_post(folder, on_base, f'{moving}<link name="post">{fixed}')
     q = rng.uniform(-3.0, 3.0, (10000, 2))
     angles = np.stack([q[:, 0], q.sum(axis=1)])
     centre = link * np.stack([np.cos(angles).sum(axis=0), np.sin(angles).sum(axis=0), 0.0 * q[:, 0]], axis=-1)
-    return model.distances(q).min(axis=1), Rotation.from_euler("xyz", rpy).inv().apply(centre - place)
+    clearance = CollisionModel(robot).watching(np.inf).distances(q).min(axis=1)
+    return clearance, (carrier * Rotation.from_euler("xyz", rpy)).inv().apply(centre - place)
 
 
 @pytest.mark.parametrize(
@@ -316,6 +319,18 @@ def test_the_closed_loop_gives_way_to_a_finger_that_comes_where_it_presses(tmp_p
 
     assert clearance_after(6.0, (0.25, 0.1)) > 0.1
     assert clearance_after(12.0, (0.1065, 0.037)) > 0.5 * margin
+
+
+def test_links_of_one_finger_and_of_the_base_are_no_pairs_nor_is_the_base_with_the_first_link_of_a_finger(
+    hand: Robot,
+) -> None:
+    place, _, pairs, _ = CollisionModel(hand).watching(np.inf).pairs
+    tips, depths = place[pairs, 0], place[pairs, 1]
+    assert (tips[:, 0] != tips[:, 1]).all()
+    base = tips == -1
+    assert base.any()
+    assert depths[:, ::-1][base].min() == 1
+    assert depths[~base.any(axis=1)].min() == 0
 
 
 def test_a_hand_and_its_mirror_image_are_checked_for_the_same_pairs(hand: Robot) -> None:

@@ -123,11 +123,16 @@ def test_a_finger_that_was_never_seen_is_an_error_that_names_it(right: tuple[Rob
 
 
 def test_targets_between_two_frames_lie_between_them() -> None:
-    path = TipPath(np.array([0.0, 0.5, 1.0]), np.array([[[0.0, 0, 0]], [[1.0, 0, 2]], [[np.nan, 0, 0]]]))
-    np.testing.assert_allclose(path.at(0.125), [[0.25, 0.0, 0.5]])
-    np.testing.assert_allclose(path.at(0.5), [[1.0, 0.0, 2.0]])
+    path = TipPath(
+        np.array([0.0, 0.5, 1.0, 2.0]), np.array([[[4.0, 0, 0]], [[8.0, 0, 2]], [[np.nan, 0, 0]], [[6.0, 1, 0]]])
+    )
+    np.testing.assert_allclose(path.at(0.125), [[5.0, 0.0, 0.5]])
+    np.testing.assert_allclose(path.at(0.5), [[8.0, 0.0, 2.0]])
     assert np.isnan(path.at(0.75)).any()
-    np.testing.assert_allclose(path.at(-3.0), [[0.0, 0.0, 0.0]])
+    assert np.isnan(path.at(1.5)).any()
+    np.testing.assert_allclose(path.at(-3.0), [[4.0, 0.0, 0.0]])
+    np.testing.assert_allclose(path.at(2.0), [[6.0, 1.0, 0.0]])
+    np.testing.assert_allclose(path.at(9.0), [[6.0, 1.0, 0.0]])
 
 
 @pytest.mark.parametrize("time", [-1.0, 0.0, 0.25, 0.5, 1.0, 2.0])
@@ -262,14 +267,22 @@ def test_every_shipped_map_fits_its_robot(file: Path) -> None:
 
 def test_a_wrong_map_names_every_problem(right: tuple[Robot, HandMap], tmp_path: Path) -> None:
     (tmp_path / "map.yaml").write_text(
-        "schema: 1\nside: up\npalm: {forward: [0, 0, 1], across: [0, 0, 2]}\n"
+        "schema: 1\nhand: mine\nside: up\npalm: {forward: [0, 0, 1], across: [0, 0, 2]}\n"
         "fingers: [{tip: index, finger: pinky}, {tip: index, finger: ring, scale: 2}]\n"
     )
     with pytest.raises(FileError) as error:
         load_hand_map(tmp_path / "map.yaml", right[0])
     words = str(error.value)
     fingers = "one of thumb, index, middle, ring, little"
-    for part in ("side", "must be two directions", fingers, "not given yet", "scale: unknown", "leads tip 'thumb'"):
+    for part in (
+        "side: is 'up'",
+        "hand: unknown key",
+        "must be two directions",
+        fingers,
+        "not given yet",
+        "scale: unknown",
+        "leads tip 'thumb'",
+    ):
         assert part in words
 
 
