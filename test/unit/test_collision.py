@@ -137,8 +137,11 @@ def joint(kind: str, parent: str, child: str, origin: str) -> str:
         joint("fixed", "post", "base", 'xyz="-1.2 0 0" rpy="0 0 -1.5707963267948966"'),
         '<link name="arm"/>' + joint("fixed", "arm", "base", 'xyz="3 4 0" rpy="0 0 1.5707963267948966"')
         + joint("fixed", "arm", "post", 'xyz="1.8 4 0"'),
+        '<link name="world"/><link name="arm"/>' + joint("revolute", "world", "arm", 'xyz="1 0 0"')
+        + joint("fixed", "arm", "base", 'xyz="3 4 0" rpy="0 0 1.5707963267948966"')
+        + joint("fixed", "arm", "post", 'xyz="1.8 4 0"'),
     ],
-    ids=["on the base", "on a joint that is not listed", "behind one", "above the base", "beside the base"],
+    ids=["on the base", "on a joint that is not listed", "behind one", "above the base", "beside the base", "on an arm"],
 )  # fmt: skip
 def test_a_finger_is_kept_from_a_post_where_the_tree_has_it(tmp_path: Path, joints: str) -> None:
     """Always 1.2 m to the left of the base."""

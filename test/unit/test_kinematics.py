@@ -142,9 +142,9 @@ def test_chains_of_different_length_live_in_one_robot(make_planar_hand) -> None:
 
 
 def test_a_shorter_chain_is_the_same_all_at_once_and_its_tip_turns_with_its_own_joints(make_planar_hand, rng) -> None:
-    kinematics = make_planar_hand({"long": 3, "short": 1, "other": 2}).kinematics
-    for q in rng.uniform(-2.0, 2.0, (5, 6)):
-        parts = q[:3], q[3:4], q[4:]
+    kinematics = make_planar_hand({"long": 3, "short": 1, "other": 2, "last": 1}).kinematics
+    for q in rng.uniform(-2.0, 2.0, (5, 7)):
+        parts = q[:3], q[3:4], q[4:6], q[6:]
         frames = kinematics.frames(q)
         np.testing.assert_allclose(frames.tip_position, [_planar_chain(part) for part in parts], atol=1e-12)
         np.testing.assert_allclose(jacobian(np, frames), kinematics.jacobian(q), atol=1e-12)
@@ -152,12 +152,17 @@ def test_a_shorter_chain_is_the_same_all_at_once_and_its_tip_turns_with_its_own_
         for R, turn in zip(kinematics.tip_rotation(q), turns, strict=True):
             expected = [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
             np.testing.assert_allclose(R, expected, atol=1e-12)
+        ahead = kinematics.directions(q, np.array([[1.0, 0.0, 0.0]] * 4))
+        np.testing.assert_allclose(ahead.position[:, :2], np.stack([np.cos(turns), np.sin(turns)], -1), atol=1e-12)
+        for part, turn, change in zip(parts, turns, ahead.jacobian, strict=True):
+            own = np.arange(3) < len(part)
+            np.testing.assert_allclose(change, np.outer([-np.sin(turn), np.cos(turn), 0.0], own), atol=1e-12)
         pose = kinematics.joint_pose(q, 0, 1)
         np.testing.assert_allclose(pose[:3, 3], [np.cos(q[0]), np.sin(q[0]), 0.0], atol=1e-12)
         np.testing.assert_allclose(pose[:2, 0], [np.cos(q[:2].sum()), np.sin(q[:2].sum())], atol=1e-12)
-    assert kinematics.reach.tolist() == [3.0, 1.0, 2.0]
-    assert (kinematics.nq, kinematics.nt, kinematics.depth) == (6, 3, 3)
-    assert kinematics.tip_of_joint.tolist() == [0, 0, 0, 1, 2, 2]
+    assert kinematics.reach.tolist() == [3.0, 1.0, 2.0, 1.0]
+    assert (kinematics.nq, kinematics.nt, kinematics.depth) == (7, 4, 3)
+    assert kinematics.tip_of_joint.tolist() == [0, 0, 0, 1, 2, 2, 3]
 
 
 def _planar_chain(q: np.ndarray) -> list[float]:
