@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nnik_ros.escape import Escape, best_end
+from nnik_ros.escape import POSTURES, Escape, best_end, other_postures
+from nnik_ros.robot import Robot
 
 REACH, TOLERANCE = 10.0, 5e-4  # m
 GANTRY = SimpleNamespace(
@@ -33,6 +34,7 @@ def searched(policy_ends_off: float, stand_in_ends_off: float = 9.0, first_step_
         return target[..., 0, :] + [0.0, 0.0, stand_in_ends_off]
 
     escape = Escape(SimpleNamespace(step=step, robot=ROBOT, kinematics=GANTRY), SimpleNamespace(descent=descent))
+    assert not escape.searching
     escape.begin(TARGET)
     while escape.searching:
         escape.advance()
@@ -76,3 +78,13 @@ def test_of_all_ends_the_closest_finite_one_is_the_best_of_each_tip() -> None:
     q, error = best_end(two, ends, np.zeros((3, 2, 3)))
     assert q.tolist() == [0, 0, 1, 0, 3, 0]
     assert error.tolist() == [1, 3]
+
+
+def test_a_search_starts_from_home_the_middle_both_corners_and_random_places_all_inside_the_limits(hand: Robot) -> None:
+    starts, span = other_postures(hand), hand.upper - hand.lower
+    shares = (starts - hand.lower) / span
+    assert starts.shape == (POSTURES, hand.nq)
+    np.testing.assert_array_equal(starts[0], hand.home)
+    np.testing.assert_allclose(shares[1:4], np.array([[0.5], [0.01], [0.99]]) * np.ones(hand.nq), atol=1e-12)
+    assert 0.0 <= shares.min() < 0.05 < 0.95 < shares[4:].max() <= 1.0
+    np.testing.assert_array_equal(starts, other_postures(hand))

@@ -187,6 +187,12 @@ def test_a_wish_beyond_the_lead_bound_of_a_joint_that_stands_does_not_draw_it_ba
     assert lowest == pytest.approx(stands[0] + 0.1, abs=1e-6)
 
 
+def test_a_finger_is_as_far_away_as_its_farthest_joint_to_either_side(hand: Robot) -> None:
+    motion = JointMotion(hand, hand.kinematics, None, T)
+    goal = motion.q + np.repeat([0.0, 1.0, -1.0, 1.0], 4) * np.tile([0.1, 0.4, 0.2, 0.3], 4) + 1e-3 * np.eye(16)[0]
+    np.testing.assert_allclose(motion.away(goal), [0.001, 0.4, 0.4, 0.4], atol=1e-12)
+
+
 def test_a_wish_that_jumps_is_not_taken_for_one_that_moves() -> None:
     velocity, group, share, at_rest = np.full(3, 2.0), np.array([0, 0, 1]), np.ones(2), np.zeros(3)
     moves = drift(np.array([0.001, 0.9, 0.002]), at_rest, velocity, group, share, T)
@@ -228,20 +234,21 @@ def test_a_wish_that_is_not_finite_brings_a_moving_hand_to_rest_within_its_accel
     np.testing.assert_array_equal(sent[-1], sent[-2])
 
 
+@pytest.mark.parametrize("side", [-1.0, 1.0])
 @pytest.mark.parametrize(("max_lead", "away", "offset"), [(3.2, 0.1, 0.3), (0.4, 0.05, 0.3), (0.2, 0.15, 0.05)])
 def test_a_joint_that_is_held_gets_no_more_from_the_closed_loop_than_its_bound_and_the_lead_leave(
-    hand: Robot, max_lead: float, away: float, offset: float
+    hand: Robot, side: float, max_lead: float, away: float, offset: float
 ) -> None:
     options = ControllerOptions(closed_loop_gain=5.0, max_lead=max_lead)
     motion, middle = JointMotion(hand, hand.kinematics, None, T), 0.5 * (hand.lower + hand.upper)
     motion.seed(middle)
     for _ in range(3000):
-        motion.step(middle, np.ones(4), np.ones(4), np.zeros(4, dtype=bool), middle - away, options)
-        assert (motion.sent - middle).max() < offset + 1e-6
-    np.testing.assert_allclose(motion.sent - middle, offset, atol=0.02)
+        motion.step(middle, np.ones(4), np.ones(4), np.zeros(4, dtype=bool), middle - side * away, options)
+        assert (side * (motion.sent - middle)).max() < offset + 1e-6
+    np.testing.assert_allclose(side * (motion.sent - middle), offset, atol=0.02)
     for _ in range(500):  # let go, it goes where it is sent
         motion.step(middle, np.ones(4), np.ones(4), np.zeros(4, dtype=bool), motion.sent, options)
-        assert (motion.sent - middle).max() < offset + 0.02, "nothing was wound up behind the lead"
+        assert (side * (motion.sent - middle)).max() < offset + 0.02, "nothing was wound up behind the lead"
 
 
 def test_the_lag_of_a_moving_drive_is_no_gap_that_the_closed_loop_removes(hand: Robot) -> None:
