@@ -22,6 +22,9 @@ class Motor:
     rate: float = option(50.0, "Rate.", low=1.0, live=False)
     count: int = option(3, "Count.", high=9, live=False)
     free: float = option(0.5, "Free.")
+    roof: float = option(1.0, "Roof.", high=4.0)
+    floor: int = option(5, "Floor.", low=2)
+    number: int = option(0, "Number.")
 
 
 @dataclass(frozen=True)
@@ -69,16 +72,39 @@ def bench() -> Iterator[Callable[..., Bench]]:
         one.node.destroy_node()
 
 
-DEFAULTS = {"gain": 2.0, "rate": 50.0, "count": 3, "free": 0.5, "mode": "hold", "weight": (1.0,), "places": ()}
+DEFAULTS = {
+    "gain": 2.0,
+    "rate": 50.0,
+    "count": 3,
+    "free": 0.5,
+    "roof": 1.0,
+    "floor": 5,
+    "number": 0,
+    "mode": "hold",
+    "weight": (1.0,),
+    "places": (),
+}
 
 
 def test_what_is_not_given_has_its_default_and_what_is_given_is_there_for_ros_and_for_the_node(bench) -> None:
     plain = bench()
     assert plain.values == DEFAULTS
-    assert [plain.node.get_parameter(name).value for name in DEFAULTS] == [2.0, 50.0, 3, 0.5, "hold", 1.0, ""]
-    one = bench(gain=3, weight=[0.5, 0.25], mode="stop", use_sim_time=False)
+    assert [plain.node.get_parameter(name).value for name in DEFAULTS] == [
+        2.0,
+        50.0,
+        3,
+        0.5,
+        1.0,
+        5,
+        0,
+        "hold",
+        1.0,
+        "",
+    ]
+    own = {"use_sim_time": False, "qos_overrides./clock.subscription.depth": 5}
+    one = bench(gain=3, weight=[0.5, 0.25], mode="stop", **own)
     assert one.values == DEFAULTS | {"gain": 3.0, "weight": (0.5, 0.25), "mode": "stop"}
-    assert one.node.get_parameter("gain").value == 3.0
+    assert repr(one.node.get_parameter("gain").value) == "3.0"
     assert list(one.node.get_parameter("weight").value) == [0.5, 0.25]
 
 
@@ -95,13 +121,16 @@ def test_everything_wrong_that_is_given_is_told_at_once(bench) -> None:
 
 def test_ros_is_told_what_each_parameter_is_and_its_range(bench) -> None:
     node = bench().node
-    gain, rate, count, free, mode, weight, _ = (node.describe_parameter(name) for name in DEFAULTS)
+    gain, rate, count, free, roof, floor, number, mode, weight, _ = (node.describe_parameter(name) for name in DEFAULTS)
     assert gain.description == "Gain. [1/s]"
     assert rate.description == "Rate. Read-only while the node is configured."
-    ranges = [(r.from_value, r.to_value) for one in (gain, rate) for r in one.floating_point_range]
-    assert ranges == [(0.0, 10.0), (1.0, 1e300)]
-    assert [(r.from_value, r.to_value, r.step) for r in count.integer_range] == [(-(2**63) + 1, 9, 1)]
-    assert not free.floating_point_range and not free.additional_constraints
+    ranges = [(r.from_value, r.to_value, r.step) for one in (gain, rate, roof) for r in one.floating_point_range]
+    assert ranges == [(0.0, 10.0, 0.0), (1.0, 1e300, 0.0), (-1e300, 4.0, 0.0)]
+    whole = [(r.from_value, r.to_value, r.step) for one in (count, floor) for r in one.integer_range]
+    assert whole == [(-(2**63) + 1, 9, 1), (2, 2**63 - 1, 1)]
+    for one in (free, number, mode):
+        assert not one.floating_point_range and not one.integer_range
+    assert not gain.integer_range and not count.floating_point_range and not free.additional_constraints
     assert mode.additional_constraints == "one of 'hold', 'stop'"
     assert weight.additional_constraints.startswith("a finite number within [0, 1], or several")
     assert not weight.floating_point_range

@@ -60,5 +60,8 @@ def test_points_beyond_their_distance_are_drawn_in_along_their_direction_and_no_
     centre, away = rng.normal(size=(2, 4, 3))
     away /= np.linalg.norm(away, axis=-1, keepdims=True)
     far = np.array([0.5, 1.0, 1.5, np.nan])[:, None]
-    drawn = drawn_in(centre + far * away, centre, np.array([1.0, 2.0, 1.0, 1.0]))
+    points = centre + far * away
+    before = points.copy()
+    drawn = drawn_in(points, centre, np.array([1.0, 2.0, 1.0, 1.0]))
+    np.testing.assert_array_equal(points, before)
     np.testing.assert_allclose(drawn, centre + np.array([0.5, 1.0, 1.0, np.nan])[:, None] * away, atol=1e-15 * 4)
