@@ -19,6 +19,7 @@ from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
 from nnik_ros.kernels.capsules import closest, remember
+from nnik_ros.motion import JointMotion
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import model_file, robot_file, share_dir
 from nnik_ros.robot import Robot, load_robot
@@ -322,6 +323,33 @@ def test_the_closed_loop_gives_way_to_a_finger_that_comes_where_it_presses(tmp_p
 
     assert clearance_after(6.0, (0.25, 0.1)) > 0.1
     assert clearance_after(12.0, (0.1065, 0.037)) > 0.5 * margin
+
+
+def test_the_closed_loop_adds_to_fingers_that_come_closer_only_above_the_margin_and_takes_back_below_half_of_it(
+    tmp_path: Path,
+) -> None:
+    """Two upright fingers 24 cm apart; what it adds bends them towards each other, and they stay 3 cm apart at least."""
+    robot, period = two_fingers(tmp_path, 5.0, 0.05), 1 / 333
+    inwards, held = np.array([-1.0, -1.0, -1.0, 1.0, 1.0, 1.0]), np.zeros(2, dtype=bool)
+    motions = [JointMotion(robot, robot.kinematics, model, period) for model in (CollisionModel(robot), None)]
+
+    def added(motion: JointMotion, ticks: int, gap: float, margin: float) -> Array:
+        """What is sent beyond the command, inwards (6,) [rad], after ticks with joints that are a gap [rad] behind it."""
+        options = ControllerOptions(closed_loop_gain=2.0, collision_margin=margin)
+        for _ in range(ticks):
+            motion.step(robot.home, np.zeros(2), np.ones(2), held, robot.home - gap * inwards, options)
+        return (motion.sent - motion.q) * inwards
+
+    careful, careless = (added(motion, 200, 0.1, 0.002) for motion in motions)
+    np.testing.assert_array_equal(careful, careless)
+    assert 0.03 < careful.min() <= careful.max() < 0.15
+    motion = motions[0]
+    apart = clearance_of_two(motion.sent[None], 5.0)[0] * 0.05
+    assert apart < clearance_of_two(motion.q[None], 5.0)[0] * 0.05
+    np.testing.assert_allclose(added(motion, 200, 0.1, 1.2 * apart), careful, atol=2e-3)
+    less = added(motion, 60, -0.1, 1.2 * apart)
+    assert np.all(less < careful - 0.005)
+    assert np.abs(added(motion, 1000, 0.1, 2.5 * apart)).max() < 1e-3
 
 
 def test_links_of_one_finger_and_of_the_base_are_no_pairs_nor_is_the_base_with_the_first_link_of_a_finger(

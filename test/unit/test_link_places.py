@@ -13,11 +13,12 @@ from nnik_ros.robot import load_robot
 
 RNG = np.random.default_rng(9)
 POSES = {name: (RNG.normal(size=3), RNG.uniform(-1.5, 1.5, 3)) for name in
-         ("base", "post", "lever", "plate", "one", "two", "tip", "nail", "lid", "screw")}  # fmt: skip
+         ("base", "post", "lever", "plate", "one", "two", "tip", "nail", "lid", "screw", "bracket", "hook")}  # fmt: skip
 TREE = {  # link: its parent and the kind of the joint between
     "arm": ("world", "revolute"), "base": ("arm", "fixed"), "post": ("arm", "fixed"), "lever": ("arm", "revolute"),
     "plate": ("base", "fixed"), "one": ("base", "revolute"), "two": ("one", "revolute"), "tip": ("two", "fixed"),
     "nail": ("tip", "fixed"), "lid": ("two", "revolute"), "screw": ("lid", "fixed"),
+    "bracket": ("two", "fixed"), "hook": ("bracket", "revolute"),
 }  # fmt: skip
 
 
@@ -54,6 +55,8 @@ def test_every_link_has_the_place_that_a_walk_through_the_tree_gives(tmp_path: P
         "nail": (0, 1, pose("tip") @ pose("nail"), False),
         "lid": (0, 1, pose("lid"), True),
         "screw": (0, 1, pose("lid") @ pose("screw"), True),
+        "bracket": (0, 1, pose("bracket"), False),
+        "hook": (0, 1, pose("bracket") @ pose("hook"), True),
     }  # neither the lever nor the world: joints whose angles nobody tells lie between them and the base
     found = link_places(load_robot(tmp_path / "arm.yaml"))
     assert list(found) == [link for link in ("world", *TREE) if link in expected]

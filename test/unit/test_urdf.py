@@ -93,6 +93,8 @@ def test_shapes_colours_and_masses_of_a_link_are_read(tmp_path: Path) -> None:
         (LINKS, "must have exactly one root link, has 3: base, one, two"),
         (arm(kind="revolute"), "joint 'a': a revolute joint needs <limit lower=... upper=...>"),
         (arm('<limit lower="1"/>', kind="revolute"), "joint 'a': a revolute joint needs <limit lower=... upper=...>"),
+        (arm('<limit upper="1"/>', kind="revolute"), "joint 'a': a revolute joint needs <limit lower=... upper=...>"),
+        (arm('<limit lower="1" upper="0.5"/>', kind="revolute"), "joint 'a': lower limit 1 must be below upper limit 0.5"),
         (arm('<axis xyz="0 0 0"/>'), "joint 'a': axis is zero"),
         (arm('<axis xyz="0 nan 1"/>'), "joint 'a': xyz=\"0 nan 1\" must be 3 finite numbers"),
         (arm('<origin xyz="1 2"/>'), "joint 'a': xyz=\"1 2\" must be 3 finite numbers"),
