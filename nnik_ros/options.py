@@ -50,11 +50,11 @@ class OptionInfo(NamedTuple):
             single = self._replace(many=False)
             items = self._items(value)
             return all(map(single.accepts, items)) and bool(items or not self.default)
-        if self.type is bool:
-            return isinstance(value, bool)
+        if self.type is bool or isinstance(value, bool):
+            return self.type is bool and isinstance(value, bool)
         if self.type is str:
             return isinstance(value, str) and (not self.choices or value in self.choices)
-        kinds = (int, np.integer) if self.type is int else (int, float, np.integer, np.floating)
+        kinds: Any = (int, np.integer) if self.type is int else (int, float, np.integer, np.floating)
         held = isinstance(value, kinds) and abs(value) <= sys.float_info.max  # neither nan nor too large for a float
         return bool(held and self.low <= value <= self.high)
 
