@@ -55,8 +55,9 @@ class OptionInfo(NamedTuple):
         if self.type is str:
             return isinstance(value, str) and (not self.choices or value in self.choices)
         kinds: Any = (int, np.integer) if self.type is int else (int, float, np.integer, np.floating)
-        held = isinstance(value, kinds) and abs(value) <= sys.float_info.max  # neither nan nor too large for a float
-        return bool(held and self.low <= value <= self.high)
+        if not isinstance(value, kinds) or (isinstance(value, int) and abs(value) > sys.float_info.max):
+            return False  # math asks whether a float is finite, and raises on an integer that none can hold
+        return math.isfinite(value) and bool(self.low <= value <= self.high)
 
     def convert(self, value: Any) -> Any:
         """An accepted value as the option holds it."""

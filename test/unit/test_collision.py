@@ -328,8 +328,8 @@ def test_the_closed_loop_gives_way_to_a_finger_that_comes_where_it_presses(tmp_p
 def test_the_closed_loop_adds_to_fingers_that_come_closer_only_above_the_margin_and_takes_back_below_half_of_it(
     tmp_path: Path,
 ) -> None:
-    """Two upright fingers 24 cm apart; what it adds bends them towards each other, and they stay 3 cm apart at least."""
-    robot, period = two_fingers(tmp_path, 5.0, 0.05), 1 / 333
+    """Two upright fingers 22 mm apart; what it adds bends them towards each other, and they stay 19 mm apart at least."""
+    robot, period = two_fingers(tmp_path, 5.0, 0.0045), 1 / 333
     inwards, held = np.array([-1.0, -1.0, -1.0, 1.0, 1.0, 1.0]), np.zeros(2, dtype=bool)
     motions = [JointMotion(robot, robot.kinematics, model, period) for model in (CollisionModel(robot), None)]
 
@@ -344,8 +344,8 @@ def test_the_closed_loop_adds_to_fingers_that_come_closer_only_above_the_margin_
     np.testing.assert_array_equal(careful, careless)
     assert 0.03 < careful.min() <= careful.max() < 0.15
     motion = motions[0]
-    apart = clearance_of_two(motion.sent[None], 5.0)[0] * 0.05
-    assert apart < clearance_of_two(motion.q[None], 5.0)[0] * 0.05
+    apart = clearance_of_two(motion.sent[None], 5.0)[0] * 0.0045
+    assert apart < clearance_of_two(motion.q[None], 5.0)[0] * 0.0045
     np.testing.assert_allclose(added(motion, 200, 0.1, 1.2 * apart), careful, atol=2e-3)
     less = added(motion, 60, -0.1, 1.2 * apart)
     assert np.all(less < careful - 0.005)

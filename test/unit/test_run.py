@@ -117,6 +117,13 @@ def test_files_are_looked_for_where_the_user_stands(become: Any, tmp_path: Path)
     assert "my.yaml" in done.stderr and "no such file" not in done.stderr and "joints" in done.stderr
 
 
+def test_one_thread_computes_unless_the_user_wants_more(become: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert become("calibrate", "bag")[1]["OMP_NUM_THREADS"] == "1"
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert become("calibrate", "bag")[1]["OMP_NUM_THREADS"] == "4"
+
+
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="needs PYTHONSAFEPATH")
 def test_nothing_is_imported_from_where_the_user_stands(become: Any, tmp_path: Path) -> None:
     (tmp_path / "yaml.py").write_text("raise SystemExit('the user's own file')")
