@@ -19,6 +19,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from nnik_ros.errors import InputError
+from nnik_ros.nodes.calls import Calls
 from nnik_ros.nodes.commands import MESSAGE_OF, read_command
 from nnik_ros.nodes.conversions import positions_of
 from nnik_ros.nodes.inbox import Inbox, newest
@@ -99,6 +100,7 @@ class WebNode(Node):  # type: ignore[misc]
             name: self.create_client(Trigger, f"{options.controller}/{name.lower()}")
             for name in ("Start", "Pause", "Reset", "Home")
         }
+        self._calls = Calls()
         self._enablers = [self.create_client(SetBool, f"{tip}/enable") for tip in robot.tip_names]
         self._controller = ParameterClient(self, options.controller)
         self._chooser = ParameterClient(self, options.chooser) if options.chooser else None
@@ -191,7 +193,7 @@ class WebNode(Node):  # type: ignore[misc]
         if not client.service_is_ready():
             self._tell(f"{what}: no controller answers at {client.srv_name}")
             return
-        client.call_async(request).add_done_callback(lambda future: self._tell(future.result().message))
+        self._calls.add(client, request, self._tell)
 
     def _tell(self, note: str) -> None:
         self._note, self._note_until = note, time.monotonic() + _NOTE_TIME
@@ -227,6 +229,7 @@ class WebNode(Node):  # type: ignore[misc]
 
     def _draw(self) -> None:
         now = time.monotonic()
+        self._calls.go_on()
         with self._lock:
             self._steering.update(now)
             goals = [self._steering.goal(tip, now) for tip in range(self._robot.nt)]
