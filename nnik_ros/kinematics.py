@@ -145,7 +145,7 @@ def jacobian(xp: Any, frames: Frames) -> Any:
     return xp.swapaxes(moment[..., _NEXT], -1, -2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth value: one is equal to itself alone, and can be a key
 class Kinematics:
     """Kinematics of a robot in numpy, float64."""
 

@@ -26,7 +26,7 @@ _MOST_TURNED = 4.0 * math.pi  # rad from zero
 _UNKNOWN = (-1e9, 1e9, 1e9)  # lower, upper, velocity of a joint whose URDF is not known: nothing is outside of them
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth value: one is equal to itself alone, and can be a key
 class Robot:
     """A robot with `nq` actuated joints and `nt` tips, each tip on a chain of joints of its own.
 

@@ -542,3 +542,10 @@ def _assert_mirrored(link: Any, other: Any, flip: Array) -> None:
         tensor = MIRROR @ link.inertial.tensor @ MIRROR
         np.testing.assert_allclose(other.inertial.tensor, tensor, atol=1e-15, err_msg=link.name)
         assert other.inertial.mass == link.inertial.mass
+
+
+def test_robots_and_their_kinematics_are_keys_and_equal_to_themselves_alone(hand: Robot) -> None:
+    again = load_robot(ROOT / "config" / "robots" / "allegro_right.yaml")
+    for one, other in ((hand, again), (hand.kinematics, again.kinematics)):
+        assert one == one and one != other
+        assert other not in {one: "first"} and {one: "first"}[one] == "first"
