@@ -239,7 +239,7 @@ def test_a_driver_slower_than_the_loop_hears_where_the_joints_come_to_rest(lab, 
     heard = station.listen(Float64MultiArray, "slow")
     joints = joint_map(driver, robot)
     output = CommandOutput(station.node, replace(driver, rate=333.0 / 8), joints, "slow", 333.0)
-    wait_for(lambda: output.receivers == 1, "the ear")
+    wait_for(lambda: output.receivers.count == 1, "the ear")
     went_out = [output.put(np.full(robot.nq, 0.01 * tick)) for tick in range(23)]
     assert [tick for tick, goes in enumerate(went_out) if goes] == [0, 8, 16]
     assert output.put(None)
