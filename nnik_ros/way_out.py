@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from nnik_ros.escape import Escape
 from nnik_ros.geometry import Array, distance
+from nnik_ros.kernels import progress
 from nnik_ros.limits import Limit
 from nnik_ros.motion import JointMotion
 
@@ -58,10 +59,7 @@ class WayOut:
         """After a tick: best errors (nt,) [m], ticks without progress (nt,), goals (nt, 3) [m], nan for none, and what
         limited the tips (nt,) of Limit. Who has no goal, or may not move, goes on with a way out later."""
         self.best_error, self.ticks = best_error, ticks
-        self._led = np.where(
-            limited & Limit.LEAD, self._stuck_ticks, np.maximum(self._led - 1, 0)
-        )  # noise comes and goes
-        self.stuck = np.where(self._led > 0, 0, ticks)
+        self.stuck = progress.not_blocked(ticks, limited, self._led, self._stuck_ticks)
         self._notice_restless(motion)
         if np.count_nonzero(self.escaping):
             self._go_on(goal, motion, limited, tolerance)

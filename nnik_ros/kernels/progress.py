@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nnik_ros.compiled import B1, F1, F2, I1, Array, Bools, Ints, compiled
-from nnik_ros.kernels.joints import COLLISION
+from nnik_ros.kernels.joints import COLLISION, LEAD
 from nnik_ros.kernels.points import distances
 
 
@@ -32,6 +32,18 @@ def seen(
             if best_error[t] < error_near[t]:
                 best[t] = best_error[t]
     return error, measured_error, best, reached, still
+
+
+@compiled(f"i8[::1]({I1}, {I1}, i8[::1], i8)")
+def not_blocked(still: Ints, limited: Ints, led: Ints, lasts: int) -> Ints:
+    """Ticks without progress (nt,) of tips whose joints follow, 0 for those that the lead bound held within so many ticks that
+    it lasts: noise comes and goes. led (nt,): ticks for which it still does, counted down."""
+    result = still.copy()
+    for t in range(len(still)):
+        led[t] = lasts if limited[t] & LEAD else max(led[t] - 1, 0)
+        if led[t] > 0:
+            result[t] = 0
+    return result
 
 
 @compiled(f"Tuple((i8[::1], i8))({B1}, {B1}, {B1}, {B1}, {B1}, {I1}, {I1}, {B1}, i8, {I1})")
