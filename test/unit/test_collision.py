@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
 from benchmarks.workloads import singular_path
@@ -28,20 +27,30 @@ from nnik_ros.states import Measurement, Targets
 point = st.tuples(*[st.floats(-1, 1).map(lambda x: round(x, 3)) for _ in range(3)])
 
 
+def between_segments(p1: Array, q1: Array, p2: Array, q2: Array) -> float:
+    """The smallest of the distances of each end from the other segment and, where both feet lie within, of the two lines."""
+
+    def from_segment(x: Array, p: Array, q: Array) -> float:
+        d = q - p
+        return float(np.linalg.norm(x - p - np.clip((x - p) @ d / max(d @ d, 1e-300), 0.0, 1.0) * d))
+
+    lines = np.stack([q1 - p1, p2 - q2], axis=-1)
+    feet = np.linalg.lstsq(lines, p2 - p1, rcond=None)[0]
+    ends = [from_segment(p1, p2, q2), from_segment(q1, p2, q2), from_segment(p2, p1, q1), from_segment(q2, p1, q1)]
+    within = bool(np.all((feet >= 0.0) & (feet <= 1.0)))
+    return min([*ends, *([float(np.linalg.norm(lines @ feet - (p2 - p1)))] if within else [])])
+
+
 @settings(max_examples=80, deadline=None)
 @given(point, point, point, point)
-def test_segment_distance_agrees_with_a_numerical_minimum(p1, q1, p2, q2) -> None:
+@example((0.0, 0.0, 0.5), (0.156, 0.0, 0.0), (0.312, 0.0, -0.625), (0.0, 0.0, 0.75))  # all but parallel
+@example((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.2, 0.5, 0.0), (0.7, 0.5, 0.0))
+@example((0.1, 0.1, 0.1), (0.1, 0.1, 0.1), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0))
+def test_segment_distance_agrees_with_that_of_ends_and_lines(p1, q1, p2, q2) -> None:
     p1, q1, p2, q2 = map(np.array, (p1, q1, p2, q2))
-
-    def gap(x):
-        return float(np.sum((p1 + x[0] * (q1 - p1) - p2 - x[1] * (q2 - p2)) ** 2))
-
-    best = min(
-        minimize(gap, start, bounds=[(0, 1), (0, 1)], tol=1e-14).fun for start in ([0, 0], [1, 1], [0.5, 0.5], [0, 1])
-    )
     between = np.empty(3)
     s, t = closest(np.array([p1, q1]), np.array([p2, q2]), between)
-    assert abs(np.linalg.norm(between) - np.sqrt(best)) < 1e-4
+    assert abs(np.linalg.norm(between) - between_segments(p1, q1, p2, q2)) < 1e-9
     np.testing.assert_allclose(between, p1 + s * (q1 - p1) - p2 - t * (q2 - p2), atol=1e-12)
 
 
