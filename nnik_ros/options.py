@@ -59,6 +59,10 @@ class OptionInfo(NamedTuple):
             return False  # math asks whether a float is finite, and raises on an integer that none can hold
         return math.isfinite(value) and bool(self.low <= value <= self.high)
 
+    def refusal(self, value: Any) -> str:
+        """What to say of a value that is not accepted."""
+        return f"{self.name}: is {value!r}, must be {self.allowed}"
+
     def convert(self, value: Any) -> Any:
         """An accepted value as the option holds it."""
         return tuple(map(self.type, self._items(value))) if self.many else self.type(value)
@@ -119,7 +123,7 @@ def from_mapping(kind: type[_Options], values: Mapping[str, Any], source: str) -
         if name not in infos:
             problems.add(f"{name}: unknown option; allowed: {', '.join(infos)}")
         elif not infos[name].accepts(value):
-            problems.add(f"{name}: is {value!r}, must be {infos[name].allowed}")
+            problems.add(infos[name].refusal(value))
     problems.raise_if_any()
     return kind(**{name: infos[name].convert(value) for name, value in values.items()})
 
@@ -131,11 +135,7 @@ def take_values(options: Any) -> None:
         InputError: naming every value that is not allowed.
     """
     values = {info: getattr(options, info.name) for info in describe(type(options))}
-    wrong = [
-        f"{info.name}: is {value!r}, must be {info.allowed}"
-        for info, value in values.items()
-        if not info.accepts(value)
-    ]
+    wrong = [info.refusal(value) for info, value in values.items() if not info.accepts(value)]
     if wrong:
         raise InputError("; ".join(wrong))
     for info, value in values.items():
