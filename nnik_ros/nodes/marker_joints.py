@@ -24,7 +24,7 @@ class MeasuredJoints:
         depth = profile.state.depth if profile.other_joints else 1
         self._states = Inbox(node, JointState, topic, newest(depth))
         self._publisher = node.create_publisher(JointState, "measured_joints", 1)
-        self._names = list(robot.joint_names)
+        self._names, self._clock = list(robot.joint_names), node.get_clock()
 
     def pass_on(self) -> None:
         """Call often. Messages that do not fit are left out; the controller tells why it refuses them."""
@@ -36,5 +36,7 @@ class MeasuredJoints:
             except InputError:
                 continue
             passed = JointState(name=self._names, position=q.tolist())
-            passed.header.stamp = message.header.stamp
+            stamp = message.header.stamp
+            # some drivers do not tell when; joints of time zero are never new to robot_state_publisher, which leaves them out
+            passed.header.stamp = stamp if stamp.sec or stamp.nanosec else self._clock.now().to_msg()
             self._publisher.publish(passed)

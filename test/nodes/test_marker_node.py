@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import importlib.util
 import signal
+import time
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
 from node_bench import Bench, Lab, Station, pose_array, pose_stamped, wait_for
+from sensor_msgs.msg import JointState
 from sourced import where_sourced
 from visualization_msgs.msg import InteractiveMarker, InteractiveMarkerUpdate
 from visualization_msgs.msg import InteractiveMarkerFeedback as Feedback
 from visualization_msgs.srv import GetInteractiveMarkers
 
+from nnik_ros.driver import joint_map, load_driver
+from nnik_ros.nodes.marker_joints import MeasuredJoints
 from nnik_ros.nodes.marker_shapes import ENABLE, TRIGGERS, look_of, tip_marker
 from nnik_ros.nodes.marker_steering import DragSteering
 from nnik_ros.nodes.web_status import state_color
+from nnik_ros.paths import driver_file
 from test.robustness.processes import Process
 
 HERE, THERE = np.array([0.1, 0.2, 0.3]), np.array([0.3, 0.2, 0.1])
@@ -294,12 +299,6 @@ def test_markers_follow_their_tips_where_the_ros_time_stands_still(lab: Lab) -> 
 
 
 def test_measured_joints_carry_the_robots_names_whatever_the_driver_calls_them(lab: Lab) -> None:
-    from sensor_msgs.msg import JointState
-
-    from nnik_ros.driver import joint_map, load_driver
-    from nnik_ros.nodes.marker_joints import MeasuredJoints
-    from nnik_ros.paths import driver_file
-
     station: Station = lab.station()
     joints = joint_map(load_driver(driver_file("wonik_ros2_control")), lab.robot)
     passing = MeasuredJoints(station.node, lab.robot, "wonik_ros2_control", station.namespace)
@@ -312,6 +311,26 @@ def test_measured_joints_carry_the_robots_names_whatever_the_driver_calls_them(l
     )
     assert heard[-1].name == list(lab.robot.joint_names)
     np.testing.assert_array_equal(heard[-1].position, q)
+
+
+@pytest.mark.parametrize("sent", [0, 1234])
+def test_measured_joints_have_the_drivers_time_and_the_present_one_where_it_tells_none(lab: Lab, sent: int) -> None:
+    """robot_state_publisher publishes no joints that are not 1 / publish_frequency newer than the last, which were at zero."""
+    station = lab.station()
+    passing = MeasuredJoints(station.node, lab.robot, "simulated", station.namespace)
+    heard = station.listen(JointState, "measured_joints")
+    message = JointState(name=list(lab.robot.joint_names), position=lab.robot.home.tolist())
+    message.header.stamp.sec = sent
+    begin = time.time()
+    wait_for(
+        lambda: station.publish("joint_states", message) or passing.pass_on() or bool(heard),
+        "joints that are passed on",
+    )
+    stamp = heard[0].header.stamp
+    if sent:
+        assert (stamp.sec, stamp.nanosec) == (sent, 0)
+    else:
+        assert begin - 0.001 <= stamp.sec + 1e-9 * stamp.nanosec <= time.time() + 0.001
 
 
 @with_the_package
