@@ -22,7 +22,7 @@ from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import InputError, NnikError, Problems
 from nnik_ros.nodes.loading import load_named_driver, prefixed
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions, SimHandOptions
-from nnik_ros.nodes.parameter_file import parameters_of
+from nnik_ros.nodes.parameter_file import parameters_of, sections_of_others
 from nnik_ros.options import OptionInfo, describe
 from nnik_ros.paths import driver_file, given_path, model_file, robot_file, share_dir, shipped
 from nnik_ros.robot import Robot, load_robot
@@ -139,11 +139,17 @@ def _checked(context: LaunchContext) -> tuple[dict[str, str], dict[str, object],
             given[name] = str(given_path(given[name]))  # no shell expands the ~ of `parameters:=~/mine.yaml`
     problems = Problems("launch arguments")
     _check_names(context, problems)
-    if given["namespace"] and not _NAMESPACE.fullmatch(given["namespace"]):
+    named = not given["namespace"] or _NAMESPACE.fullmatch(given["namespace"]) is not None
+    if not named:
         allowed = "letters, digits and underscores between slashes, no digit first"
         problems.add(f"namespace: is '{given['namespace']}', must be {allowed}")
     parameters = _parameters(given, problems)
-    in_file = parameters_of(Path(given["parameters"]), _controller(context, given["namespace"]))
+    file, controller = Path(given["parameters"]), _controller(context, given["namespace"])
+    in_file = parameters_of(file, controller)
+    others = sections_of_others(file, controller)
+    if others and named:
+        sections = f"its sections are for {', '.join(others)}, and '/**/controller' is for every one"
+        problems.add(f"parameters '{file}': has nothing for {controller}: {sections}")
     _fill_in(given, in_file)
     if given["robot"] != in_file.get("robot", ROBOT):
         parameters["robot"] = _text(given["robot"])

@@ -15,15 +15,25 @@ def parameters_of(path: Path, node: str) -> dict[str, Any]:
 
     Nothing of a file that is no parameter file; that is told by the node that is started with it.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
     found: dict[str, Any] = {}
-    for name, values in _sections(document, ""):
+    for name, values in _sections(_document(path), ""):
         if re.fullmatch(_pattern(name), node):
             found.update(values)
     return found
+
+
+def sections_of_others(path: Path, node: str) -> list[str]:
+    """The names of all sections of a file in which none is for `node`: rcl passes over such a file without a word. Empty where
+    one is for it, and of no parameter file."""
+    names = [name for name, _ in _sections(_document(path), "")]
+    return [] if any(re.fullmatch(_pattern(name), node) for name in names) else names
+
+
+def _document(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
 
 
 def _sections(tree: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -343,6 +343,18 @@ def test_a_file_that_cannot_be_used_starts_nothing_and_is_named(
     assert "process started" not in launched.output
 
 
+def test_a_parameter_file_that_has_nothing_for_the_controller_starts_nothing_and_its_sections_are_named(
+    launch_file, tmp_path: Path
+) -> None:
+    """rcl passes over the section, and with its `speed` the hand would move at full speed."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("controller: {ros__parameters: {speed: 0.1}}\nweb: {ros__parameters: {port: 8081}}\n")
+    launched = launch_file("launch/controller.launch.py", "namespace:=left", f"parameters:={path}")
+    assert launched.exit_code() != 0
+    assert f"{path}': has nothing for /left/controller: its sections are for /controller, /web" in launched.output
+    assert "process started" not in launched.output
+
+
 def test_a_driver_of_another_robot_starts_nothing_and_both_are_named(launch_file) -> None:
     launched = launch_file("launch/controller.launch.py", "driver:=allegro_v5", "robot:=planar_2r")
     assert launched.exit_code() != 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rclpy.node import Node
 
-from nnik_ros.nodes.parameter_file import parameters_of
+from nnik_ros.nodes.parameter_file import parameters_of, sections_of_others
 
 TWO_HANDS = """
 /left/controller: {ros__parameters: {robot: allegro_left, driver: allegro_v4}}
@@ -48,10 +48,32 @@ def test_a_parameter_file_is_read_as_rcl_reads_it(text: str, namespace: str, tmp
     node.destroy_node()
 
 
+@pytest.mark.parametrize("namespace", ["/", "/left", "/lab/left"])
+@pytest.mark.parametrize("text", [
+    "controller: {ros__parameters: {speed: 0.1}}", "/left: {controller: {ros__parameters: {speed: 0.1}}}",
+    "nnik: {ros__parameters: {speed: 0.1}}", "/*/controller: {ros__parameters: {speed: 0.1}}",
+])  # fmt: skip
+def test_a_file_of_which_rcl_gives_a_node_nothing_is_told_with_the_names_in_it(
+    text: str, namespace: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "parameters.yaml"
+    path.write_text(text)
+    node = Node(
+        "controller", namespace=namespace, cli_args=["--ros-args", "--params-file", str(path)],
+        automatically_declare_parameters_from_overrides=True, start_parameter_services=False, enable_rosout=False,
+    )  # fmt: skip
+    others = sections_of_others(path, node.get_fully_qualified_name())
+    assert bool(others) is not node.has_parameter("speed")
+    node.destroy_node()
+    assert all(other.split("/")[-1] in text for other in others)
+
+
 @pytest.mark.parametrize(
     "text", ["left: [", "", "- 1", "left: 1", "/left/controller: {robot: allegro_left}", "1: {2: 3}"]
 )
 def test_nothing_is_found_in_what_is_no_parameter_file(text: str, tmp_path: Path) -> None:
     path = tmp_path / "parameters.yaml"
     path.write_text(text)
-    assert parameters_of(path, "/left/controller") == parameters_of(tmp_path / "missing.yaml", "/left/controller") == {}
+    for file in (path, tmp_path / "missing.yaml"):
+        assert parameters_of(file, "/left/controller") == {}
+        assert sections_of_others(file, "/left/controller") == []
