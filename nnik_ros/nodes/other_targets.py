@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from geometry_msgs.msg import Point, PoseArray, PoseStamped
+from geometry_msgs.msg import Point, Pose, PoseArray, PoseStamped
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
+from nnik_ros.nodes.conversions import position_and_quaternion
 from nnik_ros.nodes.inbox import newest
 
 Message = tuple[int, int, float, float, float]
@@ -16,19 +18,33 @@ Heard = Callable[[int, Header, Point], None]
 
 
 def hear_targets(node: Node, tips: Sequence[str], heard: Heard) -> None:
-    """Call `heard(tip, header, position)` for every target of a tip that anybody publishes, the node itself included."""
+    """Call `heard(tip, header, position)` for every target of a tip that anybody publishes, the node itself included; but not
+    for what the controller refuses whatever is known of frames: that steers nothing."""
 
     def one(tip: int) -> Callable[[PoseStamped], None]:
-        return lambda message: heard(tip, message.header, message.pose.position)
+        def take(message: PoseStamped) -> None:
+            if _may_steer(message.header, (message.pose,)):
+                heard(tip, message.header, message.pose.position)
+
+        return take
 
     def all_tips(message: PoseArray) -> None:
-        if len(message.poses) == len(tips):  # the controller refuses all others: they steer nothing
+        if len(message.poses) == len(tips) and _may_steer(message.header, message.poses):
             for tip, pose in enumerate(message.poses):
                 heard(tip, message.header, pose.position)
 
     for tip, name in enumerate(tips):
         node.create_subscription(PoseStamped, f"{name}/target_pose", one(tip), newest(5))
     node.create_subscription(PoseArray, "target_poses", all_tips, newest(5))
+
+
+def _may_steer(header: Header, poses: Sequence[Pose]) -> bool:
+    try:
+        for pose in poses:
+            position_and_quaternion(pose)
+    except InputError:
+        return False
+    return bool(header.frame_id)
 
 
 def identity(tip: int, position: Array, stamp: int) -> Message:

@@ -201,7 +201,7 @@ class WebNode(Node):  # type: ignore[misc]
     # what arrives
 
     def _heard(self, tip: int, header: Header, p: Point) -> None:
-        known = header.frame_id in ("", self._base_frame)  # the page knows no other frames
+        known = header.frame_id == self._base_frame  # the page knows no other frames
         with self._lock:
             self._steering.heard(tip, np.array((p.x, p.y, p.z)) if known else None, stamp_of(header), time.monotonic())
 

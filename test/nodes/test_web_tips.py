@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from geometry_msgs.msg import PoseArray, PoseStamped
+from geometry_msgs.msg import Pose, PoseArray, PoseStamped
 from node_bench import pose_array, pose_stamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -18,6 +18,8 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
 from nnik_ros.nodes import web_node
+from nnik_ros.nodes.frames import Frames
+from nnik_ros.nodes.intake import Refusals, TargetIntake
 from nnik_ros.nodes.web_node import WebNode
 
 
@@ -116,6 +118,38 @@ def test_the_page_gives_way_to_whoever_else_sets_a_target_in_whatever_frame(stag
     theirs.header.stamp = stage.other.get_clock().now().to_msg()
     assert stage.until(lambda: not any(stage.page._steering.held), lambda: stage.target.publish(theirs))
     assert stage.sent_by_page(0.3) == 0
+
+
+def _refused(fault: str) -> PoseStamped:
+    """A target that the controller refuses."""
+    message = pose_stamped("" if fault == "frame" else "palm_link", (0.5, 0.0, 0.0))
+    pose = message.pose
+    pose.position.x = {"nan": np.nan, "far": 1e7}.get(fault, 0.5)
+    pose.orientation.w = 0.0 if fault == "quaternion" else 1.0
+    return message
+
+
+@pytest.mark.parametrize("fault", ["frame", "nan", "far", "quaternion"])
+@pytest.mark.parametrize("together", [False, True])
+def test_targets_that_the_controller_refuses_neither_end_a_persons_nor_move_its_ball(
+    stage: Stage, fault: str, together: bool
+) -> None:
+    mine, bad = np.array([0.1, 0.05, 0.05]), _refused(fault)
+    frames = Frames(stage.robot, SimpleNamespace())  # type: ignore[arg-type]
+    intake = TargetIntake(stage.robot, frames, Refusals(lambda words: None))
+    assert not intake.take_one("index/target_pose", 0, bad, 1.0, None)
+    array = PoseArray(header=bad.header, poses=[bad.pose] + [Pose()] * (stage.robot.nt - 1))
+    everybody = stage.other.create_publisher(PoseArray, "target_poses", 1)
+    publisher, message = (everybody, array) if together else (stage.target, bad)
+    assert stage.until(lambda: publisher.get_subscription_count() > 0)
+    stage.page._on_drag(0, mine)
+    assert stage.until(lambda: len(stage.heard) > 0)
+    end = time.monotonic() + 0.5
+    stage.until(lambda: time.monotonic() > end, lambda: publisher.publish(message))
+    assert stage.page._steering.held[0]
+    ball = stage.page._handles._gizmos[0]
+    stage.hand.publish(JointState(name=list(stage.robot.joint_names), position=stage.robot.home.tolist()))
+    assert stage.until(lambda: np.allclose(ball.position, mine, atol=2e-5))
 
 
 def test_the_page_steers_where_the_ros_time_stands_still(stage: Stage) -> None:
