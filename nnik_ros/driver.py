@@ -19,6 +19,7 @@ from nnik_ros.yaml_file import Section, load_mapping
 SCHEMA = 1
 JOINT_STATE, FLOAT64_MULTI_ARRAY, JOINT_TRAJECTORY = "joint_state", "float64_multi_array", "joint_trajectory"
 COMMAND_TYPES = (JOINT_STATE, FLOAT64_MULTI_ARRAY, JOINT_TRAJECTORY)
+_NAMED = 3  # joints in a message, of each kind
 _TOPIC = re.compile(r"(~?/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -85,14 +86,15 @@ class JointMap:
         """Where each robot joint stands in a state message with these names: (nq,).
 
         Raises:
-            InputError: naming every joint that is missing, doubled or unknown.
+            InputError: naming joints that are missing, doubled and unknown.
         """
         place = {name: i for i, name in enumerate(names)}
-        wrong = [f"missing {name}" for name in self.names if name not in place]
+        wrong = _first_of("missing", [name for name in self.names if name not in place])
         if len(place) != len(names):
-            wrong += [f"doubled {name}" for name, count in Counter(names).items() if count > 1]
+            wrong += _first_of("doubled", [name for name, count in Counter(names).items() if count > 1])
         if not self.other_joints:
-            wrong += [f"unknown {name}" for name in place if name not in self.names]
+            unknown = _first_of("unknown", [name for name in place if name not in self.names])
+            wrong += [*unknown, "a profile with other_joints passes over joints of others"] if unknown else []
         if wrong:
             raise InputError(f"joint names do not fit driver '{self.driver}': {', '.join(wrong)}")
         result = np.empty(len(self.names), dtype=np.int64)
@@ -193,6 +195,12 @@ def joint_map(driver: Driver, robot: Robot) -> JointMap:
     index = np.array([robot.joint_names.index(joint) for joint in robot_joints], dtype=np.int64)
     index.setflags(write=False)
     return JointMap(driver.name, driver.driver_joints or robot.joint_names, index, driver.other_joints)
+
+
+def _first_of(what: str, names: Sequence[str]) -> list[str]:
+    """Not all of many: what is missing must not push out of a message what is there instead."""
+    more = len(names) - _NAMED
+    return [f"{what} {name}" for name in names[:_NAMED]] + ([f"{more} more {what}"] if more > 0 else [])
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -112,6 +112,20 @@ def test_every_wrong_joint_name_is_told(hand: Robot) -> None:
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "names", [[f"joint_{i}.0" for i in range(16)], ["joint_0.0"], [f"arm_{'x' * 20}_{i}" for i in range(900)]]
+)
+def test_however_many_joints_are_missing_the_first_300_characters_tell_what_is_there_instead_and_what_to_do(
+    names: list[str],
+) -> None:
+    joints = bound("allegro_v5", load_robot(robot_file("allegro_v5_a_right")))
+    with pytest.raises(InputError) as caught:
+        joints.joint_position(names, np.zeros(len(names)))
+    told = str(caught.value)[:300]  # as much of a reason stands in the status
+    for part in ("missing joint_0_0", "13 more missing", f"unknown {names[0]}", "other_joints"):
+        assert part in told
+
+
 def test_on_a_shared_topic_the_joints_of_others_are_passed_over(hand: Robot) -> None:
     joints = bound("wonik_ros2_control", hand)
     names = ["elbow", *joints.names, "wrist"]
