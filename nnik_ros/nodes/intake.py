@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from geometry_msgs.msg import PoseArray, PoseStamped
@@ -73,6 +73,7 @@ class StateIntake:
 
     def __init__(self, robot: Robot, joints: JointMap, topic: str, refusals: Refusals) -> None:
         self.measurement: Measurement | None = None
+        self.passed_over: Sequence[str] = ()  # joints of others, of the last message that had none of the robot's
         self._robot = robot
         self._joints, self._topic, self._refusals = joints, topic, refusals
         self._names: list[str] = []
@@ -90,6 +91,7 @@ class StateIntake:
         try:
             if message.name != self._names:  # the same list as last time in all but the first message
                 if not self._joints.concerns(message.name):
+                    self.passed_over = message.name
                     return None
                 self._indices = self._joints.indices(message.name)
                 self._names = list(message.name)

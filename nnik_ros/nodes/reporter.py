@@ -23,6 +23,7 @@ from nnik_ros.nodes.status import (
     inactive_status,
     input_status,
     loop_status,
+    others_in_words,
     publisher_status,
     publishers_in_words,
     statistics_status,
@@ -124,7 +125,8 @@ class Reporter:
         if state in (TipState.WAITING_STATE, TipState.STALE_STATE):
             topic = session.state_topic
             types = [info.topic_type for info in self._node.get_publishers_info_by_topic(topic)]
-            return f"{topic} has {publishers_in_words(types, _STATE_TYPE)}"
+            others = others_in_words(session.passed_over, session.loaded.joints.names)
+            return f"{topic} has {publishers_in_words(types, _STATE_TYPE)}{others}"
         if state is TipState.PAUSED:
             return f"call {self._name}/start"
         return f"targets on {session.target_topic}" if state is TipState.IDLE else ""

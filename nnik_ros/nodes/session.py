@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import rclpy
@@ -92,6 +92,11 @@ class Session:
     @property
     def state_topic(self) -> str:
         return self._states.topic
+
+    @property
+    def passed_over(self) -> Sequence[str]:
+        """Joints of others on a shared state topic, of the last message that had none of the robot's."""
+        return self._state.passed_over
 
     @property
     def target_topic(self) -> str:

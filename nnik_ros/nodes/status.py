@@ -22,6 +22,7 @@ _WARN = frozenset({
 })  # fmt: skip
 _ERROR = frozenset({TipState.STALE_STATE, TipState.FAULT})
 INACTIVE = "INACTIVE"
+_NAMES, _LONGEST_NAME = 3, 40  # joints of others in a message, and characters of each
 
 
 def level_of(state: TipState) -> bytes:
@@ -154,6 +155,19 @@ def publishers_in_words(types: Sequence[str], wanted: str) -> str:
     count = f"{len(types) - others.total()} publishers"
     strange = ", ".join(f"{n} of {found}" for found, n in sorted(others.items()))
     return f"{count} of {wanted}, but {strange}" if others else count
+
+
+def others_in_words(passed_over: Sequence[str], wanted: Sequence[str]) -> str:
+    """What is heard on a shared topic instead of the wanted joints, '' for nothing."""
+    if not passed_over:
+        return ""
+    return f"; joint states there are of others, {_few(passed_over)}, not of {_few(wanted)}"
+
+
+def _few(names: Sequence[str]) -> str:
+    """Not all of many, and no endless name."""
+    shown = [name[:_LONGEST_NAME] for name in names[:_NAMES]]
+    return ", ".join([*shown, "..."] if len(names) > _NAMES else shown)
 
 
 def input_status(name: str, robot: str, refusals: Refusals) -> DiagnosticStatus:

@@ -142,6 +142,24 @@ def test_joint_states_of_another_type_do_not_count_as_such(lab: Lab) -> None:
     wait_for(lambda: words in bench.message, words, bench.process)
 
 
+def test_who_waits_on_a_shared_topic_tells_whose_joint_states_come_and_whose_are_waited_for(lab: Lab) -> None:
+    station = lab.station()
+    process = lab.start("controller_node", station.namespace, model="none", driver="wonik_ros2_control")
+    bench = Bench(station, lab.robot, None, process)
+    bench.until("WAITING_STATE")
+    assert "of others" not in bench.message
+    right = JointState(name=[f"ahr_joint{i}{j}" for i in range(4) for j in range(4)], position=[0.5] * 16)
+
+    def told() -> bool:
+        station.publish("joint_states", right)
+        return "of others, ahr_joint00, ahr_joint01, ahr_joint02, ..., not of ah_joint00, ah_joint01" in bench.message
+
+    wait_for(told, "the names of both", process, every=0.05)
+    right.name = ["x" * 100_000]
+    wait_for(lambda: station.publish("joint_states", right) or "xxx" in bench.message, "the endless name", process)
+    assert len(bench.message) < 500
+
+
 def test_stale_joint_states_hold_the_hand_and_fresh_ones_let_it_go_on(lab: Lab) -> None:
     bench = lab.bench(speed=0.2, target_timeout=0.0)
     bench.until("IDLE")
