@@ -126,7 +126,9 @@ class Reporter:
             topic = session.state_topic
             types = [info.topic_type for info in self._node.get_publishers_info_by_topic(topic)]
             others = others_in_words(session.passed_over, session.loaded.joints.names)
-            return f"{topic} has {publishers_in_words(types, _STATE_TYPE)}{others}"
+            # a driver may be there and send, only slower than that
+            longest = f"; state_timeout is {session.state_timeout:g} s" if state is TipState.STALE_STATE else ""
+            return f"{topic} has {publishers_in_words(types, _STATE_TYPE)}{others}{longest}"
         if state is TipState.PAUSED:
             return f"call {self._name}/start"
         return f"targets on {session.target_topic}" if state is TipState.IDLE else ""

@@ -99,6 +99,11 @@ class Session:
         return self._state.passed_over
 
     @property
+    def state_timeout(self) -> float:
+        """[s]"""
+        return self._controller.options.state_timeout
+
+    @property
     def target_topic(self) -> str:
         return self._all_targets.topic
 

@@ -173,6 +173,15 @@ def test_stale_joint_states_hold_the_hand_and_fresh_ones_let_it_go_on(lab: Lab) 
     assert largest_jump(bench) < 0.2
 
 
+def test_joint_states_that_come_too_slowly_are_told_with_the_parameter_that_says_so(lab: Lab) -> None:
+    """Its publisher is there, so nothing else says what to do."""
+    bench = lab.bench(state_timeout=0.3)
+    bench.until("IDLE")
+    bench.hand.silent = True
+    bench.until("STALE_STATE")
+    assert "joint_states has 1 publishers; state_timeout is 0.3 s" in bench.message
+
+
 def test_a_stale_target_stops_the_hand_on_its_way(lab: Lab) -> None:
     bench = lab.bench(speed=0.1, target_timeout=0.2)
     bench.until("IDLE")
