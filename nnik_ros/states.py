@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
-from nnik_ros.guard import Solver
 from nnik_ros.limits import Limit
 
 
@@ -92,17 +91,18 @@ class TickResult(NamedTuple):
     def _message(self, tip: int, met: str = "") -> str:
         error, age = self.error[tip] * 1e3, self.target_age[tip]
         limits = ", ".join(limit.name.lower() for limit in Limit if limit and self.limited[tip] & limit and limit.name)
+        held_back = f", limited by {limits}" if limits else ""
         return {
             TipState.REACHED: f"at its target within {error:.3f} mm",
             TipState.IDLE: "holds; waits for its first target",
             TipState.DISABLED: "holds; disabled, waits to be enabled",
             TipState.TRACKING: f"{error:.2f} mm to go",
-            TipState.HOMING: f"{error:.2f} mm from the home position",
+            TipState.HOMING: f"{error:.2f} mm from the home position{held_back}",
             TipState.LIMITED: f"{error:.2f} mm to go, limited by {limits or 'limits'}",
             TipState.UNREACHABLE: f"target out of reach: {error:.2f} mm beyond the closest point found",
             TipState.COLLISION: f"{error:.2f} mm to go, kept apart from {met}",
             TipState.STALE_TARGET: f"holds; waits for a new target, the last one is {age:.2f} s old",
-            TipState.FALLBACK: f"{error:.2f} mm to go with {Solver.STAND_IN.name.lower()}: the network is not in use",
+            TipState.FALLBACK: f"{error:.2f} mm to go{held_back}; damped least squares, no network is in use",
             TipState.STOPPING: "comes to rest",
             TipState.PAUSED: "paused; waits for start",
             TipState.STALE_STATE: "waits for joint states that agree with the last command, or of a hand at rest; "

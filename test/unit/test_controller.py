@@ -382,6 +382,21 @@ def test_a_finger_without_speed_says_what_keeps_it_where_it_is(hand: Robot) -> N
     assert result.messages(hand.tip_names)[3].endswith("mm to go, limited by speed")
 
 
+@pytest.mark.parametrize(("asked", "state"), [("start", "FALLBACK"), ("home", "HOMING")])
+def test_fingers_that_do_not_follow_say_so_without_a_network_and_on_the_way_home_too(
+    hand: Robot, asked: str, state: str
+) -> None:
+    """Else the missing network is to blame, or nothing."""
+    rig = Rig(hand, target_timeout=0.0, max_lead=0.2)
+    rig.q = np.clip(hand.home + 0.6, hand.lower, hand.upper)
+    getattr(rig.controller, asked)()
+    rig.aim(hand.home)
+    result = rig.run(1000, moves=False)
+    assert {TipState(number).name for number in result.tip_state} == {state}
+    assert all("limited by lead" in message for message in result.messages(hand.tip_names))
+    assert ("network" in result.messages(hand.tip_names)[0]) is (state == "FALLBACK")
+
+
 def test_any_subset_of_fingers_may_have_a_target(hand: Robot) -> None:
     rig = Rig(hand, target_timeout=0.0)
     rig.controller.start()
