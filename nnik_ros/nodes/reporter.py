@@ -34,6 +34,7 @@ _CLOSEST_STATUSES = 0.01  # s; a state that flickers must not flood the status
 _SLOW = 1.0  # s between statistics
 _STATE_TYPE = "sensor_msgs/msg/JointState"
 _LAST_WORD = Duration(seconds=0.5)  # at most, for the last status to arrive
+_OF_JOINT_STATES = frozenset({TipState.WAITING_STATE, TipState.STALE_STATE})
 _LOGGED = frozenset({
     TipState.WAITING_STATE, TipState.PAUSED, TipState.STALE_STATE, TipState.STALE_TARGET, TipState.FAULT, TipState.HOMING
 })  # fmt: skip
@@ -115,14 +116,18 @@ class Reporter:
 
     def _warnings(self, result: TickResult) -> list[str]:
         """What keeps the hand from doing as it is told, outside of this node."""
-        warnings = [self._session.others.message]
+        session, age = self._session, result.state_age
+        warnings = [session.others.message]
+        # while nothing is sent, no state would tell that the driver has gone
+        if result.hand_state not in _OF_JOINT_STATES and age > session.state_timeout:
+            warnings.append(f"the last joint states on {session.state_topic} are {age:.2f} s old")
         if result.command is not None and self._session.command_receivers.count == 0:
             warnings.append(f"nobody receives {self._session.command_topic}")
         return list(filter(None, warnings))
 
     def _waits_for(self, state: TipState) -> str:
         session = self._session
-        if state in (TipState.WAITING_STATE, TipState.STALE_STATE):
+        if state in _OF_JOINT_STATES:
             topic = session.state_topic
             types = [info.topic_type for info in self._node.get_publishers_info_by_topic(topic)]
             others = others_in_words(session.passed_over, session.loaded.joints.names)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from node_bench import Bench, Lab, diagnostics_of, wait_for
@@ -171,6 +171,21 @@ def test_stale_joint_states_hold_the_hand_and_fresh_ones_let_it_go_on(lab: Lab) 
     bench.hand.silent = False
     bench.reach(far_goal(bench))
     assert largest_jump(bench) < 0.2
+
+
+def test_a_paused_controller_warns_of_joint_states_that_stopped_and_of_no_others(lab: Lab) -> None:
+    bench = lab.bench(start_paused=True)
+    bench.until("PAUSED")
+    bench.count_statuses(10)
+    assert (bench.statuses[-1].level, "joint states" in bench.message) == (DiagnosticStatus.OK, False)
+    bench.hand.silent = True
+    words = f"the last joint states on {bench.station.namespace}/joint_states are "
+    wait_for(lambda: words in bench.message, words, bench.process)
+    assert (bench.statuses[-1].level, bench.state()) == (DiagnosticStatus.WARN, "PAUSED")
+    bench.hand.silent = False
+    wait_for(lambda: "joint states" not in bench.message, "the end of the warning", bench.process)
+    bench.trigger("start")
+    bench.until("IDLE")
 
 
 def test_joint_states_that_come_too_slowly_are_told_with_the_parameter_that_says_so(lab: Lab) -> None:
