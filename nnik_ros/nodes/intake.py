@@ -125,7 +125,9 @@ class StateIntake:
             f"{self._robot.joint_names[worst]} jumped by {jump[worst]:.3g} rad, {possible[worst]:.3g} rad is possible"
         )
         if self._agreeing < _CONFIRMATIONS:
-            raise InputError(reason)
+            # a second publisher on the driver's own topic is named elsewhere
+            shared = "; does another publisher of this shared topic tell of the same joints?"
+            raise InputError(f"{reason}{shared if self._joints.other_joints else ''}")
         if command is not None and np.abs(q - command)[jump > possible].max() > max_lead:
             raise InputError(
                 f"{reason}, and stays far from its command: look at its encoder; pause and start to go on from here"

@@ -551,6 +551,20 @@ def test_of_joints_that_jump_together_each_must_end_near_its_command_and_the_far
     assert "joint_6.0 jumped by 0.5 rad" in refusals.reasons["joint_states"][1]
 
 
+@pytest.mark.parametrize("driver", ["simulated", "joint_state"])
+def test_joints_that_jump_to_and_fro_on_a_shared_topic_are_asked_for_a_second_publisher(
+    robot: Robot, driver: str
+) -> None:
+    """Such as a joint_state_publisher, which tells zero of all joints of a description."""
+    refusals = Refusals(lambda text: None)
+    states = StateIntake(robot, joint_map(load_driver(driver_file(driver)), robot), "joint_states", refusals)
+    for i, q in enumerate([robot.home, 0.0 * robot.home] * 5):
+        states.take(JointState(name=list(robot.joint_names), position=q.tolist()), i * 0.005)
+    told = refusals.reasons["joint_states"][1]
+    assert "jumped by" in told
+    assert ("another publisher" in told) is (driver == "joint_state")
+
+
 def test_a_jump_to_its_command_is_believed_of_a_joint_whose_neighbour_lags_far_behind(robot: Robot) -> None:
     command = robot.home + 0.5 * np.eye(16)[6]
     assert heard(robot, 0.0, 0.3, 0.3, 0.3, command=command) == ([0.0, 0.0, 0.0, 0.3], 2)
