@@ -24,6 +24,7 @@ _LONGEST_REASON = 300  # characters; names and frames come from outside and may 
 _TELL_PERIOD = 0.5  # s; a topic that is refused and accepted by turns must not flood the log
 _TWITCH = 0.1  # rad that a joint may seem to move between two messages, however close they are
 _PACE = 2.0  # times its velocity limit: what a joint that is pushed may reach
+_CONTRADICTED = 0.25  # s after a jump that was not believed, in which no hand is begun with
 _CONFIRMATIONS = 3  # messages that must agree on a jump
 _BEYOND = 0.3  # rad; farther outside its limits no joint can stand: degrees, another zero, a broken encoder
 
@@ -81,6 +82,13 @@ class StateIntake:
         self._heard = -np.inf  # s; when the last usable message came, believed or not
         self._doubted: Array | None = None  # q of the last message that was not believed
         self._agreeing = 0
+        self._jumped = -np.inf  # s; when a jump was last not believed
+
+    def measured(self, now: float, commanded: bool) -> Measurement | None:
+        """The newest measurement; None while nothing is commanded and the messages contradict each other, as those of two
+        publishers do: who begins at the wrong ones makes the hand jump."""
+        contradicted = not commanded and now - self._jumped < _CONTRADICTED
+        return None if contradicted else self.measurement
 
     def take(
         self, message: JointState, now: float, command: Array | None = None, max_lead: float = np.inf
@@ -102,6 +110,7 @@ class StateIntake:
             kind = "jump"
             self._check_jump(q, now, command, max_lead)
         except InputError as error:
+            self._jumped = now if kind == "jump" else self._jumped
             self._refusals.refuse(self._topic, kind, str(error))
             return None
         self._refusals.accept(self._topic)

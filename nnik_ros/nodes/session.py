@@ -197,7 +197,8 @@ class Session:
     def _tick(self, now: float) -> None:
         self._serve_requests()
         sent = self._take_inputs(now)
-        result = self._controller.tick(now, self._state.measurement, self._targets.targets)
+        measurement = self._state.measured(now, commanded=self._command is not None)
+        result = self._controller.tick(now, measurement, self._targets.targets)
         if result.command is not None:
             self._command = result.command
         elif not self._controller.started:

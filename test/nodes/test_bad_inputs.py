@@ -154,6 +154,25 @@ def test_the_log_tells_a_refusal_once_and_not_for_every_message(lab: Lab) -> Non
     assert bench.process.output.count("refused: 1 poses") == 1
 
 
+def test_no_hand_is_begun_with_while_two_publishers_contradict_each_other(lab: Lab) -> None:
+    """One of them may be a joint_state_publisher, and the first command would go from its joints."""
+    bench = lab.bench(driver="joint_state", start_paused=True)
+    bench.until("PAUSED")
+    names, node = list(bench.robot.joint_names), bench.station.node
+    other = node.create_publisher(JointState, "joint_states", 10)
+    zeros = JointState(name=names, position=[0.0] * len(names))
+    timer = node.create_timer(0.01, lambda: other.publish(zeros))
+    wait_for(lambda: "does another publisher" in bench.message, "the question for it", bench.process)
+    bench.trigger("home")
+    bench.until("STALE_STATE")
+    wait_for(lambda: "does another publisher" in bench.message, "the question for it", bench.process)
+    bench.count_statuses(20)
+    assert bench.hand.commands == []
+    node.destroy_timer(timer)
+    bench.until("HOMING")
+    np.testing.assert_allclose(bench.hand.commands[0], bench.robot.home, atol=0.01)
+
+
 def test_messages_of_others_and_refused_ones_make_no_data_look_young(lab: Lab) -> None:
     bench = lab.bench(driver="wonik_ros2_control", on_stale_state="hold")
     statistics = bench.station.listen(DiagnosticStatus, "statistics")
