@@ -100,8 +100,11 @@ class WayOut:
         self.escaping &= goes_on | np.isnan(goal[:, 0])
 
     def _take(self, goal: Array, motion: JointMotion, tolerance: float) -> None:
+        """Who came closer while the search went on is not stuck: it stays, and is searched for again when it is."""
         posture, better = self._escape.found(motion.q, tolerance)
-        found = better & self._was_searched_for(goal, tolerance) & self._waiting
+        closer = self._waiting & (self.ticks < self._stuck_ticks)
+        found = better & self._was_searched_for(goal, tolerance) & self._waiting & ~closer
+        self._searched_for = np.where(closer[:, None], np.nan, self._searched_for)
         self.escaping |= found
         self.posture = np.where(found[self._tip_of_joint], posture, self.posture)
         self._way, self._blocked = np.where(found, np.inf, self._way), np.where(found, 0, self._blocked)

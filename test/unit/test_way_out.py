@@ -116,6 +116,18 @@ def test_a_tip_that_is_held_on_its_way_out_goes_on_when_it_is_let_go(v5: Robot, 
     assert hand.run(1200, target).tip_state[THUMB] == TipState.REACHED
 
 
+@pytest.mark.parametrize(("start", "end"), [((1.2, -0.6, 0.3), (-1.1, 1.3, 2.0)), ((-3.0, 1.1, 0.7), (0.9, 0.0, 2.0))])
+def test_a_tip_that_reached_its_target_does_not_leave_it_for_another_posture(
+    start: tuple[float, ...], end: tuple[float, ...]
+) -> None:
+    """It passes its target by, stands still there, begins to look for another posture, and comes back in the meantime."""
+    hand = Follower(load_robot(robot_file("spatial_2j")))
+    hand.q, goal = np.array(start), hand.robot.kinematics.tip_position(np.array(end))
+    while hand.run(1, goal).tip_state[0] != TipState.REACHED:
+        assert hand.now < 3.0
+    assert max(hand.run(1, goal).error[0] for _ in range(300)) < 0.001
+
+
 def test_a_hand_that_was_moved_while_paused_looks_for_its_way_out_again(v5: Robot, corner: np.ndarray) -> None:
     hand, target = Follower(v5), v5.kinematics.tip_position(corner)
     assert hand.run(1500, target).tip_state[THUMB] == TipState.REACHED
@@ -272,6 +284,19 @@ def test_a_tip_that_gave_up_does_not_set_out_with_what_is_found_for_its_neighbou
     watched(way_out, goal, [30, 30], 11)
     assert len(search.begun) == 2
     assert way_out.escaping.tolist() == [False, True]
+
+
+def test_a_tip_that_came_closer_during_the_search_stays_and_is_searched_for_again_when_it_is_stuck_again() -> None:
+    search, goal = Search(), np.zeros((2, 3))
+    way_out = WayOut(search, np.array([0, 1]), T)
+    watched(way_out, goal, [30, 30])
+    watched(way_out, goal, [5, 35], 10)
+    assert way_out.escaping.tolist() == [False, True]
+    watched(way_out, goal, [29, 0])
+    assert len(search.begun) == 1
+    watched(way_out, goal, [30, 0], 11)
+    assert len(search.begun) == 2
+    assert way_out.escaping.tolist() == [True, True]
 
 
 @pytest.mark.parametrize(("moved", "goes"), [(4e-4, True), (6e-4, False)])
