@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
 from nnik_ros.robot import Robot
-from nnik_ros.sim.model import build_model
+from nnik_ros.sim.model import body_name, build_model
 from nnik_ros.sim.options import SimOptions
 
 
@@ -29,7 +29,7 @@ class SimHand:
         ids = [self.model.joint(name).id for name in robot.joint_names]
         self._qpos = self.model.jnt_qposadr[ids]
         self._qvel = self.model.jnt_dofadr[ids]
-        self._tips = [self.model.body(link).id for link in robot.tip_links]
+        self._tips = [self.model.body(body_name(link)).id for link in robot.tip_links]
         self._owed = 0.0
         self.reset(robot.home)
 

@@ -24,14 +24,14 @@ _GREY = (0.5, 0.5, 0.5, 1.0)
 def build_model(robot: Robot, options: SimOptions) -> Any:
     """An mjModel whose world is the robot's base frame.
 
-    Bodies and joints carry the URDF's names, actuators stand in the robot's joint order. URDF joints below the base
-    that the robot does not list are held at zero. A collision cylinder counts as the capsule of its radius and length.
+    Bodies (see `body_name`) and joints carry the URDF's names, actuators stand in the robot's joint order. URDF joints below
+    the base that the robot does not list are held at zero. A collision cylinder counts as the capsule of its radius and length.
 
     Raises:
         InputError: a body that cannot be, or MuJoCo refuses the model, for instance for a moving link without mass.
     """
     spec = _empty_spec(robot.name, options)
-    base = spec.worldbody.add_body(name=robot.base_frame)
+    base = spec.worldbody.add_body(name=body_name(robot.base_frame))
     _fill_body(base, robot.urdf.links[robot.base_frame])
     _add_children(base, robot.base_frame, robot, options)
     for i, name in enumerate(robot.joint_names):
@@ -43,6 +43,11 @@ def build_model(robot: Robot, options: SimOptions) -> Any:
         return spec.compile()
     except ValueError as error:
         raise InputError(f"robot '{robot.name}' cannot be simulated: {error}") from error
+
+
+def body_name(link: str) -> str:
+    """What the body of a link is called: as the link, but MuJoCo keeps the name `world` for a body of its own."""
+    return "link world" if link == "world" else link
 
 
 def _empty_spec(name: str, options: SimOptions) -> Any:
@@ -67,7 +72,7 @@ def _add_children(body: Any, link: str, robot: Robot, options: SimOptions) -> No
     """Hang everything below `link`."""
     for joint in _joints_below(robot.urdf, link):
         T = joint.T_parent_joint
-        child = body.add_body(name=joint.child, pos=T[:3, 3], quat=quat_wxyz_from_rotation(T[:3, :3]))
+        child = body.add_body(name=body_name(joint.child), pos=T[:3, 3], quat=quat_wxyz_from_rotation(T[:3, :3]))
         if joint.name in robot.joint_names:
             _add_joint(child, joint, options, robot.joint_names.index(joint.name))
         _fill_body(child, robot.urdf.links[joint.child])
@@ -172,4 +177,4 @@ def _exclude_neighbours(spec: Any, robot: Robot) -> None:
     for joint in (robot.urdf.joints[name] for name in robot.joint_names):
         for one in pieces[places[joint.parent][:2]]:
             for other in pieces[places[joint.child][:2]]:
-                spec.add_exclude(bodyname1=one, bodyname2=other)
+                spec.add_exclude(bodyname1=body_name(one), bodyname2=body_name(other))

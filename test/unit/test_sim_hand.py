@@ -191,6 +191,26 @@ def test_time_that_is_no_whole_number_of_steps_is_not_lost() -> None:
     assert hand.time >= before + 0.9e-3
 
 
+def planar_arm(folder: Path, *changes: tuple[str, str]) -> Robot:
+    """The planar arm, its files as text changed."""
+    for file in (ROBOTS / "planar_2r.yaml", ROBOTS.parents[1] / "urdf" / "planar_2r.urdf"):
+        text = file.read_text().replace("../../urdf/", "")
+        for old, new in changes:
+            text = text.replace(old, new)
+        (folder / file.name).write_text(text)
+    return load_robot(folder / "planar_2r.yaml")
+
+
+@pytest.mark.parametrize("link", ["base_link", "link_1", "tip"])
+def test_a_link_may_bear_the_name_of_the_world(link: str, tmp_path: Path) -> None:
+    robot = planar_arm(tmp_path, (f'"{link}"', '"world"'), (f" {link}", " world"))
+    assert "world" in robot.urdf.links and link not in robot.urdf.links
+    hand = SimHand(robot, _options(robot))
+    for q in robot.random_joint_position(np.random.default_rng(3), 20):
+        hand.reset(q)
+        np.testing.assert_allclose(hand.tip_position(), robot.kinematics.tip_position(q), rtol=0, atol=1e-9)
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         "bad", [[], [0.0], [0.0] * 3, [np.nan, 0.0], [0.0, np.inf], [[0.0, 0.0]], ["a", "b"], 1.0, None]
