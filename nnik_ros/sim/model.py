@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import mujoco
@@ -13,7 +12,7 @@ from nnik_ros.geometry import quat_wxyz_from_rotation
 from nnik_ros.link_places import link_places
 from nnik_ros.robot import Robot
 from nnik_ros.sim.options import SimOptions
-from nnik_ros.urdf import Joint, Link, Shape, Urdf
+from nnik_ros.urdf import REVOLUTE, Joint, Link, Shape, Urdf
 
 VISUAL_GROUP, COLLISION_GROUP = 2, 3
 _STIFF = (0.004, 1.0)  # stops and contacts yield for 4 ms: hard to the eye, and still several physics steps long
@@ -84,7 +83,7 @@ def _joints_below(urdf: Urdf, link: str) -> list[Joint]:
 
 
 def _add_joint(body: Any, joint: Joint, options: SimOptions, i: int) -> None:
-    limited = math.isfinite(joint.lower) and math.isfinite(joint.upper)
+    limited = joint.kind == REVOLUTE  # URDF knows no limits of a continuous joint, even where some are written down
     body.add_joint(
         name=joint.name,
         type=mujoco.mjtJoint.mjJNT_HINGE,

@@ -211,6 +211,18 @@ def test_a_link_may_bear_the_name_of_the_world(link: str, tmp_path: Path) -> Non
         np.testing.assert_allclose(hand.tip_position(), robot.kinematics.tip_position(q), rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("limits", ['lower="-1" upper="1"', 'lower="0" upper="0"'])
+def test_a_continuous_joint_turns_past_limits_that_its_urdf_writes_down_in_vain(limits: str, tmp_path: Path) -> None:
+    robot = planar_arm(
+        tmp_path, ('type="revolute"', 'type="continuous"'), ('lower="-3.14159265358979" upper="3.14159265358979"', limits),
+        ("{name: joint_", "{lower: -3.0, upper: 3.0, name: joint_"),
+    )  # fmt: skip
+    hand = SimHand(robot, _options(robot))
+    hand.command(np.full(2, 2.5))
+    run(hand, 8.0)
+    np.testing.assert_allclose(hand.q, 2.5, atol=0.1)
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         "bad", [[], [0.0], [0.0] * 3, [np.nan, 0.0], [0.0, np.inf], [[0.0, 0.0]], ["a", "b"], 1.0, None]
