@@ -110,9 +110,9 @@ def load_urdf(path: Path) -> Urdf:
     """Read and check a URDF.
 
     Raises:
-        FileError: with every problem found: broken XML, duplicate or missing names, unknown links, a link with two
-            parents, a loop, several roots, an unknown kind of joint, a zero axis, lower >= upper, missing or non-numeric
-            attributes.
+        FileError: with every problem found: broken XML, elements of xacro, duplicate or missing names, unknown links, a
+            link with two parents, a loop, several roots, an unknown kind of joint, a zero axis, lower >= upper, missing or
+            non-numeric attributes.
     """
     problems = Problems(str(path))
     try:
@@ -124,8 +124,8 @@ def load_urdf(path: Path) -> Urdf:
         raise FileError(str(path), [f"cannot be read: {reason}"]) from error
     except ElementTree.ParseError as error:
         raise FileError(str(path), [f"is not valid XML: {error}"]) from error
-    if robot.tag != "robot":
-        raise FileError(str(path), [f"root element is <{robot.tag}>, must be <robot>"])
+    if other := _other_document(robot):
+        raise FileError(str(path), [other])
     materials = _materials(robot, problems)
     links: dict[str, Link] = {}
     for element in robot.findall("link"):
@@ -136,6 +136,16 @@ def load_urdf(path: Path) -> Urdf:
     root = _check_tree(links, joints, problems)
     problems.raise_if_any()
     return Urdf(robot.get("name", path.stem), root, links, joints)
+
+
+def _other_document(robot: ElementTree.Element) -> str:
+    """Why a document is no URDF; empty if it may be one. Behind an element of xacro anything may stand, such as the shapes that
+    keep fingers apart."""
+    if robot.tag != "robot":
+        return f"root element is <{robot.tag}>, must be <robot>"
+    xacro = sorted({element.tag.partition("}")[2] for element in robot.iter() if "/xacro}" in element.tag})
+    found = ", ".join(f"<xacro:{tag}>" for tag in xacro)
+    return f"is xacro with {found}, must be the URDF that xacro makes of it (xacro FILE -o NAME.urdf)" if found else ""
 
 
 def _put(table: dict[str, _Named], item: _Named, problems: Problems, what: str) -> None:

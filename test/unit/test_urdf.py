@@ -118,6 +118,25 @@ def test_another_document_is_refused(tmp_path: Path) -> None:
         load_urdf(tmp_path / "world.xml")
 
 
+@pytest.mark.parametrize("namespace", ["http://www.ros.org/wiki/xacro", "http://ros.org/wiki/xacro"])
+def test_what_xacro_has_not_yet_made_a_urdf_of_is_refused_and_what_it_has_is_not(
+    tmp_path: Path, namespace: str
+) -> None:
+    """Its elements may stand for links, and deep inside of one for the shapes that keep fingers apart."""
+    head = f'<robot name="arm" xmlns:xacro="{namespace}">'
+    shapes = '<link name="base"><xacro:insert_block name="shapes"/></link>'
+    unprocessed = arm().replace('<link name="base"/>', shapes)
+    (tmp_path / "arm.urdf").write_text(f'{head}<xacro:finger prefix="a"/>{unprocessed}</robot>')
+    with pytest.raises(FileError) as caught:
+        load_urdf(tmp_path / "arm.urdf")
+    (told,) = caught.value.problems
+    assert told.startswith(
+        "is xacro with <xacro:finger>, <xacro:insert_block>, must be the URDF that xacro makes of it"
+    )
+    (tmp_path / "arm.urdf").write_text(f"{head}{arm()}</robot>")
+    assert list(load_urdf(tmp_path / "arm.urdf").joints) == ["a", "b"]
+
+
 def test_a_chain_leads_down_from_its_base_and_none_leads_up_or_to_a_stranger(tmp_path: Path) -> None:
     urdf = read(tmp_path, arm())
     assert [joint.name for joint in urdf.chain("two", "base")] == ["a", "b"]
