@@ -1,6 +1,7 @@
 """Self-collision: distances between the capsules of the links, cheap enough for every tick.
 
-A cylinder (with round ends) or sphere of the URDF becomes a capsule, a box a row of parallel capsules that fill it.
+A cylinder (with round ends) or sphere of the URDF becomes a capsule, a box a row of parallel capsules that fill it. Meshes are
+passed over.
 Links of one finger are not checked against each other: their joint limits keep them apart. Joints below the base that the
 robot does not list count as at zero.
 """
@@ -121,6 +122,12 @@ class CollisionModel:
         if q.shape[-1:] != (nq,):
             raise InputError(f"joint positions have shape {q.shape}, must end with {nq} joints")
         return np.ascontiguousarray(q, dtype=np.float64)
+
+
+def links_of_meshes_alone(robot: Robot) -> list[str]:
+    """Links of the hand whose collision shapes are meshes alone: nobody looks at these, and nothing is kept from them."""
+    kinds = {link: {shape.kind for shape in robot.urdf.links[link].collisions} for link in link_places(robot)}
+    return [link for link, found in kinds.items() if found == {"mesh"}]
 
 
 def _neighbours(first: tuple[int, int], second: tuple[int, int]) -> bool:

@@ -12,6 +12,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
+from nnik_ros.collision import links_of_meshes_alone
 from nnik_ros.compiled import COMPILED
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import InputError, NnikError
@@ -103,6 +104,11 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             self.get_logger().warning(
                 f"state_timeout is {control.state_timeout:g} s, and driver {loaded.driver.name} sends joint states every "
                 f"{between:.3g} s: raise it, or STALE_STATE will come and go"
+            )
+        if meshes := links_of_meshes_alone(loaded.robot):
+            self.get_logger().warning(
+                f"collision meshes are not looked at, and nothing is kept from links that have no others: {', '.join(meshes)}; "
+                "give them boxes, cylinders or spheres in the URDF"
             )
         if not COMPILED:
             self.get_logger().warning(

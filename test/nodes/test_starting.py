@@ -115,3 +115,16 @@ def test_a_simulated_hand_of_an_unknown_robot_is_refused(lab: Lab) -> None:
     process = lab.start("sim_hand_node", "/refused", robot="shadow")
     assert process.exit_code() == 1
     assert "allegro_right" in process.output
+
+
+def test_links_that_have_nothing_but_meshes_to_be_kept_apart_by_are_warned_of(lab: Lab, tmp_path: Path) -> None:
+    robot = robot_file("allegro_right").read_text().replace("../../urdf/", "")
+    (tmp_path / "robot.yaml").write_text(robot)
+    shape = '<cylinder radius="0.012" length="0.0207"/></geometry></collision>'
+    urdf = lab.robot.urdf_path.read_text()
+    assert urdf.count(shape) >= 2
+    meshes = urdf.replace(shape, '<mesh filename="package://hand/tip.stl"/></geometry></collision>', 2)
+    (tmp_path / "allegro_right.urdf").write_text(meshes)
+    bench = lab.bench(robot=str(tmp_path / "robot.yaml"))
+    bench.until("IDLE")
+    assert "nothing is kept from links that have no others: link_3.0, link_7.0; give them boxes" in bench.process.output

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from benchmarks.workloads import singular_path
-from nnik_ros.collision import CollisionModel
+from nnik_ros.collision import CollisionModel, links_of_meshes_alone
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import InputError
@@ -159,6 +159,17 @@ def test_a_finger_is_kept_from_a_post_where_the_tree_has_it(tmp_path: Path, join
     q = np.random.default_rng(6).uniform(-3.0, 3.0, (50, 2))
     x, y = np.cos(q[:, 0]) + np.cos(q.sum(axis=1)), np.sin(q[:, 0]) + np.sin(q.sum(axis=1))
     np.testing.assert_allclose(model.distances(q)[:, 0], np.hypot(x, y - 1.2) - 0.4, atol=1e-12)
+
+
+def test_links_are_named_of_which_nothing_but_meshes_says_where_they_end(tmp_path: Path) -> None:
+    mesh = '<collision><geometry><mesh filename="package://hand/link.stl"/></geometry></collision>'
+    urdf = FINGER.replace('<link name="tip">', f'<link name="tip">{mesh}')  # beside a ball
+    urdf = urdf.replace('<link name="two"/>', f'<link name="two">{mesh}{mesh}</link>')
+    urdf = urdf.replace('<link name="base"/>', f'<link name="base">{mesh.replace("collision", "visual")}</link>')
+    arm = f'<link name="arm">{mesh}</link>' + joint("revolute", "arm", "base", 'xyz="0 0 0"')
+    robot = finger_and_post(tmp_path, arm + joint("fixed", "base", "post", 'xyz="0 1.2 0"'), urdf)
+    assert links_of_meshes_alone(robot) == ["two"]
+    assert len(CollisionModel(robot).pair_tips) == 1, "of the ball at the tip and the post"
 
 
 def clearance_of_shape(
