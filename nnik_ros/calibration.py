@@ -70,8 +70,10 @@ class Calibration:
         """Write the file that `load_calibration` reads.
 
         Raises:
-            FileError: the file cannot be written.
+            FileError: a number is beyond what it reads, or the file cannot be written.
         """
+        if problems := too_large(self):
+            raise FileError(str(path), problems)
         try:
             path.write_text(_text(self), encoding="utf-8")
         except OSError as error:
@@ -120,6 +122,22 @@ def load_calibration(path: Path, robot: Robot) -> Calibration:
             problems.add(problem)
     problems.raise_if_any()
     return calibration
+
+
+def too_large(calibration: Calibration) -> list[str]:
+    """The differences that no file may hold, in words."""
+    c, found = calibration, []
+    for what, names, values, largest, unit in (
+        ("zero", c.joint_names, c.joint_zero[:, None], LARGEST_ANGLE, "rad"),
+        ("origin_shift", c.joint_names, c.joint_origin_shift, LARGEST_SHIFT, "m"),
+        ("origin_turn", c.joint_names, c.joint_origin_turn, LARGEST_ANGLE, "rad"),
+        ("shift", c.tip_names, c.tip_shift, LARGEST_SHIFT, "m"),
+    ):
+        written = np.round(values, _DIGITS)
+        for i in np.flatnonzero(~(np.abs(written) <= largest).all(-1)):  # a NaN compares false
+            numbers = ", ".join(f"{value:.4g}" for value in written[i])
+            found.append(f"{what} of '{names[i]}': is {numbers} {unit}, must be within [{-largest:g}, {largest:g}]")
+    return found
 
 
 def rotation_from_vector(vector: ArrayLike) -> Array:

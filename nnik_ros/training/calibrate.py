@@ -16,7 +16,7 @@ import numpy as np
 
 from nnik_ros.arguments import check_apart, number
 from nnik_ros.baseline import DampedLeastSquares
-from nnik_ros.calibration import LARGEST_ANGLE, Calibration, calibration_of
+from nnik_ros.calibration import Calibration, calibration_of, too_large
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.kinematics import Kinematics
@@ -40,6 +40,7 @@ from nnik_ros.training.recording import Recording, RecordingOptions
 
 _LEAST_USED = 0.7  # share of the measurements that the calibrated robot must explain
 _LONGER = "record for longer, or with less noise, and make sure that it is of this robot and this side"
+_DESCRIBE = "mount or home joints with such zeros anew; lengths and axes like these belong into the URDF"
 _DISTANCE_OF_NOISE = 1.538  # the median length of three coordinates with a standard deviation of 1
 _POSES, _SEED = 500, 1  # random poses for the uncertainty of the tips
 
@@ -154,11 +155,10 @@ def _check_determined(
 
 
 def _check_size(calibration: Calibration) -> None:
-    far = np.flatnonzero(np.abs(calibration.joint_zero) > LARGEST_ANGLE)
-    if len(far):
-        names = [f"{calibration.joint_names[i]} {calibration.joint_zero[i]:.2f} rad" for i in far]
+    if problems := too_large(calibration):
         raise InputError(
-            f"zero offsets beyond {LARGEST_ANGLE:g} rad: {', '.join(names)}; mount or home these joints anew"
+            "the fitted geometry is too far from the description for a calibration"
+            + "".join(f"\n  - {problem}" for problem in [*problems, _DESCRIBE])
         )
 
 

@@ -336,6 +336,17 @@ class TestRefusals:
         assert "'index' by" in text and "'thumb' by" in text and "'middle' by" not in text
         assert "is the recording of another robot or of the other side?" in text
 
+    def test_a_geometry_that_no_calibration_may_hold_is_refused_before_anything_is_written(
+        self, rng: np.random.Generator
+    ) -> None:
+        arm = load_robot(robot_file("planar_2r"))
+        time = np.arange(0.0, 60.0, 0.02)
+        a, b = 1.5 * np.sin(0.9 * time), 1.5 + np.sin(1.7 * time)
+        tip = np.stack([5.0 * np.cos(a) + 5.12 * np.cos(a + b), 5.0 * np.sin(a) + 5.12 * np.sin(a + b), 0.0 * a], -1)
+        tip = tip[:, None] + rng.normal(0.0, 1e-4, (len(time), 1, 3))
+        with pytest.raises(InputError, match=r"(?s)too far from the description.*  - shift of 'tip': is 0.12, .*URDF"):
+            calibrate(bag_data(Measurements(time, np.stack([a, b], -1), time, tip)), arm, CalibrateOptions(), "")
+
     @pytest.mark.filterwarnings("error")
     @pytest.mark.parametrize(
         ("factors", "message"),

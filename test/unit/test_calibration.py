@@ -56,6 +56,35 @@ def test_a_written_calibration_reads_back_to_the_nanometre(
     assert (again.robot, again.source) == (any_robot.name, "a recording")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("joint_zero", -0.51, r"zero of 'joint_1.0': is -0.51 rad, must be within \[-0.5, 0.5\]"),
+        ("joint_zero", np.nan, "zero of 'joint_1.0': is nan rad"),
+        ("joint_origin_shift", 0.11, r"origin_shift of 'joint_1.0': is 0.11, .* m, must be within \[-0.1, 0.1\]"),
+        ("joint_origin_turn", 0.6, "origin_turn of 'joint_1.0': is 0.6, .* rad, must be"),
+        ("tip_shift", -0.12, "shift of 'middle': is -0.12, .* m, must be"),
+    ],
+)
+def test_a_calibration_that_could_not_be_read_again_is_not_written(
+    hand: Robot, rng: np.random.Generator, tmp_path: Path, name: str, value: float, told: str
+) -> None:
+    calibration = random_calibration(hand, rng)
+    values = getattr(calibration, name).copy()
+    values[(1,) + (0,) * (values.ndim - 1)] = value
+    with pytest.raises(FileError, match=told):
+        replace(calibration, **{name: values}).write(tmp_path / "file.yaml")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_largest_differences_are_written_and_read(hand: Robot, rng: np.random.Generator, tmp_path: Path) -> None:
+    calibration = replace(
+        random_calibration(hand, rng), joint_zero=np.full(hand.nq, 0.5 + 1e-12), tip_shift=np.full((hand.nt, 3), -0.1)
+    )
+    calibration.write(tmp_path / "file.yaml")
+    assert (load_calibration(tmp_path / "file.yaml", hand).joint_zero == 0.5).all()
+
+
 def test_the_planar_arm_moves_as_trigonometry_says_with_other_links_and_zeros(planar: Robot) -> None:
     nominal = planar.kinematics.parameters
     first, second = 0.013, -0.007  # m, longer links
