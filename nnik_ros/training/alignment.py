@@ -11,12 +11,15 @@ from nnik_ros.training.bag import BagData
 from nnik_ros.training.calibration_check import check_measured
 from nnik_ros.training.calibration_fit import Data, Priors, fit
 from nnik_ros.training.recorded_samples import split
-from nnik_ros.training.recording import Recording, RecordingOptions, align
+from nnik_ros.training.recording import Recording, RecordingOptions, align, without
 
 AXIS_PRIOR = 0.02  # rad
 _ROUNDS, _SETTLED, _POSES = 5, 1e-4, 500  # of the delay, the second in s
 _LEAST_MEASUREMENTS = 50  # of each tip; 19 numbers are fitted to it, outliers are told by the spread of the others
 _LOST = 0.05  # reaches; more than any tracker is off, or a finger bends
+_MOST_LOST = (
+    0.2  # of a tip's measurements, beside sudden outliers; two exchanged joints with parallel axes lose a third
+)
 _COMPUTED, _COMPUTED_POSES = 1e-6, 200  # m; nothing measures a tip that well
 _NEIGHBOURS = 20  # joint states to either side, of which one may have been told as tips, later than its own stamp
 
@@ -45,22 +48,25 @@ def fit_data(recording: Recording, most: int | None = None) -> Data:
     return Data(recording.q[rows], recording.dq[rows], recording.tip[rows])
 
 
-def check_followed(recording: Recording, robot: Robot) -> None:
-    """Raises InputError: tips that go elsewhere than the joints tell with any geometry near the description, as where an
-    encoder stands still."""
-    data = fit_data(recording, _POSES)
-    rough = fit(robot.kinematics, data, Priors(axis=AXIS_PRIOR))
-    q = data.q - rough.delay * data.dq
-    left = np.nanmedian(np.linalg.norm(rough.kinematics.tip_position(q) - data.tip, axis=-1), axis=0)
-    lost = [
-        f"'{robot.tip_names[t]}' {left[t] * 1e3:.0f} mm" for t in np.flatnonzero(left > _LOST * robot.kinematics.reach)
-    ]
-    if not lost:
-        return
+def followed(recording: Recording, robot: Robot) -> Recording:
+    """The measurements where the joints tell the tips with a geometry near the description.
+
+    Raises:
+        InputError: too many of a tip are elsewhere, as where an encoder stands still, joints are exchanged or a clock jumps.
+    """
+    rough = fit(robot.kinematics, fit_data(recording, _POSES), Priors(axis=AXIS_PRIOR))
+    q = recording.q - rough.delay * recording.dq
+    left = np.linalg.norm(rough.kinematics.tip_position(q) - recording.tip, axis=-1)
+    elsewhere = left > _LOST * robot.kinematics.reach  # a NaN compares false
+    share = elsewhere.sum(0) / recording.measured.sum(0)
+    if (share <= _MOST_LOST).all():
+        return without(recording, elsewhere, "elsewhere than the joints tell with any geometry near the description")
+    lost = [f"'{robot.tip_names[t]}' {share[t]:.0%}" for t in np.flatnonzero(share > _MOST_LOST)]
     still = [name for name, moved in zip(robot.joint_names, np.ptp(recording.q, axis=0), strict=True) if moved == 0.0]
     raise InputError(
-        "the joints do not tell where the tips are; with any geometry near the description remain, in the median, "
-        + ", ".join(lost)
+        "the joints do not tell where the tips are: with any geometry near the description more than "
+        f"{_LOST:.0%} of the reach remain for {', '.join(lost)} of the measurements; at most {_MOST_LOST:.0%} of a tip's are "
+        "left out\n  - are joints exchanged, or did an encoder, the tracker or one of the clocks stop or jump?"
         + (f"\n  - these joints never moved: {', '.join(still)}" if still else "")
     )
 

@@ -124,6 +124,17 @@ def align(bag: BagData, robot: Robot, options: RecordingOptions, tip_delay: floa
     return Recording(frozen(bag.tip_stamp[rows]), frozen(q[rows]), frozen(slope[rows]), frozen(tip[rows]), report)
 
 
+def without(recording: Recording, wrong: NDArray[np.bool_], reason: str) -> Recording:
+    """The recording without the measurements `wrong` (n, nt), which its report then tells with the reason."""
+    tip, dropped = recording.tip.copy(), dict(recording.report.dropped)
+    _drop(tip, wrong, reason, dropped)
+    rows = np.isfinite(tip).any((1, 2))
+    report = replace(recording.report, kept=int(measured_tips(tip).sum()), dropped=dropped)
+    return Recording(
+        frozen(recording.stamp[rows]), frozen(recording.q[rows]), frozen(recording.dq[rows]), frozen(tip[rows]), report
+    )
+
+
 def _possible(bag: BagData, robot: Robot, dropped: dict[str, int]) -> BagData:
     """Without joint states farther beyond the joint limits than a calibration may turn a joint's zero."""
     lower, upper = robot.lower - LARGEST_ANGLE, robot.upper + LARGEST_ANGLE

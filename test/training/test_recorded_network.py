@@ -149,7 +149,55 @@ def test_an_encoder_that_stands_still_while_its_tip_moves_teaches_nothing_and_is
     assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
     told = capsys.readouterr().err
     assert "the joints do not tell where the tips are" in told and "these joints never moved: joint_2" in told
+    assert "more than 5% of the reach remain for 'tip' " in told
     assert not (tmp_path / "recorded.onnx").exists()
+
+
+def test_a_stretch_over_which_the_tracker_stood_still_is_left_out_and_told(
+    recipe: Path, tmp_path: Path, planar: Robot, rng: np.random.Generator
+) -> None:
+    time = np.arange(0.0, 60.0, 0.02)
+    q = np.stack([1.5 * np.sin(0.9 * time), 1.5 + 1.0 * np.sin(1.7 * time)], -1)
+    tip = closed_form(q[:, 0], q[:, 1]) + rng.normal(0.0, NOISE, (len(q), 1, 3))
+    tip[1000:1400] = tip[1000]
+    write_bag(tmp_path / "stopped", planar, Measurements(time, q, time, tip), "mcap")
+    source = Source("stopped", "simulated", "", "measured_tip_poses")
+    sets, told = recorded_sets(source, tmp_path, planar, (3000, 500), rng)
+    for samples in sets:
+        wrong = samples.tip_target - closed_form(samples.q_goal[:, 0], samples.q_goal[:, 1])
+        assert np.linalg.norm(wrong, axis=-1).max() < 0.06 * 10.0
+    (dropped,) = (line for line in told.splitlines() if "elsewhere than the joints tell" in line)
+    assert 300 < int(dropped.split()[1]) <= 400
+
+
+def test_a_clock_that_jumps_on_the_way_teaches_nothing(
+    recipe: Path, tmp_path: Path, planar: Robot, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    time = np.arange(0.0, 60.0, 0.02)
+    q = np.stack([1.5 * np.sin(0.9 * time), 1.5 + 1.0 * np.sin(1.7 * time)], -1)
+    tip = closed_form(q[:, 0], q[:, 1]) + rng.normal(0.0, NOISE, (len(q), 1, 3))
+    stamp = time + 0.15 * (time > 40.0)
+    write_bag(tmp_path / "jumped", planar, Measurements(time, q, stamp, tip), "mcap")
+    recipe.write_text(recipe.read_text().replace("bag: bag", "bag: jumped"))
+    assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
+    assert "or did an encoder, the tracker or one of the clocks stop or jump?" in capsys.readouterr().err
+
+
+def test_exchanged_joints_with_parallel_axes_are_not_taken_for_another_geometry(
+    recipe: Path, tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    robot = load_robot(robot_file("allegro_right"))
+    time = np.arange(0.0, 30.0, 0.02)
+    points = robot.random_joint_position(rng, 32)
+    q = np.stack([np.interp(time, np.arange(32.0), column) for column in points.T], -1)
+    tip = robot.kinematics.tip_position(q) + rng.normal(0.0, NOISE, (len(q), 4, 3))
+    q[:, [2, 3]] = q[:, [3, 2]]  # of the index finger
+    write_bag(tmp_path / "exchanged", robot, Measurements(time, q, time, tip), "mcap")
+    text = recipe.read_text().replace("bag: bag", "bag: exchanged")
+    recipe.write_text(text.replace(str(robot_file("planar_2r")), str(robot_file("allegro_right"))))
+    assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
+    told = capsys.readouterr().err
+    assert "remain for 'index' " in told and "'middle'" not in told and "are joints exchanged" in told
 
 
 def test_a_joint_that_hardly_moved_is_told_and_an_arm_that_did_not_move_teaches_nothing(

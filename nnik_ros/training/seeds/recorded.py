@@ -11,7 +11,7 @@ import numpy as np
 from nnik_ros.driver import joint_map, load_driver
 from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
-from nnik_ros.training.alignment import aligned, check_followed, check_independent
+from nnik_ros.training.alignment import aligned, check_independent, followed
 from nnik_ros.training.bag import Topics, read_bag
 from nnik_ros.training.calibration_check import MOVE_ALL, check_robot, hardly_moved, little_motion
 from nnik_ros.training.recorded_samples import Samples, part, recorded_samples, split
@@ -63,7 +63,7 @@ def recorded_sets(
     little = hardly_moved(moved, robot)
     still = f"{told}; {MOVE_ALL}" if (told := little_motion(little, moved, robot)) else ""
     check_robot(recording, robot, [still] if little.all() else [])
-    check_followed(recording, robot)
+    recording = followed(recording, robot)
     check_independent(bag, recording, robot, delay)
     held_out = split(recording)
     sets = [
