@@ -363,6 +363,30 @@ def test_a_training_ends_at_the_first_loss_that_is_no_number_and_keeps_the_check
     assert checkpoint.read_bytes() == before and not (tmp_path / "tiny.onnx").exists()
 
 
+@pytest.mark.parametrize("weights", [(), (1.0, 2.0, 0.5, 3.0)])
+def test_the_loss_is_the_documented_one_over_all_steps_and_tips(
+    tiny_recipe: Write, rng: np.random.Generator, weights: tuple[float, ...]
+) -> None:
+    hand = load_robot(robot_file("allegro_right"))
+    network = StepNetwork(hand, (8,), torch.Generator().manual_seed(0))
+    options = options_of(tiny_recipe(), steps=3, tip_weights=weights)
+    q, goal = (hand.random_joint_position(rng, 30) for _ in range(2))
+    target = torch.from_numpy(hand.kinematics.tip_position(goal).astype(np.float32))
+    start = torch.from_numpy(q.astype(np.float32))
+    with torch.no_grad():
+        found, error = unrolled_loss(network, hand, options, start, target)
+        squares = []
+        for _ in range(3):
+            start = network(start, target)[0]
+            tips = hand.kinematics.tip_position(start.numpy().astype(np.float64))
+            squares.append(((tips - target.numpy()) ** 2).sum(-1) / hand.kinematics.reach.max() ** 2)
+    d2 = np.array(squares)  # (3, 30, nt)
+    counts = np.array(weights or [1.0] * hand.nt) * hand.nt / sum(weights or [1.0] * hand.nt)
+    wanted = (counts * (4.0 * np.sqrt(d2 + 1e-8) + 0.05 * np.log(d2 + 1e-10))).mean()
+    assert found.item() == pytest.approx(wanted, rel=2e-4)
+    np.testing.assert_allclose(error.numpy(), np.sqrt(d2[-1]) * hand.kinematics.reach.max(), rtol=0, atol=1e-6)
+
+
 def test_a_tip_that_counts_more_decides_more_of_the_loss() -> None:
     hand = load_robot(robot_file("allegro_right"))
     options = load_recipe(share_dir() / "config" / "training" / "allegro_right.yaml").training
