@@ -8,8 +8,8 @@ from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.network import Torch, torch_constants
 from nnik_ros.training.rows import rows_of
-from nnik_ros.training.solve import solve_constants, solved
-from nnik_ros.training.step import bearing, tip_position, tip_rows
+from nnik_ros.training.solve import SolveConstants, solve_constants, solved
+from nnik_ros.training.step import bearing, step, tip_position, tip_rows
 
 
 def pieces(robot: Robot, q: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
@@ -113,3 +113,90 @@ def test_only_a_robot_of_turning_joints_alone_sees_its_bearings() -> None:
         name: rows_of(load_robot(robot_file(name))).bearing for name in ("planar_2r", "spatial_2j", "allegro_right")
     }
     assert sees == {"planar_2r": True, "spatial_2j": False, "allegro_right": False}
+
+
+def angle_about(axis: np.ndarray, arm: np.ndarray, goal: np.ndarray) -> float:
+    """By which `arm` turns about `axis` until it lies in one half-plane with `goal`, all (3,); a NaN where neither side is the
+    nearer one, close to the axis and opposite."""
+    arm, goal = (x - axis * (axis @ x) for x in (arm, goal))
+    angle = float(np.arctan2(axis @ np.cross(arm, goal), arm @ goal))
+    lengths = np.linalg.norm(arm) * np.linalg.norm(goal)
+    return angle if lengths > 0.1 and abs(angle) < 3.0 else np.nan
+
+
+class Formula:
+    """The step of one tip as docs/how_it_works.md writes it, joint by joint, lengths in reaches."""
+
+    def __init__(self, robot: Robot, t: int, q: np.ndarray, target: np.ndarray) -> None:
+        chain = robot.kinematics.topology.chain[t]
+        frames, reach = robot.kinematics.frames(q), float(robot.kinematics.reach.max())
+        self.chain = chain[chain >= 0]
+        n = len(self.chain)
+        axis, origin = frames.joint_axis[t, :n], frames.joint_position[t, :n]
+        tip = frames.tip_position[t]
+        self.e = (target[t] - tip) / reach
+        self.J = np.cross(axis, tip - origin).T / reach
+        arms = zip(axis, (tip - origin) / reach, (target[t] - origin) / reach, strict=True)
+        self.bearing = np.array([angle_about(*arm) for arm in arms]) if rows_of(robot).bearing else np.zeros(n)
+        rows = rows_of(robot)
+        self.lower, self.upper, self.turn = (x[self.chain].astype(float) for x in (rows.lower, rows.upper, rows.turn))
+        self.q, self.turning = q[self.chain], rows.turning
+
+    def next(self, u: np.ndarray, w: np.ndarray, damping: float, share: np.ndarray) -> np.ndarray:
+        """u, w, share (joints,) and the logit of the damping to the next joints."""
+        size = np.linalg.norm(self.e)
+        slope = self.J.T @ self.e / size
+        limit = np.where(slope > 0, self.upper + self.turn, self.lower - self.turn)
+        free = np.abs(self.q - limit) > 1e-5 * (self.upper - self.lower)
+        s = ((slope * free) ** 2).sum()
+        jump = u * size * s / (s + 1e-3) + share * self.bearing
+        weight = free / (1.0 + np.exp(-w))
+        rest = (10.0 / (1.0 + np.exp(-damping)) * size**2 + 1e-6) * np.eye(3)
+
+        def corrected(weight: np.ndarray, error: np.ndarray) -> np.ndarray:
+            return weight * (self.J.T @ np.linalg.solve(self.J * weight @ self.J.T + rest, error))
+
+        d = jump + corrected(weight, self.e - self.J @ jump)
+        if self.turning:
+            over = (self.q + d > self.upper) * 1.0 - (self.q + d < self.lower)
+            return np.clip(self.q + d - over * self.turn, self.lower, self.upper)
+        inside = np.clip(d, self.lower - self.q, self.upper - self.q)
+        made_up = corrected(weight * (np.abs(inside - d) < 1e-12), self.J @ (d - inside))
+        return np.clip(self.q + inside + made_up, self.lower, self.upper)
+
+
+@pytest.mark.parametrize("far", [0.02, 1.0])
+def test_a_step_is_the_documented_formula_tip_by_tip(any_robot: Robot, rng: np.random.Generator, far: float) -> None:
+    robot, rows, n = any_robot, rows_of(any_robot), 60
+    nt, depth = robot.nt, rows.depth
+    q, goal = (robot.random_joint_position(rng, n) for _ in range(2))
+    at_limit = rng.random(q.shape) < 0.2
+    q = np.where(at_limit, np.where(rng.random(q.shape) < 0.5, rows.lower, rows.upper), q)
+    target = robot.kinematics.tip_position(q + far * (goal - q))
+    u, w, share = (rng.normal(size=(n, nt, depth)) * scale for scale in (0.7, 1.0, 0.3))
+    damping = rng.normal(size=(n, nt)) - 4.0
+
+    def spread(values: np.ndarray) -> torch.Tensor:
+        """A third in each of three copies, of chains with as many joints as the step has."""
+        whole = np.zeros((n * nt, rows.joints))
+        whole[:, :depth] = values.reshape(n * nt, depth)
+        return torch.from_numpy(np.concatenate([whole.repeat(3, axis=1), np.zeros((n * nt, 1))], 1))
+
+    pieces = [spread(u / 3.0 / np.sqrt(rows.joints)), spread(w), torch.from_numpy(damping.reshape(-1, 1))]
+    pieces += [spread(share / 3.0)] * rows.bearing
+    constants = rows.constants
+    double = {name: torch.tensor(x) for name, x in constants._asdict().items() if name != "solve"}
+    constants = type(constants)(**double, solve=SolveConstants(*map(torch.tensor, constants.solve)))
+    known = tip_rows(torch, constants, torch.from_numpy(q))
+    found = step(
+        Torch(), rows, constants, lambda _: pieces, torch.from_numpy(q), torch.from_numpy(target), known
+    ).numpy()
+    told = 0
+    for k in range(n):
+        for t in range(nt):
+            one = Formula(robot, t, q[k], target[k])
+            if np.isfinite(one.bearing).all():
+                count, told = len(one.chain), told + 1
+                wanted = one.next(u[k, t, :count], w[k, t, :count], damping[k, t], share[k, t, :count])
+                np.testing.assert_allclose(found[k, one.chain], wanted, rtol=0, atol=5e-6, err_msg=f"{k} {t}")
+    assert told > 0.3 * n * nt
