@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 
+from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.errors import FileError
 from nnik_ros.evaluate import Gate
 from nnik_ros.geometry import Array
@@ -26,6 +27,7 @@ from nnik_ros.training.seeds.csv_data import Table, read_table, write_table
 from nnik_ros.training.seeds.dense import dense_module
 from nnik_ros.training.seeds.incremental import IncrementalOptions, follow_line, grid_samples
 from nnik_ros.training.seeds.methods import METHODS
+from nnik_ros.training.seeds.plots import plot_predictions
 from nnik_ros.training.seeds.q_learning import improve
 from nnik_ros.training.seeds.spatial import ReachOptions, samples
 from nnik_ros.training.train import main as train_main
@@ -106,6 +108,21 @@ def test_the_same_seed_gives_the_same_baseline_and_another_seed_another(
     assert found[0]
     assert found[0] == found[1] == found[3]
     assert found[0] != found[2]
+
+
+def test_the_picture_of_predictions_shows_every_tip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = []
+    monkeypatch.setattr("nnik_ros.training.seeds.plots._save", lambda figure, path: figures.append(figure))
+    hand = load_robot(robot_file("allegro_right"))
+    plot_predictions(DampedLeastSquares(hand), tmp_path / "predictions.png")
+    (figure,) = figures
+    assert [ax.get_title() for ax in figure.axes] == list(hand.tip_names)
+    q = hand.random_joint_position(np.random.default_rng(0), 4000)
+    middle = hand.kinematics.tip_position(q).mean(0)  # (nt, 3)
+    for t, ax in enumerate(figure.axes):
+        targets = np.asarray(ax.collections[0].get_offsets())
+        shown = ["xyz".index(label[0]) for label in (ax.get_xlabel(), ax.get_ylabel())]
+        np.testing.assert_allclose(targets.mean(0), middle[t, shown], atol=0.01)
 
 
 def test_the_command_of_the_own_networks_trains_a_baseline_too(

@@ -30,20 +30,22 @@ def plot_history(curves: Mapping[str, Sequence[float]], path: Path) -> None:
 
 
 def plot_predictions(policy: Policy, path: Path) -> None:
-    """Held-out targets and where one step from home brings the first tip, in the two widest directions."""
+    """Held-out targets and where one step from home brings the tips, each in its own axes and its two widest directions."""
     robot = policy.robot
     goal = robot.random_joint_position(np.random.default_rng(SEED), _POINTS)
     target = policy.kinematics.tip_position(goal)
     reached = policy.kinematics.tip_position(policy.step(np.broadcast_to(robot.home, goal.shape), target))
-    wide = np.sort(np.argsort(np.ptp(target[:, 0], axis=0))[-2:])
-    figure, (ax,) = _axes(1)
-    pairs = np.stack([target[:, 0, wide], reached[:, 0, wide]], 1)
-    for pair in pairs:
-        ax.plot(*pair.T, color="0.8", linewidth=0.6, zorder=1)
-    ax.scatter(*pairs[:, 0].T, s=6, label="target", zorder=2)
-    ax.scatter(*pairs[:, 1].T, s=6, label="reached", zorder=2)
-    ax.set(xlabel=f"{'xyz'[wide[0]]} [m]", ylabel=f"{'xyz'[wide[1]]} [m]", aspect="equal")
-    ax.legend(loc="upper right")
+    figure, axes = _axes(robot.nt)
+    for t, ax in enumerate(axes):
+        wide = np.sort(np.argsort(np.ptp(target[:, t], axis=0))[-2:])
+        pairs = np.stack([target[:, t, wide], reached[:, t, wide]], 1)
+        for pair in pairs:
+            ax.plot(*pair.T, color="0.8", linewidth=0.6, zorder=1)
+        ax.scatter(*pairs[:, 0].T, s=6, label="target", zorder=2)
+        ax.scatter(*pairs[:, 1].T, s=6, label="reached", zorder=2)
+        across, up = (f"{'xyz'[i]} [m]" for i in wide)
+        ax.set(title=robot.tip_names[t], xlabel=across, ylabel=up, aspect="equal")
+        ax.legend(loc="upper right")
     _save(figure, path)
 
 
