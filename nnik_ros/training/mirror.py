@@ -20,11 +20,15 @@ def mirrored(recipe: Recipe, robot: Robot) -> tuple[Layers, Layout]:
     """The weights of the model of the recipe that `recipe.mirror` names, and how the tips of `robot` see the world for them.
 
     Raises:
-        FileError: the robots are not mirror images of each other with these signs.
+        FileError: the robots are not mirror images of each other with these signs, or the other one's network is mirrored
+            itself, so that its tips see the world of a third robot.
         ContractError: no such model, not one of this package, or one of another robot or recipe.
     """
     assert recipe.mirror is not None, "only a mirrored recipe has another robot"
     source = load_recipe(recipe.mirror.recipe)
+    if source.mirror:
+        problem = f"mirror.recipe: '{source.name}' is mirrored itself, name the trained one: {source.mirror.recipe}"
+        raise FileError(str(recipe.path), [problem])
     original = load_robot(source.robot)
     joints, axes = _signs(recipe, recipe.mirror, original, robot)
     chain = robot.kinematics.topology.chain

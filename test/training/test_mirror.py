@@ -29,6 +29,35 @@ def test_the_left_hand_steps_as_the_mirrored_right_hand(rng: np.random.Generator
     assert difference.max() < 1e-2
 
 
+def mirror_recipe(path: Path, *changes: tuple[str, str]) -> Path:
+    """The recipe of the left hand, written elsewhere with changes."""
+    text = RECIPE.read_text().replace("../robots", str(RECIPE.parents[1] / "robots"))
+    text = text.replace("recipe: allegro_right.yaml", f"recipe: {RECIPE.with_name('allegro_right.yaml')}")
+    for change in changes:
+        assert change[0] in text
+        text = text.replace(*change)
+    path.write_text(text)
+    return path
+
+
+def test_a_mirrored_network_is_not_mirrored_again_and_the_trained_one_is_named(tmp_path: Path) -> None:
+    path = mirror_recipe(tmp_path / "again.yaml", ("robots/allegro_left", "robots/allegro_right"),
+                         ("training/allegro_right.yaml", "training/allegro_left.yaml"))  # fmt: skip
+    recipe = load_recipe(path)
+    with pytest.raises(
+        FileError, match=r"'allegro_left' is mirrored itself, name the trained one: .*allegro_right\.yaml"
+    ):
+        mirrored(recipe, load_robot(recipe.robot))
+
+
+def test_a_robot_with_other_joints_is_no_mirror_image(tmp_path: Path) -> None:
+    path = mirror_recipe(tmp_path / "arm.yaml", ("robots/allegro_left", "robots/planar_2r"),
+                         ('["joint_0.0", "joint_4.0", "joint_8.0"]', "[joint_1]"))  # fmt: skip
+    recipe = load_recipe(path)
+    with pytest.raises(FileError, match="'allegro_right' has another number of joints or tips than 'planar_2r'"):
+        mirrored(recipe, load_robot(recipe.robot))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -38,11 +67,7 @@ def test_the_left_hand_steps_as_the_mirrored_right_hand(rng: np.random.Generator
     ],
 )
 def test_signs_that_do_not_mirror_the_robot_are_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
-    text = RECIPE.read_text().replace("../robots", str(RECIPE.parents[1] / "robots"))
-    text = text.replace("recipe: allegro_right.yaml", f"recipe: {RECIPE.with_name('allegro_right.yaml')}")
-    path = tmp_path / "left.yaml"
-    path.write_text(text.replace(*change))
-    recipe = load_recipe(path)
+    recipe = load_recipe(mirror_recipe(tmp_path / "left.yaml", change))
     with pytest.raises(FileError, match=message):
         mirrored(recipe, load_robot(recipe.robot))
 
