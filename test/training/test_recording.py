@@ -385,6 +385,19 @@ class TestAlignment:
         recording = align(bag_data(hand, one), hand, RecordingOptions())
         np.testing.assert_array_equal(recording.stamp, data.tip_stamp[3:4])
 
+    def test_joint_states_far_beyond_the_limits_are_dropped_and_counted_and_the_others_stay(self, hand: Robot) -> None:
+        data = measurements(hand)
+        encoder = data.encoder.copy()
+        encoder[100:140, 2] = hand.upper[2] + 0.51
+        encoder[300:330, 5] = hand.lower[5] - 0.51
+        encoder[500, 5], encoder[501, 2] = hand.lower[5] - 0.49, hand.upper[2] + 0.49
+        recording = align(bag_data(hand, data._replace(encoder=encoder)), hand, RecordingOptions())
+        ((reason, n),) = (item for item in recording.report.dropped.items() if item[0].startswith("joint state"))
+        assert n == 70 and "more than 0.5 rad beyond its limits" in reason
+        hole = ((data.tip_stamp > 0.5) & (data.tip_stamp < 0.695)) | ((data.tip_stamp > 1.5) & (data.tip_stamp < 1.645))
+        assert not np.isin(data.tip_stamp[hole], recording.stamp).any()
+        assert np.isin(data.tip_stamp[~hole & (np.abs(data.tip_stamp - 2.5) > 0.02)], recording.stamp).all()
+
 
 class TestOutliers:
     def test_every_jump_of_a_centimetre_goes_and_every_good_measurement_stays(self, hand: Robot) -> None:
