@@ -130,7 +130,9 @@ class Controller:
         self._seeded = self._resetting = False
         self._silence: TipState | None = TipState.PAUSED  # why nothing is published; the hand may be moved meanwhile
         self._hand.forget()
-        self._held = self._no_tip  # tips that were told to come to rest
+        self._held = self._braking = (
+            self._no_tip
+        )  # tips that were told to come to rest; those of them that do not stand yet
         self._rest_posture = self.robot.home  # where they do
         self._way_out.forget()
 
@@ -278,7 +280,7 @@ class Controller:
             return False
         self._seeded = True
         self._motion.seed(measured)
-        self._held = self._no_tip
+        self._held = self._braking = self._no_tip
         self._way_out.forget()
         self._governor.reset(self._motion.tips.position)
         return True
@@ -307,11 +309,16 @@ class Controller:
         return self._governor.advance(self._stream.advance(goal), self._tip_speed)
 
     def _hold(self, held: _Mask) -> None:
-        """Let tips come to rest from where and how they move when they begin to be held."""
+        """Let tips come to rest from where and how they move when they begin to be held, or sooner: what others cut short of
+        the way to rest is not made up for."""
         fresh = held & ~self._held
-        if np.count_nonzero(fresh):
-            self._rest_posture = np.where(fresh[self._guard.tip_of_joint], self._motion.at_rest(), self._rest_posture)
-        self._held = held
+        self._held, self._braking = held, (self._braking | fresh) & held
+        if np.count_nonzero(self._braking):
+            q, stop, tip_of_joint = self._motion.q, self._motion.at_rest(), self._guard.tip_of_joint
+            sooner = np.abs(stop - q) < np.abs(self._rest_posture - q)
+            chosen = fresh[tip_of_joint] | (self._braking[tip_of_joint] & sooner)
+            self._rest_posture = np.where(chosen, stop, self._rest_posture)
+            self._braking = self._braking & ~self._motion.stands()
 
     def _towards_posture(self, homing: _Mask) -> Array:
         """The next joints (nq,) [rad] of the tips that move by their joints: to rest, home, or on their way out."""

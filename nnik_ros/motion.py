@@ -107,6 +107,10 @@ class JointMotion:
         np.maximum.at(away, self._tip_of_joint, np.abs(goal - self.q))
         return away
 
+    def stands(self) -> NDArray[np.bool_]:
+        """Fingers that stand still: (nt,)."""
+        return self.away(self.q + self.v) <= _STANDS
+
     def towards(self, goal: Array, speed: float | Array) -> Array:
         """A wish that leads every joint to goal (nq,) [rad] and stops there, with `speed` (0 to 1, or (nq,)) of the pace."""
         wish: Array = joints.towards(self.q, self.v, goal, self._gentle, speed * self._pace, self._period)
@@ -117,13 +121,13 @@ class JointMotion:
     ) -> Motion:  # fmt: skip
         """One period towards wish (nq,) [rad], of whose own motion each finger follows a share, followed (nt,), with
         a share of its joints' velocity, speed (nt,). held (nt,): fingers that shall come to rest, to which the closed loop
-        must add nothing; measured (nq,) [rad]."""
+        must add nothing, and which others must not move aside; measured (nq,) [rad]."""
         checks = self._collision is not None and options.collision_check
         self._watch(options.collision_margin)
         place, ends, pairs, radii = self._pairs if checks else self._no_pairs
         known = self._clearance if checks else self._unknown
         q, v, finite, limited, met, tip, jacobian, measured_tip, clearance = motion.moved(
-            self.q, self.v, wish, self._last_wish, followed, speed, measured, self._table, options.max_lead,
+            self.q, self.v, wish, self._last_wish, followed, speed, held, measured, self._table, options.max_lead,
             self._tip_of_joint, *self._kinematics.model, place, ends, pairs, radii, known, options.collision_margin,
             min(1.0, options.collision_gain * self._period), self._braking, self._period,
         )  # fmt: skip

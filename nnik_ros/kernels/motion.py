@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 
-from nnik_ros.compiled import F1, F2, F3, I1, I2, Array, Ints, compiled
+from nnik_ros.compiled import B1, F1, F2, F3, I1, I2, Array, Bools, Ints, compiled
 from nnik_ros.kernels.capsules import clearance_gradients, clearances_of, remember, slid, slow_together, too_fast
 from nnik_ros.kernels.chains import MODEL, frames, slopes
 from nnik_ros.kernels.joints import COLLISION, LEAD, SLOWEST, VELOCITY, drift, give_way, led, limited_step
+from nnik_ros.kernels.points import clip
 
+_EVADES = 0.5  # of the margin: so close to another one, a finger that is held moves aside
 _SWEEPS = 12  # over the pairs in contact: each satisfies one pair exactly, a few satisfy all, as the joints can
 
 
@@ -27,14 +29,57 @@ def _braking_share(step: Array, v: Array, change: Array, tip_of_joint: Ints, tog
     return least[together]
 
 
+@compiled(f"b1[::1]({B1}, {I2}, {I2}, {I1}, {F1}, f8)")
+def _staying(held: Bools, place: Ints, pairs: Ints, tight: Ints, clearance: Array, least: float) -> Bools:
+    """Fingers (tips,) that stay where they are held: but for those of tight pairs that are closer than the least [m] already,
+    for what cannot brake in time is better evaded than met."""
+    stays = held.copy()
+    for n in range(len(tight)):
+        if clearance[tight[n]] < least:
+            for side in range(2):
+                tip = place[pairs[tight[n], side], 0]
+                if tip >= 0:
+                    stays[tip] = False
+    return stays
+
+
+@compiled(f"f8[:, ::1]({F1}, {F1}, {F1}, {I1}, {B1}, f8)")
+def _room(step: Array, v: Array, change: Array, tip_of_joint: Ints, held: Bools, period: float) -> Array:
+    """The least and the largest step (2, nq) [rad] of a slide: what the joints can make, by change (nq,) [rad/s]. Fingers
+    that shall come to rest, held (tips,), may stop sooner than they were to, and are not moved aside."""
+    room = np.empty((2, len(step)))
+    for i in range(len(step)):
+        room[0, i], room[1, i] = (v[i] - change[i]) * period, (v[i] + change[i]) * period
+        if held[tip_of_joint[i]]:
+            room[0, i] = min(step[i], max(room[0, i], 0.0))
+            room[1, i] = max(step[i], min(room[1, i], 0.0))
+    return room
+
+
+@compiled(f"f8[::1]({F1}, {F2}, {F2}, {F1}, {I1}, {B1})")
+def _slid(step: Array, room: Array, gradients: Array, allowed: Array, tip_of_joint: Ints, held: Bools) -> Array:
+    """A step (nq,) by which fingers slide past each other; those that are held do their part by braking alone."""
+    part = gradients.copy()
+    for i in range(len(step)):
+        if held[tip_of_joint[i]]:
+            for n in range(len(part)):
+                if part[n, i] * step[i] >= 0.0:
+                    part[n, i] = 0.0
+    kept = slid(step, room[0], room[1], part, allowed, _SWEEPS)
+    for i in range(len(step)):
+        if held[tip_of_joint[i]]:
+            kept[i] = clip(kept[i], room[0, i], room[1, i])
+    return kept
+
+
 @compiled(
     f"Tuple((f8[::1], f8[::1], b1, i8[::1], i8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[::1]))"
-    f"({F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {F2}, f8, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, f8, f8, f8, f8)"
+    f"({F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {B1}, {F1}, {F2}, f8, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, f8, f8, f8, f8)"
 )
 def moved(
-    q: Array, v: Array, wish: Array, last_wish: Array, followed: Array, speed: Array, measured: Array, limits: Array,
-    lead: float, tip_of_joint: Ints, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints,
-    radii: Array, clearance: Array, margin: float, share: float, braking: float, period: float,
+    q: Array, v: Array, wish: Array, last_wish: Array, followed: Array, speed: Array, held: Bools, measured: Array,
+    limits: Array, lead: float, tip_of_joint: Ints, chain: Ints, constants: Array, start: Array, place: Ints, local: Array,
+    pairs: Ints, radii: Array, clearance: Array, margin: float, share: float, braking: float, period: float,
 ) -> tuple[Array, Array, bool, Ints, Ints, Array, Array, Array, Array]:  # fmt: skip
     """See `motion.JointMotion.step`. limits (5, nq): lower, upper, velocity, acceleration, and what the lead bound brakes with;
     place, local, pairs, radii: see `capsules`, no pairs for no check; clearance (pairs,) [m] at q, empty where not known.
@@ -74,8 +119,9 @@ def moved(
             remember(place, pairs, tight, closing - allowed, met, excess)
             if remedy == 0:
                 gradients = clearance_gradients(q, chain, constants, start, place, local, pairs[tight])
-                change = limits[3] * period
-                kept = slid(step, (v - change) * period, (v + change) * period, gradients, allowed, _SWEEPS)
+                stays = _staying(held, place, pairs, tight, now, _EVADES * margin)
+                room = _room(step, v, limits[3] * period, tip_of_joint, stays, period)
+                kept = _slid(step, room, gradients, allowed, tip_of_joint, stays)
             else:
                 slow_together(place, pairs, tight, allowed, closing, together, slower)
                 least = _braking_share(step, v, limits[3] * period, tip_of_joint, together, period)

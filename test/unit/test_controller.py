@@ -372,6 +372,55 @@ def test_a_disabled_finger_holds_while_the_others_go_on(hand: Robot) -> None:
     np.testing.assert_allclose(rig.q[4:8], hand.home[4:8], atol=1e-12)
 
 
+@pytest.mark.parametrize(("seed", "finger"), [(3, 3), (7, 3), (10, 1)])
+@pytest.mark.parametrize("why", ["disabled", "no target"])
+def test_a_finger_that_holds_is_not_moved_aside_by_those_that_come_where_it_is(
+    hand: Robot, seed: int, finger: int, why: str
+) -> None:
+    rng, collision = np.random.default_rng(seed), CollisionModel(hand)
+    rig = Rig(hand, collision=collision, target_timeout=0.0)
+    while collision.distances(rig.q).min() < 0.004 or rig.now == 100.0:
+        rig.q, rig.now = hand.random_joint_position(rng, 1)[0], 101.0
+    start, others, own = rig.q, np.arange(4) != finger, np.arange(16) // 4 == finger
+    rig.controller.start()
+    tips = np.repeat(hand.kinematics.tip_position(start)[[finger]], 4, axis=0) + rng.normal(0.0, 0.005, (4, 3))
+    if why == "disabled":
+        rig.controller.set_enabled(others.tolist())
+        rig.targets = Targets(tips, np.full(4, rig.now))
+    else:
+        rig.targets = Targets(tips, np.where(others, rig.now, -np.inf))
+    result = rig.run(1000)
+    assert np.count_nonzero(result.tip_state == TipState.COLLISION) >= 2
+    assert result.tip_state[finger] == (TipState.DISABLED if why == "disabled" else TipState.IDLE)
+    np.testing.assert_array_equal(np.array(rig.sent)[:, own], np.tile(start[own], (1000, 1)))
+    assert collision.distances(np.array(rig.sent)).min() > 0.001
+
+
+@pytest.mark.parametrize("seed", [1, 23, 24])
+def test_a_finger_that_is_switched_off_in_a_crowd_comes_to_rest_for_good(hand: Robot, seed: int) -> None:
+    """What others cut short of its way to rest, it does not make up for when they leave."""
+    rng, collision = np.random.default_rng(seed), CollisionModel(hand)
+    rig = Rig(hand, OnnxPolicy(share_dir() / "models" / "allegro_right.onnx", hand), collision, target_timeout=0.0)
+    rig.controller.start()
+    enabled, switched_off, rested = np.ones(4, dtype=bool), np.zeros(4, dtype=int), 0
+    for tick in range(2000):
+        if tick % 150 == 0:
+            tips = hand.kinematics.tip_position(hand.random_joint_position(rng, 1)[0])
+            if rng.random() < 0.7:
+                tips = np.repeat(tips[[rng.integers(4)]], 4, axis=0) + rng.normal(0.0, 0.01, (4, 3))
+            rig.targets = Targets(tips, np.full(4, rig.now))
+        if tick % 100 == 75:
+            enabled = rng.random(4) < 0.6
+            rig.controller.set_enabled(enabled.tolist())
+        switched_off = np.where(enabled, 0, switched_off + 1)
+        rig.tick()
+        if tick > 0:
+            step = np.abs(rig.sent[-1] - rig.sent[-2]).reshape(4, 4).max(axis=-1)
+            assert step[switched_off > 100].max(initial=0.0) < 1e-9
+            rested += np.count_nonzero(switched_off > 100)
+    assert rested > 500
+
+
 def test_a_finger_without_speed_says_what_keeps_it_where_it_is(hand: Robot) -> None:
     policy = OnnxPolicy(share_dir() / "models" / "allegro_right.onnx", hand)
     rig = Rig(hand, policy, target_timeout=0.0, tip_weight=(1.0, 1.0, 1.0, 0.0))

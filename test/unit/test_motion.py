@@ -220,6 +220,25 @@ def test_fingers_in_contact_slide_past_each_other_from_rest_for_the_slide_is_one
     np.testing.assert_allclose(motion.q, wish, atol=1e-6)
 
 
+@pytest.mark.parametrize(("margin", "evades"), [(0.002, False), (0.0038, False), (0.0042, True)])
+def test_a_finger_that_is_held_moves_aside_only_for_what_is_closer_than_half_of_the_margin(
+    hand: Robot, margin: float, evades: bool
+) -> None:
+    """Index finger and thumb 2 mm apart; the thumb is to go on."""
+    collision = CollisionModel(hand)
+    start = hand.home.copy()
+    start[:4], start[12:] = [-0.07514, 1.5113, 0.6182, 0.1422], [1.25981, 0.07839, 0.5247, -0.08464]
+    clearance = collision.distances(start)
+    assert clearance.min() == pytest.approx(0.002, abs=1e-6)
+    wish, held = start.copy(), np.array([True, False, False, False])
+    wish[12:] -= 0.2 * collision.gradients(start, np.argmin(clearance, keepdims=True))[0, 12:] / 0.05
+    motion, options = JointMotion(hand, hand.kinematics, collision, T), ControllerOptions(collision_margin=margin)
+    motion.seed(start)
+    for _ in range(30):
+        motion.step(wish, np.zeros(4), np.ones(4), held, motion.q, options)
+    assert (np.abs(motion.q - start)[:4].max() > 1e-5) == evades
+
+
 def test_a_wish_that_is_not_finite_brings_a_moving_hand_to_rest_within_its_acceleration(hand: Robot) -> None:
     motion = JointMotion(hand, hand.kinematics, None, T)
     options = ControllerOptions()
