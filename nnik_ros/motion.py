@@ -175,9 +175,12 @@ class JointMotion:
         self._closed = True
         if gain > 0.0:
             rests = np.maximum(np.abs(self.v), np.abs(self.sent_v)) < _RESTS
-            there = np.abs(self.sent - self.q - self._offset) < _ARRIVED
+            down, up = self._robot.lower - self.q, self._robot.upper - self.q  # as far as an offset can be sent
+            there = np.abs(self.sent - self.q - np.minimum(np.maximum(self._offset, down), up)) < _ARRIVED
             learns = rests & there & ~held[self._tip_of_joint]
             offset = self._offset + gain * self._period * np.where(learns, self.q - measured, 0.0)
+            # one that was learned elsewhere may be larger, and unlearns; none grows beyond it
+            offset = np.minimum(np.maximum(offset, np.minimum(self._offset, down)), np.maximum(self._offset, up))
             if options.collision_check:
                 offset = self._kept_apart(offset, options.collision_margin)
         else:

@@ -270,6 +270,38 @@ def test_a_joint_that_is_held_gets_no_more_from_the_closed_loop_than_its_bound_a
         assert (side * (motion.sent - middle)).max() < offset + 0.02, "nothing was wound up behind the lead"
 
 
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_what_the_closed_loop_learned_of_a_joint_that_was_held_is_forgotten_at_a_limit_as_elsewhere(
+    hand: Robot, side: float
+) -> None:
+    """Held in the middle of its range, it is sent 0.3 rad farther; then it is free, and shall stand 0.05 rad from its limit."""
+    options, held = ControllerOptions(closed_loop_gain=5.0), np.zeros(4, dtype=bool)
+    motion, middle = JointMotion(hand, hand.kinematics, None, T), 0.5 * (hand.lower + hand.upper)
+    motion.seed(middle)
+    for _ in range(1500):
+        motion.step(middle, np.ones(4), np.ones(4), held, middle - side * 0.1, options)
+    np.testing.assert_allclose(side * (motion.sent - middle), 0.3, atol=0.02)
+    goal = hand.upper - 0.05 if side > 0.0 else hand.lower + 0.05
+    for _ in range(2000):
+        motion.step(goal, np.ones(4), np.ones(4), held, motion.sent, options)
+    np.testing.assert_allclose(motion.q, goal, atol=1e-9)
+    np.testing.assert_allclose(motion.sent, goal, atol=1e-4)
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_the_closed_loop_learns_nothing_that_a_limit_keeps_from_being_sent(hand: Robot, side: float) -> None:
+    """A drive that sags by 0.1 rad, 0.05 rad before a limit, and then in the middle with a sag to the other side."""
+    options, held = ControllerOptions(closed_loop_gain=5.0), np.zeros(4, dtype=bool)
+    motion, middle = JointMotion(hand, hand.kinematics, None, T), 0.5 * (hand.lower + hand.upper)
+    goal = hand.upper - 0.05 if side > 0.0 else hand.lower + 0.05
+    motion.seed(goal)
+    for _ in range(3000):
+        motion.step(goal, np.ones(4), np.ones(4), held, motion.sent - side * 0.1, options)
+    for _ in range(1000):
+        motion.step(middle, np.zeros(4), np.ones(4), ~held, motion.sent, options)  # who holds learns nothing
+    np.testing.assert_allclose(side * (motion.sent - motion.q), 0.05, atol=1e-3)
+
+
 def test_the_lag_of_a_moving_drive_is_no_gap_that_the_closed_loop_removes(hand: Robot) -> None:
     options, pace, lag = ControllerOptions(closed_loop_gain=5.0), 0.5, 0.05
     motion, middle = JointMotion(hand, hand.kinematics, None, T), 0.5 * (hand.lower + hand.upper)
