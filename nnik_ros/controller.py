@@ -130,9 +130,8 @@ class Controller:
         self._seeded = self._resetting = False
         self._silence: TipState | None = TipState.PAUSED  # why nothing is published; the hand may be moved meanwhile
         self._hand.forget()
-        self._held = self._braking = (
-            self._no_tip
-        )  # tips that were told to come to rest; those of them that do not stand yet
+        self._held = self._no_tip  # tips that were told to come to rest
+        self._braking = self._no_tip  # those of them that do not stand yet
         self._rest_posture = self.robot.home  # where they do
         self._way_out.forget()
 

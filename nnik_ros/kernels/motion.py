@@ -57,7 +57,7 @@ def _room(step: Array, v: Array, change: Array, tip_of_joint: Ints, held: Bools,
 
 
 @compiled(f"f8[::1]({F1}, {F2}, {F2}, {F1}, {I1}, {B1})")
-def _slid(step: Array, room: Array, gradients: Array, allowed: Array, tip_of_joint: Ints, held: Bools) -> Array:
+def _slid_past(step: Array, room: Array, gradients: Array, allowed: Array, tip_of_joint: Ints, held: Bools) -> Array:
     """A step (nq,) by which fingers slide past each other; those that are held do their part by braking alone."""
     part = gradients.copy()
     for i in range(len(step)):
@@ -121,7 +121,7 @@ def moved(
                 gradients = clearance_gradients(q, chain, constants, start, place, local, pairs[tight])
                 stays = _staying(held, place, pairs, tight, now, _EVADES * margin)
                 room = _room(step, v, limits[3] * period, tip_of_joint, stays, period)
-                kept = _slid(step, room, gradients, allowed, tip_of_joint, stays)
+                kept = _slid_past(step, room, gradients, allowed, tip_of_joint, stays)
             else:
                 slow_together(place, pairs, tight, allowed, closing, together, slower)
                 least = _braking_share(step, v, limits[3] * period, tip_of_joint, together, period)
