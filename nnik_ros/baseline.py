@@ -55,11 +55,9 @@ class DampedLeastSquares:
 
     def descent(self, q: Array, target: Array, steps: int) -> Array:
         """At most some steps from q (..., nq) to target (..., nt, 3), tip by tip, each only if it brings the tip closer."""
-        nq, nt = self.kinematics.nq, self.kinematics.nt
-        rows, goals = (np.ascontiguousarray(x, dtype=np.float64) for x in (q, target))
-        rows = rows.reshape(-1, nq)
+        rows, goals = self.kinematics.rows(q, target)
         end: Array = fingers.solved(
-            rows, rows, goals.reshape(len(rows), nt, 3), *self.kinematics.model, self.robot.lower,
+            rows, rows, goals, *self.kinematics.model, self.robot.lower,
             self.robot.upper, self._reach, 0.0, 0.0, 0.0, 0.0, _ARRIVED, steps, RELATIVE_DAMPING, SMALLEST_DAMPING,
             LARGEST_STEP,
         )[0]  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from nnik_ros.collision import CollisionModel
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import InputError
 from nnik_ros.escape import Escape
-from nnik_ros.geometry import Array, distance
+from nnik_ros.geometry import Array, distance, shaped
 from nnik_ros.goal_stream import GoalStream
 from nnik_ros.governor import Governor
 from nnik_ros.guard import GuardedPolicy, GuardedStep, Solver
@@ -74,12 +74,10 @@ class Controller:
         Raises:
             InputError: a policy or a collision model of another robot.
         """
-        for part, what in ((policy, "policy"), (collision, "collision model")):
-            if part is not None:
-                _check_same_robot(what, part.robot, robot)
-        self.robot = robot
+        if collision is not None:
+            _check_same_robot("collision model", collision.robot, robot)
+        self.robot, self._kinematics = robot, robot.kinematics
         self._period = 1.0 / options.rate
-        self._kinematics = policy.kinematics if policy else robot.kinematics
         self._motion = JointMotion(robot, self._kinematics, collision, self._period)
         self._anywhere: Array = np.full((robot.nt, 3), np.nan)
         self._no_tip: _Mask = np.zeros(robot.nt, dtype=bool)
@@ -141,7 +139,7 @@ class Controller:
         Raises:
             InputError: another number of switches than tips.
         """
-        self._enabled = _shaped("enabled", enabled, (self.robot.nt,), bool)
+        self._enabled = shaped("enabled", enabled, (self.robot.nt,), bool)
 
     def set_options(self, options: ControllerOptions) -> None:
         """Change what may change live; the rest keeps its value."""
@@ -182,7 +180,7 @@ class Controller:
         Raises:
             InputError: targets of another shape than the robot's tips ask for.
         """
-        targets = self._checked(targets)
+        targets = targets.checked(self.robot.nt)
         if self._resetting and not self._motion.moving:
             self._forget()
         self._hand.take(measurement, self.options.state_timeout)
@@ -253,14 +251,6 @@ class Controller:
             return False
         given = judged.given & self._enabled
         return bool(given.any() and judged.stale[given].all())
-
-    def _checked(self, targets: Targets) -> Targets:
-        """Copies as the kernels take them, which do not look at shapes themselves."""
-        nt, direction = self.robot.nt, targets.direction
-        return Targets(
-            _shaped("target positions", targets.position, (nt, 3)), _shaped("target stamps", targets.stamp, (nt,)),
-            None if direction is None else _shaped("target directions", direction, (nt, 3)),
-        )  # fmt: skip
 
     def _seed(self, measured: Array) -> bool:
         """After silence: go on from the own command where the hand still is where it was left, else begin at the measured
@@ -408,13 +398,3 @@ def _check_same_robot(what: str, other: Robot, robot: Robot) -> None:
             f"the {what} is of robot '{other.name}' ({other.nq} joints, {other.nt} tips), the controller of '{robot.name}' "
             f"({robot.nq} joints, {robot.nt} tips)"
         )
-
-
-def _shaped(what: str, values: object, shape: tuple[int, ...], dtype: type = np.float64) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.array(values, dtype=dtype, order="C")
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what} are no array of numbers: {error}") from error
-    if array.shape != shape:
-        raise InputError(f"{what} have shape {array.shape}, must have {shape}")
-    return array

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nnik_ros.compiled import Array as Array
+from nnik_ros.errors import InputError
 from nnik_ros.kernels import points
 
 
@@ -18,6 +19,21 @@ def distance(a: Array, b: Array) -> Array:
     gap = a - b
     lengths: Array = np.sqrt((gap * gap).sum(axis=-1))
     return lengths
+
+
+def shaped(what: str, values: object, shape: tuple[int, ...], dtype: type = np.float64) -> NDArray[Any]:
+    """A copy in one piece, for who does not look at shapes.
+
+    Raises:
+        InputError: no array of numbers, or one of another shape.
+    """
+    try:
+        array: NDArray[Any] = np.array(values, dtype=dtype, order="C")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} are no array of numbers: {error}") from error
+    if array.shape != shape:
+        raise InputError(f"{what} have shape {array.shape}, must have {shape}")
+    return array
 
 
 def skew(v: ArrayLike) -> Array:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from nnik_ros.baseline import LARGEST_STEP, RELATIVE_DAMPING, SMALLEST_DAMPING
 from nnik_ros.geometry import Array
 from nnik_ros.kernels import fingers
-from nnik_ros.kinematics import Kinematics
 from nnik_ros.policy import Policy
 
 RESOLUTION = 1e-6  # of the reach; a tip closer to its target has arrived, as far as float32 can tell
@@ -75,7 +74,7 @@ class GuardedPolicy:
         q; who led a long step goes on to lead, or else two could take turns for ever. use_policy=False: the stand-in alone;
         look_ahead: two of the policy's steps, too, where one does not help: a way around a joint limit may begin with a step
         away."""
-        rows, goals = rows_of(self.kinematics, q, target)
+        rows, goals = self.kinematics.rows(q, target)
         proposals = proposed(self.policy, q, target)[None] if use_policy else np.empty((0, *rows.shape))
         if look_ahead:
             first = np.where(np.isfinite(proposals[0]), proposals[0], rows)
@@ -97,15 +96,6 @@ class GuardedPolicy:
             helped.reshape(tips),
             followed.reshape(tips),
         )
-
-
-def rows_of(kinematics: Kinematics, q: Array, target: Array) -> tuple[Array, Array]:
-    """q (..., nq) and target (..., nt, 3) as the kernels take them: (n, nq) and (n, nt, 3), in double precision."""
-    if target.shape[:-2] != q.shape[:-1]:
-        target = np.broadcast_to(target, (*q.shape[:-1], kinematics.nt, 3))
-    rows, goals = (np.ascontiguousarray(x, dtype=np.float64) for x in (q, target))
-    rows = rows.reshape(-1, kinematics.nq)
-    return rows, goals.reshape(len(rows), kinematics.nt, 3)
 
 
 def proposed(policy: Policy, q: Array, target: Array) -> Array:

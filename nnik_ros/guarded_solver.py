@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nnik_ros.baseline import LARGEST_STEP, RELATIVE_DAMPING, SMALLEST_DAMPING, DampedLeastSquares
 from nnik_ros.escape import best_end, other_postures
 from nnik_ros.geometry import Array
-from nnik_ros.guard import LEAST_GAIN, RESOLUTION, GuardedPolicy, GuardedStep, proposed, rows_of
+from nnik_ros.guard import LEAST_GAIN, RESOLUTION, GuardedPolicy, GuardedStep, proposed
 from nnik_ros.kernels import fingers
 from nnik_ros.policy import Policy
 
@@ -45,7 +45,7 @@ class GuardedSolver:
 
     def step(self, q: Array, target: Array) -> Array:
         """See `Policy.step`."""
-        rows, goals = rows_of(self.kinematics, q, target)
+        rows, goals = self.kinematics.rows(q, target)
         return self._step(rows, goals)[0].reshape(q.shape)
 
     def solve(self, q: Array, target: Array, *, tolerance: float = 1e-4, steps: int = 10) -> Solution:
@@ -53,7 +53,7 @@ class GuardedSolver:
         hand are within the tolerance [m], at most `steps`. A target out of reach ends at about its closest point, with the
         error there."""
         inside = np.minimum(np.maximum(q, self.robot.lower), self.robot.upper)
-        rows, goals = rows_of(self.kinematics, inside, target)
+        rows, goals = self.kinematics.rows(inside, target)
         end, error = self._step(rows, goals)
         taken = np.ones(len(end), dtype=np.int64)
         for _ in range(1, steps):

@@ -232,6 +232,14 @@ class Kinematics:
         columns = [own.columns[..., 0], own.columns[..., 1], own.zero[..., None]]
         return self.topology.chain, frozen(np.concatenate([*matrices, *columns], axis=-1)), own.start
 
+    def rows(self, q: Array, target: Array) -> tuple[Array, Array]:
+        """q (..., nq) and target (..., nt, 3), broadcast to it, as the kernels take them: (n, nq) and (n, nt, 3), in double
+        precision."""
+        if target.shape[:-2] != q.shape[:-1]:
+            target = np.broadcast_to(target, (*q.shape[:-1], self.nt, 3))
+        rows = self._rows(q)
+        return rows, np.ascontiguousarray(target, dtype=np.float64).reshape(len(rows), self.nt, 3)
+
     def _rows(self, q: Array) -> Array:
         rows: Array = np.ascontiguousarray(q, dtype=np.float64).reshape(-1, self.nq)
         return rows

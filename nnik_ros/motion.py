@@ -63,7 +63,6 @@ class JointMotion:
         )
         self._margin = 0.0  # m, for which the pairs were chosen
         self._pairs = self._no_pairs if collision is None else collision.pairs
-        self._braking = _CLOSING * float(np.min(robot.acceleration) * np.min(kinematics.reach))
         self._fade = float(np.exp(-period / _FADE))
         self._pace, self._gentle = _JOINT_SHARE * robot.velocity, _JOINT_SHARE * robot.acceleration
         self.q: Array = robot.home
@@ -88,6 +87,7 @@ class JointMotion:
     def set_kinematics(self, kinematics: Kinematics) -> None:
         """Use another geometry; the command stays."""
         self._kinematics = kinematics
+        self._braking = _CLOSING * float(np.min(self._robot.acceleration) * np.min(kinematics.reach))
         if self._collision is not None:
             self._collision.set_kinematics(kinematics)
         self._look_around()

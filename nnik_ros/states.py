@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnik_ros.geometry import Array
+from nnik_ros.geometry import Array, shaped
 from nnik_ros.limits import Limit
 
 
@@ -27,6 +27,18 @@ class Targets(NamedTuple):
     position: Array
     stamp: Array
     direction: Array | None = None
+
+    def checked(self, nt: int) -> Targets:
+        """Copies as the kernels take them.
+
+        Raises:
+            InputError: of another shape than nt tips ask for.
+        """
+        direction = self.direction
+        return Targets(
+            shaped("target positions", self.position, (nt, 3)), shaped("target stamps", self.stamp, (nt,)),
+            None if direction is None else shaped("target directions", direction, (nt, 3)),
+        )  # fmt: skip
 
 
 class TipState(IntEnum):
