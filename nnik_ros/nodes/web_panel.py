@@ -182,7 +182,8 @@ def _state_html(title: str, status: HandStatus, loop: LoopStatus, note: str) -> 
         f"{what} {_milliseconds(spread.p50)} / {_milliseconds(spread.p99)}"
         for what, spread in (("period", loop.period), ("latency", loop.latency), ("compute", loop.compute))
     )
-    line = f"{loop.rate:.1f} Hz · {times} ms (p50 / p99) · missed {loop.missed}" if loop.ticks else ""
+    runs = np.isfinite(loop.rate)  # of a loop that has stopped nothing but counts is told
+    line = f"{loop.rate:.1f} Hz · {times} ms (p50 / p99) · missed {loop.missed}" if runs else ""
     return (
         '<div style="padding:0.4em 1em 0.2em 1em;font-size:0.9em">'
         f'<div style="display:flex;justify-content:space-between"><b>{html.escape(title)}</b>{_badge(status.state)}</div>'
@@ -196,7 +197,7 @@ def _table_html(status: HandStatus) -> str:
     right = 'style="padding:0.15em 0.3em;text-align:right;font-variant-numeric:tabular-nums"'
     rows = [
         f'<tr><td {cell}><span style="color:rgb{tip_color(i)}">&#9679;</span> {html.escape(tip.name)}</td>'
-        f"<td {cell}>{_badge(tip.state)}</td><td {right}>{_millimetres(tip.error)}</td>"
+        f"<td {cell}>{_badge(tip.state) if tip.state else '–'}</td><td {right}>{_millimetres(tip.error)}</td>"
         f"<td {right}>{_millimetres(tip.measured_error)}</td></tr>"
         for i, tip in enumerate(status.tips)
     ]

@@ -12,13 +12,15 @@ from typing import Any
 import msgspec
 import pytest
 import viser
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from viser._messages import GuiUpdateMessage, ViewerCameraMessage
 from websockets import Subprotocol
 from websockets.sync.client import connect
 
+from nnik_ros.nodes.status import inactive_status
 from nnik_ros.nodes.web_node import _Server
 from nnik_ros.nodes.web_panel import SERVICES, Actions, Offers, Panel
-from nnik_ros.nodes.web_status import NO_LOOP, HandStatus, TipStatus
+from nnik_ros.nodes.web_status import NO_LOOP, HandStatus, TipStatus, read_loop, read_status
 
 TIPS = ("index", "thumb")
 
@@ -71,6 +73,21 @@ def test_the_switches_follow_what_others_switch_and_ask_for_nothing(
     panel.show_status(status(True, True), NO_LOOP, "")
     assert [switch.value for switch in panel._switches] == [True, True]
     assert enabled == []
+
+
+def test_a_controller_that_is_not_active_is_shown_as_such_and_not_as_absent(panel: Panel) -> None:
+    """Its status tells no state of a finger, and the statistics of its loop are nan but for counts."""
+    inactive = inactive_status("/controller", "hand", "activate the node", TIPS, (True, True))
+    stopped = [KeyValue(key=key, value="nan") for key in ("period_mean_ms", "period_p50_ms", "compute_p99_ms")]
+    stopped += [KeyValue(key=key, value="3") for key in ("ticks", "missed")]
+    loop = read_loop(DiagnosticArray(status=[DiagnosticStatus(values=stopped)]))
+    assert loop is not None
+    panel.show_status(read_status(inactive, TIPS), loop, "")
+    shown = panel._shown["state"] + panel._shown["table"]
+    assert "inactive" in shown
+    assert "activate the node" in shown
+    assert "no controller" not in shown
+    assert "nan" not in shown
 
 
 def test_clicks_that_arrive_together_are_all_done_in_their_order(
