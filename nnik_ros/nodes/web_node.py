@@ -240,8 +240,8 @@ class WebNode(Node):  # type: ignore[misc]
                     self._tips = self._robot.kinematics.tip_position(measured)
                 self._scene.show_measured(measured)
                 self._scene.extend_trails(self._tips)
-                for tip, goal in enumerate(goals):
-                    self._handles.place(tip, self._tips[tip] if goal is None else goal)
+            for tip, goal in enumerate(goals):  # targets are set, and followed, whether or not the joints are heard
+                self._handles.place(tip, self._tips[tip] if goal is None else goal)
             if commanded is not None:
                 self._scene.show_commanded(commanded)
             self._show_status(now)

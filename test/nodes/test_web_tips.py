@@ -91,6 +91,18 @@ def test_the_balls_rest_where_the_controller_has_the_tips_of_a_calibrated_hand(
     assert stage.shown(described), "without a controller the page has to follow the hand by itself"
 
 
+def test_the_balls_go_to_their_targets_also_while_no_joint_states_come(stage: Stage) -> None:
+    """The controller is told, and tells the errors of, targets that the page sends then."""
+    page = stage.page
+    (name, preset) = next(iter(page._presets.items()))
+    page._play(name)
+    assert stage.until(lambda: len(stage.heard) > 0)
+    sent = stage.heard[-1].pose.position
+    np.testing.assert_allclose((sent.x, sent.y, sent.z), preset.tip_position[0, 0])
+    gizmos = page._handles._gizmos
+    assert stage.until(lambda: np.allclose([gizmo.position for gizmo in gizmos], preset.tip_position[0], atol=2e-5))
+
+
 def test_a_ball_in_a_hand_is_left_alone_until_its_viewer_lets_go_or_leaves(stage: Stage) -> None:
     handles, place = stage.page._handles, np.array([0.1, 0.05, 0.05])
 
