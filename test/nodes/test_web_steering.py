@@ -55,6 +55,33 @@ def test_a_target_of_another_publisher_ends_ours_and_our_own_echo_does_not() -> 
     assert steering.goal(0, 5.0) is None
 
 
+def test_a_target_of_another_publisher_from_before_ours_goes_out_does_not_undo_what_a_person_did() -> None:
+    """Of two pages that take turns, each sends twenty times a second: a third of the presses was lost."""
+    wire = Wire()
+    steering = Steering(2, wire.send)
+    steering.drag(0, HERE)
+    steering.heard(0, THERE, stamp=987654, now=0.0)
+    steering.update(0.01)
+    assert wire.sent == [(0, (0.1, 0.2, 0.3))]
+    wire.sent.clear()
+    steering.play(Preset("there", 1.0, np.array([[THERE, THERE]])), 0.02)
+    steering.heard(1, HERE, stamp=987655, now=0.03)
+    steering.update(0.04)  # not due yet
+    steering.heard(0, HERE, stamp=987656, now=0.05)
+    steering.update(0.1)
+    assert wire.sent == [(0, (0.3, 0.2, 0.1)), (1, (0.3, 0.2, 0.1))]
+    steering.heard(1, HERE, stamp=987657, now=0.11)
+    assert steering.held == [True, False], "what comes after ours ends it"
+
+
+def test_a_released_target_is_not_kept_from_following_others() -> None:
+    steering = Steering(1, Wire().send)
+    steering.drag(0, HERE)
+    steering.release()
+    steering.heard(0, THERE, stamp=987654, now=0.0)
+    np.testing.assert_array_equal(steering.goal(0, 0.1), THERE)
+
+
 def test_a_target_of_another_publisher_that_bears_the_stamp_of_ours_ends_ours() -> None:
     """Both are stamped zero where the ROS time stands still, or where the other one sends no stamps."""
     steering = Steering(2, lambda tip, position: 0)
