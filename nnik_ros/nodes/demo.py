@@ -177,9 +177,9 @@ def _wait_until_ready(node: Demo, executor: SingleThreadedExecutor, processes: P
 
 
 def _tell_page(arguments: argparse.Namespace, processes: Processes, stop: Stop) -> None:
-    """Print the address of the page, once; from then on the page keeps its port."""
+    """Print the address of the page, once; from then on the page keeps its port, unless that was taken meanwhile."""
     port = _port_of_page(processes, arguments, stop)
-    if not arguments.page_told:
+    if not arguments.page_told or port != arguments.port:
         domain = os.environ["ROS_DOMAIN_ID"]
         print(f"page: {page_address(arguments.host, port)}   (ROS_DOMAIN_ID={domain}, Ctrl-C ends)", flush=True)
     arguments.port, arguments.page_told = port, True

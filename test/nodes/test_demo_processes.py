@@ -12,12 +12,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from node_bench import Lab
 
 from nnik_ros.errors import InputError
+from nnik_ros.nodes.demo import _tell_page
+from nnik_ros.nodes.demo_arguments import read_arguments
 from nnik_ros.nodes.demo_processes import Processes, free_domain
+from nnik_ros.nodes.process import Stop
 from nnik_ros.nodes.web_address import check_host, free_port, page_address
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -178,6 +182,19 @@ def test_the_page_says_at_once_that_no_port_is_free(lab: Lab) -> None:
         process = lab.start("web_node", lab.station().namespace, port=65535)
         assert process.exit_code() == 1
         assert "port: none from 65535 to 65535 is free on host '127.0.0.1': Address already in use" in process.output
+
+
+def test_the_address_of_the_page_is_told_again_only_where_its_port_was_taken_during_a_change_of_robot(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", "7")
+    arguments = read_arguments("", [])
+    told = []
+    for port in (8081, 8081, 8082, 8082):
+        log = f"[INFO] [1.5] [web]: page of hand: http://127.0.0.1:{port}"
+        _tell_page(arguments, SimpleNamespace(log=lambda name, log=log: log), Stop())  # type: ignore[arg-type]
+        told.append(re.findall(r"http://\S+", capsys.readouterr().out))
+    assert told == [["http://127.0.0.1:8081"], [], ["http://127.0.0.1:8082"], []]
 
 
 def test_an_address_is_told_as_a_browser_takes_it() -> None:
