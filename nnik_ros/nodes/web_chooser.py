@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL
 from nnik_ros.onnx_policy import read_contract
 from nnik_ros.paths import share_dir, shipped
 from nnik_ros.robot import Robot
+
+_UNANSWERED = 10  # questions that wait for their answers at most; whoever was asked before may have gone
 
 
 class Choice(NamedTuple):
@@ -62,6 +65,7 @@ class ParameterClient:
     def __init__(self, node: Node, other: str) -> None:
         self._set = node.create_client(SetParameters, f"{other}/set_parameters")
         self._get = node.create_client(GetParameters, f"{other}/get_parameters")
+        self._asked: deque[Any] = deque()
 
     @property
     def ready(self) -> bool:
@@ -79,7 +83,10 @@ class ParameterClient:
             if value.type == ParameterType.PARAMETER_STRING:
                 then(value.string_value)
 
-        self._get.call_async(GetParameters.Request(names=[name])).add_done_callback(answer)
+        self._asked.append(self._get.call_async(GetParameters.Request(names=[name])))
+        self._asked[-1].add_done_callback(answer)
+        if len(self._asked) > _UNANSWERED:  # rclpy would keep an unanswered one for ever
+            self._get.remove_pending_request(self._asked.popleft())
 
     def set(self, name: str, value: str, then: Callable[[str], None]) -> None:
         """Call `then` with the reason of a refusal, '' when it was accepted."""

@@ -223,6 +223,31 @@ def test_a_network_of_ones_own_is_left_and_chosen_again() -> None:
         controller.destroy_node()
 
 
+def test_questions_that_nobody_answers_do_not_pile_up_and_the_newest_is_answered_when_somebody_does() -> None:
+    """The page asks once a second, and a controller that was killed is seen for a while, one that stands still for ever."""
+    page, controller = Node("asking"), Node("standing_still")
+    controller.declare_parameter("model", "none")
+    executor = SingleThreadedExecutor()
+    executor.add_node(page)
+    client = ParameterClient(page, "standing_still")
+    answers: list[str] = []
+    try:
+        assert client.appears(20.0)
+        for _ in range(50):
+            client.get("model", answers.append)
+        assert len(client._get._pending_requests) <= 10
+        assert answers == []
+        executor.add_node(controller)
+        end = time.monotonic() + 20.0
+        while time.monotonic() < end and not answers:
+            executor.spin_once(timeout_sec=0.05)
+        assert answers[0] == "none"
+    finally:
+        executor.shutdown()
+        page.destroy_node()
+        controller.destroy_node()
+
+
 def test_without_an_own_network_auto_is_damped_least_squares_whatever_else_was_in_use() -> None:
     choices = (Choice("damped least squares (no own network)", "none"), Choice("mine", "my/mine.onnx"))
     assert chosen(choices, "auto") == choices[0]
