@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nnik_ros.escape import POSTURES, Escape, best_end, other_postures
+from nnik_ros.escape import Escape, best_end, other_postures
 from nnik_ros.robot import Robot
 
 REACH, TOLERANCE = 10.0, 5e-4  # m
@@ -70,6 +70,36 @@ def test_a_step_of_the_policy_that_is_not_finite_ends_no_search() -> None:
     assert offered.all()
 
 
+@pytest.mark.parametrize("by", ["policy", "stand-in"])
+def test_every_search_starts_anew_and_takes_twelve_steps_of_the_policy_and_three_of_the_stand_in_beside_each(
+    by: str,
+) -> None:
+    """Each step goes half of the way, so that the ends tell how many there were and from where; the other one stays away."""
+
+    def half(q: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return 0.5 * (q + target[..., 0, :])
+
+    def away(q: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return np.full_like(q, 50.0)
+
+    def descent(q: np.ndarray, target: np.ndarray, steps: int) -> np.ndarray:
+        for _ in range(steps):
+            q = (half if by == "stand-in" else away)(q, target)
+        return q
+
+    policy = SimpleNamespace(step=half if by == "policy" else away, robot=ROBOT, kinematics=GANTRY)
+    escape, starts = Escape(policy, SimpleNamespace(descent=descent)), other_postures(ROBOT)
+    for target in (TARGET, -2.0 * TARGET, TARGET):
+        escape.begin(target)
+        while escape.searching:
+            escape.advance()
+        left = (starts - target[0]) * 0.5 ** (12 if by == "policy" else 36)
+        closest = left[np.linalg.norm(left, axis=-1).argmin()]
+        posture, offered = escape.found(np.full(3, 20.0), 0.0)
+        assert offered.all()
+        np.testing.assert_allclose(posture - target[0], closest, rtol=1e-3, atol=0)
+
+
 def test_of_all_ends_the_closest_finite_one_is_the_best_of_each_tip() -> None:
     two = SimpleNamespace(
         tip_position=lambda q: np.stack([q[..., :3], q[..., 3:]], axis=-2), tip_of_joint=np.array([0, 0, 0, 1, 1, 1])
@@ -83,7 +113,7 @@ def test_of_all_ends_the_closest_finite_one_is_the_best_of_each_tip() -> None:
 def test_a_search_starts_from_home_the_middle_both_corners_and_random_places_all_inside_the_limits(hand: Robot) -> None:
     starts, span = other_postures(hand), hand.upper - hand.lower
     shares = (starts - hand.lower) / span
-    assert starts.shape == (POSTURES, hand.nq)
+    assert starts.shape == (10, hand.nq)
     np.testing.assert_array_equal(starts[0], hand.home)
     np.testing.assert_allclose(shares[1:4], np.array([[0.5], [0.01], [0.99]]) * np.ones(hand.nq), atol=1e-12)
     assert 0.0 <= shares.min() < 0.05 < 0.95 < shares[4:].max() <= 1.0
