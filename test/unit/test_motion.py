@@ -193,6 +193,46 @@ def test_a_finger_is_as_far_away_as_its_farthest_joint_to_either_side(hand: Robo
     np.testing.assert_allclose(motion.away(goal), [0.001, 0.4, 0.4, 0.4], atol=1e-12)
 
 
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_hand_that_is_led_to_where_it_comes_to_rest_stops_there_with_half_of_its_acceleration(
+    hand: Robot, side: float
+) -> None:
+    """In motion it is v^2 / a away with half of the acceleration a, and no farther than the limits."""
+    motion = JointMotion(hand, hand.kinematics, None, T)
+    motion.seed(0.5 * (hand.lower + hand.upper))
+    moved(motion, [hand.upper if side > 0.0 else hand.lower] * 12, followed=np.full(4, 0.5))
+    v, rest = motion.v, motion.at_rest()
+    assert np.all(side * v > 0.5)
+    np.testing.assert_allclose(rest - motion.q, side * v**2 / hand.acceleration, rtol=1e-9)
+    path = []
+    for _ in range(200):
+        path.append(moved(motion, [motion.towards(rest, 1.0)], followed=np.zeros(4))[1][0])
+    np.testing.assert_allclose(motion.q, rest, atol=1e-6)
+    assert np.min(side * np.array(path)) > -1e-6, "it does not come back"
+    assert np.all(np.abs(np.diff([v, *path], axis=0)) <= 0.55 * hand.acceleration * T), "it brakes gently"
+    motion.seed(hand.upper if side > 0.0 else hand.lower)
+    np.testing.assert_array_equal(motion.at_rest(), motion.q)
+
+
+def test_with_another_geometry_the_tips_and_the_distances_of_the_same_command_are_those_of_that_geometry(
+    hand: Robot,
+) -> None:
+    """The collision model that was given keeps its own."""
+    nominal, model = hand.kinematics.parameters, CollisionModel(hand)
+    longer = hand.kinematics.calibrated(nominal._replace(tip_offset=nominal.tip_offset * 1.2))
+    before = model.distances(hand.home)
+    changed, fresh = JointMotion(hand, hand.kinematics, model, T), JointMotion(hand, longer, CollisionModel(hand), T)
+    moved(changed, [hand.home], followed=np.zeros(4))
+    changed.set_kinematics(longer)
+    np.testing.assert_allclose(changed.tips.position, longer.tip_position(hand.home), atol=1e-12)
+    np.testing.assert_array_equal(model.distances(hand.home), before)
+    wishes = np.linspace(hand.home, 0.5 * (hand.home + hand.upper), 100)
+    wishes[:, 12:] += np.linspace(0.0, 1.0, 100)[:, None]
+    q, _, limited = moved(changed, wishes, followed=np.ones(4))
+    np.testing.assert_array_equal(q, moved(fresh, wishes, followed=np.ones(4))[0])
+    assert limited & Limit.COLLISION
+
+
 def test_a_wish_that_jumps_is_not_taken_for_one_that_moves() -> None:
     velocity, group, share, at_rest = np.full(3, 2.0), np.array([0, 0, 1]), np.ones(2), np.zeros(3)
     moves = drift(np.array([0.001, 0.9, 0.002]), at_rest, velocity, group, share, T)
