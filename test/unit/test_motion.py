@@ -219,9 +219,11 @@ def test_with_another_geometry_the_tips_and_the_distances_of_the_same_command_ar
 ) -> None:
     """The collision model that was given keeps its own."""
     nominal, model = hand.kinematics.parameters, CollisionModel(hand)
-    longer = hand.kinematics.calibrated(nominal._replace(tip_offset=nominal.tip_offset * 1.2))
-    before = model.distances(hand.home)
-    changed, fresh = JointMotion(hand, hand.kinematics, model, T), JointMotion(hand, longer, CollisionModel(hand), T)
+    zeros = np.linspace(-0.1, 0.1, hand.nq)
+    longer = hand.kinematics.calibrated(nominal._replace(tip_offset=nominal.tip_offset * 1.2, joint_zero=zeros))
+    before, another = model.distances(hand.home), CollisionModel(hand)
+    another.set_kinematics(longer)
+    changed, fresh = JointMotion(hand, hand.kinematics, model, T), JointMotion(hand, longer, another, T)
     moved(changed, [hand.home], followed=np.zeros(4))
     changed.set_kinematics(longer)
     np.testing.assert_allclose(changed.tips.position, longer.tip_position(hand.home), atol=1e-12)
@@ -368,6 +370,24 @@ def test_the_closed_loop_is_switched_off_in_motion_without_a_jump(hand: Robot, l
         q = q + (sent[-1] - q) * T / lag
     acceleration = np.abs(np.diff(sent, 2, axis=0)) / T**2
     assert (acceleration <= hand.acceleration * (1 + 1e-6)).all()
+
+
+def test_what_the_closed_loop_added_fades_with_a_time_of_three_tenths_of_a_second_when_it_is_switched_off(
+    hand: Robot,
+) -> None:
+    motion, middle = JointMotion(hand, hand.kinematics, None, T), 0.5 * (hand.lower + hand.upper)
+    held = np.zeros(4, dtype=bool)
+    motion.seed(middle)
+    for _ in range(300):
+        motion.step(middle, np.ones(4), np.ones(4), held, middle - 0.05, ControllerOptions(closed_loop_gain=2.0))
+    added = motion.sent - middle
+    assert added.min() > 0.04
+    path = []
+    for _ in range(2000):
+        motion.step(middle, np.ones(4), np.ones(4), held, middle, ControllerOptions())
+        path.append(motion.sent - middle)
+    np.testing.assert_allclose(path[round(0.6 / T)], added * np.exp(-2.0), rtol=0.1)
+    np.testing.assert_array_equal(motion.sent, motion.q)
 
 
 @pytest.mark.parametrize("rate", [50.0, 333.0])

@@ -299,6 +299,31 @@ def test_a_tip_that_came_closer_during_the_search_stays_and_is_searched_for_agai
     assert way_out.escaping.tolist() == [True, True]
 
 
+def test_a_search_for_one_tip_is_ended_before_the_one_for_a_neighbour_that_got_stuck_meanwhile_begins() -> None:
+    search, goal = Search(), np.array([[0.1] * 3, [0.2] * 3])
+    way_out = WayOut(search, np.array([0, 1]), T)
+    watched(way_out, goal, [30, 0])
+    watched(way_out, goal, [30, 30], 10)
+    assert len(search.begun) == 1
+    assert way_out.escaping.tolist() == [True, False]
+    watched(way_out, goal, [30, 30])
+    assert len(search.begun) == 2
+    watched(way_out, goal, [30, 30], 50)
+    assert len(search.begun) == 2
+    assert way_out.escaping.tolist() == [True, True]
+
+
+def test_a_tip_for_which_nothing_better_was_found_stays_and_is_not_searched_for_again() -> None:
+    search, goal = Search(), np.zeros((2, 3))
+    search.found = lambda q, tolerance: (q + 1.0, np.array([False, True]))  # type: ignore[method-assign]
+    way_out = WayOut(search, np.array([0, 1]), T)
+    watched(way_out, goal, [30, 30], 11)
+    assert way_out.escaping.tolist() == [False, True]
+    assert way_out.posture.tolist() == [0.0, 1.0]
+    watched(way_out, goal, [60, 60], 30)
+    assert len(search.begun) == 1
+
+
 @pytest.mark.parametrize(("moved", "goes"), [(4e-4, True), (6e-4, False)])
 def test_a_posture_found_for_a_goal_that_has_moved_since_is_not_gone_to(moved: float, goes: bool) -> None:
     for changes_after in (5, 20):  # during the search, and on the way
@@ -309,13 +334,15 @@ def test_a_posture_found_for_a_goal_that_has_moved_since_is_not_gone_to(moved: f
 
 
 def test_steps_fade_after_four_seconds_of_motion_without_progress_and_come_back_with_it() -> None:
-    way_out, wish, patience = WayOut(Search(), np.array([0, 1]), T), np.array([0.1, 0.2]), round(4.0 / T)
-    restless = SimpleNamespace(**{**vars(STILL), "v": np.full(2, 0.01), "away": lambda goal: np.abs(goal)})
+    way_out, patience = WayOut(Search(), np.array([0, 1]), T), round(4.0 / T)
+    q, way = np.array([0.3, -0.4]), np.array([0.1, 0.2])
+    away = {"q": q, "v": np.full(2, 0.01), "away": lambda goal: np.abs(goal - q)}
+    restless = SimpleNamespace(**{**vars(STILL), **away})
     watched(way_out, np.full((2, 3), np.nan), [patience, 0], 5, restless)
-    np.testing.assert_array_equal(way_out.calmed(np.zeros(2), wish), wish)
+    np.testing.assert_array_equal(way_out.calmed(q, q + way), q + way)
     watched(way_out, np.full((2, 3), np.nan), [patience + 1, 0], round(0.3 / T), restless)
-    np.testing.assert_allclose(way_out.calmed(np.zeros(2), wish), [0.1 / np.e, 0.2], rtol=0.01)
+    np.testing.assert_allclose(way_out.calmed(q, q + way) - q, [0.1 / np.e, 0.2], rtol=0.01)
     watched(way_out, np.full((2, 3), np.nan), [patience + 1, 0], round(9.0 / T), restless)
-    np.testing.assert_allclose(way_out.calmed(np.zeros(2), wish), [1e-4, 0.2], rtol=0.01)
+    np.testing.assert_allclose(way_out.calmed(q, q + way) - q, [1e-4, 0.2], rtol=0.01)
     watched(way_out, np.full((2, 3), np.nan), [0, 0], 1, restless)
-    np.testing.assert_array_equal(way_out.calmed(np.zeros(2), wish), wish)
+    np.testing.assert_array_equal(way_out.calmed(q, q + way), q + way)
