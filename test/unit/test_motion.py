@@ -228,6 +228,7 @@ def test_with_another_geometry_the_tips_and_the_distances_of_the_same_command_ar
     changed.set_kinematics(longer)
     np.testing.assert_allclose(changed.tips.position, longer.tip_position(hand.home), atol=1e-12)
     np.testing.assert_array_equal(model.distances(hand.home), before)
+    np.testing.assert_array_equal(changed._collision.distances(hand.home), another.distances(hand.home))
     wishes = np.linspace(hand.home, 0.5 * (hand.home + hand.upper), 100)
     wishes[:, 12:] += np.linspace(0.0, 1.0, 100)[:, None]
     q, _, limited = moved(changed, wishes, followed=np.ones(4))
