@@ -22,8 +22,8 @@ from nnik_ros.robot import Robot
 
 _Item = TypeVar("_Item")
 COARSE, FINE = 1e-3, 1e-4  # m, of the worst tip
-_CALLS = 60  # of a single step until a hand counts as failed
-_WHOLE_CALLS = 5
+CALLS = 60  # of a single step until a hand counts as failed
+WHOLE_CALLS = 5
 _INSIDE = 1e-6  # rad; a joint further outside its limits is a failure
 _CHUNK = 1000  # hands in one call
 _BATCH_STEPS = 5
@@ -158,7 +158,7 @@ def _static_once(scene: Scene, solver: Solver, problems: Static, n: int, budget:
     assert solver.solve is not None
     coarse, fine, calls = np.full(n, np.inf), np.full(n, np.inf), np.full(n, np.inf)
     finish = time.process_time() + budget
-    most = _WHOLE_CALLS if solver.whole else _CALLS
+    most = WHOLE_CALLS if solver.whole else CALLS
     solver.solve(problems.start[0], problems.target[0])
     for i in range(n):
         spent, q, target = 0.0, problems.start[i], problems.target[i]

@@ -12,6 +12,7 @@ from benchmarks.acceptance import Verdict, judge
 from benchmarks.better import better_peers
 from benchmarks.columns import BEYOND, STATIC, TRACKING, Column
 from benchmarks.markdown import number, table
+from benchmarks.measure import CALLS, WHOLE_CALLS
 from benchmarks.own import CONTROLLER, FREE, GUARDED, GUARDED_CALL
 
 Results = Mapping[str, Any]
@@ -35,7 +36,9 @@ the same starts and targets, and one thread. Times are processor time of calls f
 solvers take turns; they hold for the machine of the header, so compare the ratios. A solve is repeated until all four tips are
 within the distance **and all joints within their limits**; checking that is not part of anybody's time. What a call is differs:
 roboticstoolbox and dex-retargeting iterate inside it; for the guarded network it is {GUARDED_CALL}; for all others it is one
-step. The peers' settings come from the short search of `benchmarks/sweep.md`.
+step. A hand that is not there after {CALLS} calls, or {WHOLE_CALLS} of those that iterate, has failed; of all these none but
+roboticstoolbox and the guarded network begin anew from elsewhere. The peers' settings come from the short search of
+`benchmarks/sweep.md`.
 """
 
 
