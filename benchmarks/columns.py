@@ -31,11 +31,13 @@ TRACKING = (
     Column("tick_p50_us", "tick p50", "tick, p50", "us"),
     Column("tick_p99_us", "p99", "tick, p99", "us"),
     Column("tick_p999_us", "p99.9 us", "tick, p99.9", "us"),
+    Column("target_rms_mm", "to target rms", "to the target, rms", "mm"),
+    Column("target_max_mm", "max mm", "to the target, max", "mm"),
     Column("error_rms_mm", "error rms", "error, rms", "mm"),
     Column("error_max_mm", "max mm", "error, max", "mm"),
     Column("speed_max", "speed rad/s", "joint speed", "rad/s"),
     Column("second_difference", "2nd diff rad", "second difference", "rad"),
-    Column("jerk_rms", "jerk rad/s3", "jerk", "rad/s3"),
+    Column("jerk_rms", "jerk rms rad/s3", "jerk, rms", "rad/s3"),
     Column("outside_rad", "outside rad", "outside the joint limits", "rad"),
 )
 BEYOND = (

@@ -22,6 +22,7 @@ _STEP = (
     "squares are one step each."
 )
 _FEWER = "Fewer ticks than the others: a solver too slow for the whole path, seen on its beginning alone."
+_MERGED = "Of several paths: medians of times, of the growth and of the excess' p50, root mean squares, of all else the worst."
 _BETTER = (
     f"For each column of the tables above the best peer beside the row of this package that one would use: {GUARDED} for hands "
     f"from anywhere, {CONTROLLER} along a path, out of reach once more with fingers that may cross. Left out are peers that "
@@ -146,8 +147,9 @@ def _along(scores: Mapping[str, Mapping[str, float]], columns: Sequence[Column])
 
 def _tracking(scores: Mapping[str, Mapping[str, float]]) -> str:
     return _along(scores, TRACKING) + (
-        "\n\nThe error of the controller is against its own governed reference, which is smooth and later than the target.\n"
-        + _FEWER
+        "\n\nTo target: of all tips from the targets as given. Error: the same from the reference that a solver follows; this "
+        "is the target for all but the controller, whose own is governed: smooth and later than the target. Speed and second "
+        f"difference are the largest of any joint. {_MERGED}\n{_FEWER}"
     )
 
 
@@ -159,7 +161,7 @@ def _beyond(scores: Mapping[str, Mapping[str, float]]) -> str:
         "growth: median tick out of reach over median tick within reach. The closest point is that of each finger "
         "alone, and the way out leads fingers through each other. The peers go there, the controller as shipped does "
         "not; hence its row without the collision check. Both rows keep the limits of the joints' acceleration, which "
-        "the peers do not.\n" + _FEWER
+        f"the peers do not. {_MERGED}\n{_FEWER}"
     )
 
 

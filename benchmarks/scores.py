@@ -40,12 +40,16 @@ def steps_score(errors: Array) -> Score:
 
 
 def track_score(robot: Robot, kinematics: Kinematics, run: TrackRun) -> Score:
-    """Errors [mm] against the reference, joint motion, excess over joint limits [rad], time of a tick [us]."""
+    """Errors [mm] against the target as given and against the reference that the solver follows, joint motion, excess over
+    joint limits [rad], time of a tick [us]."""
+    away = tip_errors(kinematics, run.q, run.target) * 1e3
     errors = tip_errors(kinematics, run.q, run.reference) * 1e3
     q = run.q
     outside = np.maximum(robot.lower - q, q - robot.upper).max()
     return {
         "ticks": float(len(run.reference)),
+        "target_rms_mm": float(np.sqrt((away**2).mean())),
+        "target_max_mm": float(away.max()),
         "error_rms_mm": float(np.sqrt((errors**2).mean())),
         "error_max_mm": float(errors.max()),
         "speed_max": float(np.abs(np.diff(q, axis=0)).max() / PERIOD),

@@ -123,13 +123,14 @@ def test_tracking_scores_see_a_jump(robot: Robot) -> None:
     q = np.tile(0.5 * (robot.lower + robot.upper), (11, 1))
     q[6:, 3] += 0.01
     reference = np.repeat(robot.kinematics.tip_position(q[0])[None], 10, axis=0)
-    elsewhere = reference + 1.0  # the target; a tick is judged by the reference that it follows
+    elsewhere = reference + np.array([0.0, 0.0, 1.0])  # the target as given
     run = measure.TrackRun(q, elsewhere, reference, np.full((1, 10), 2e-6))
     score = scores.track_score(robot, robot.kinematics, run)
     assert score["speed_max"] == pytest.approx(0.01 * workloads.RATE)
     assert score["second_difference"] == pytest.approx(0.01)
     assert score["tick_p50_us"] == pytest.approx(2.0)
     assert score["error_max_mm"] == pytest.approx(0.267, rel=0.02)  # 26.7 mm from the last joint to the tip
+    assert score["target_rms_mm"] == pytest.approx(1000.0, abs=0.3) == score["target_max_mm"]
     assert score["outside_rad"] == 0.0
 
 

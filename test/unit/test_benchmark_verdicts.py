@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import record, report
+from benchmarks import plots, record, report
 from benchmarks.acceptance import judge
 from benchmarks.better import better_peers
 from benchmarks.own import CONTROLLER, FREE, GUARDED
@@ -21,7 +21,8 @@ SOLVED = {
 }  # fmt: skip
 ALONG = {
     "ticks": 3996.0, "tick_p50_us": 40.0, "tick_p99_us": 60.0, "tick_p999_us": 80.0, "error_rms_mm": 0.01, "error_max_mm": 0.1,
-    "speed_max": 3.0, "second_difference": 0.01, "jerk_rms": 100.0, "outside_rad": 0.001,
+    "target_rms_mm": 0.02, "target_max_mm": 0.2, "speed_max": 3.0, "second_difference": 0.01, "jerk_rms": 100.0,
+    "outside_rad": 0.001,
 }  # fmt: skip
 AWAY = {
     "excess_p50_mm": 0.1, "excess_p99_mm": 0.4, "excess_max_mm": 0.9, "within_p99_mm": 5.0, "cost_growth": 1.1,
@@ -130,7 +131,8 @@ def test_an_own_row_that_was_left_out_of_a_run_with_a_network_is_said_to_be_not_
 STATIC = {"share_coarse": 0.95, "share_fine": 0.95, "fine_p50_us": 49.0, "fine_p99_us": 89.0}
 SHARED = {"tick_p50_us": 39.0, "tick_p99_us": 59.0, "speed_max": 2.9, "second_difference": 0.009}
 SMOOTH = SHARED | {
-    "tick_p999_us": 79.0, "error_rms_mm": 0.009, "error_max_mm": 0.09, "jerk_rms": 99.0, "outside_rad": 0.0,
+    "tick_p999_us": 79.0, "error_rms_mm": 0.009, "error_max_mm": 0.09, "target_rms_mm": 0.019, "target_max_mm": 0.19,
+    "jerk_rms": 99.0, "outside_rad": 0.0,
 }  # fmt: skip
 BEYOND = SHARED | {
     "excess_p50_mm": -0.01, "excess_p99_mm": 0.39, "excess_max_mm": 0.89, "within_p99_mm": 4.9, "cost_growth": 1.0,
@@ -210,6 +212,17 @@ def test_the_page_is_made_from_the_numbers_that_are_written_beside_it(tmp_path: 
     assert plain["tracking"]["smooth"]["mink"]["error_rms_mm"] == 0.0123457
     assert report.text(record.read(tmp_path / record.FILE)) in page
     assert f"]({record.FILE})" in page and "runs/bench" not in page
+
+
+def test_the_picture_of_tracking_shows_every_solver_by_its_distance_to_the_targets_as_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, drawn = hand_made(), {}
+    put(results, f"tracking/smooth/{CONTROLLER}/target_rms_mm", 0.75)  # of its own late reference 0.01
+    monkeypatch.setattr(plots, "_scatter", lambda points, *words, **more: drawn.update({words[3].name: points}))
+    plots.draw(results, tmp_path)
+    heights = {name: height for name, _, height in drawn["benchmark_tracking.png"]}
+    assert heights == dict.fromkeys(results["tracking"]["smooth"], 0.02) | {CONTROLLER: 0.75}
 
 
 def test_a_page_without_the_node_can_be_written(tmp_path: Path) -> None:
