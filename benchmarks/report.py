@@ -197,7 +197,7 @@ def _step(costs: Mapping[str, float]) -> str:
 
 def node_table(node: Mapping[str, Any]) -> str:
     keys = ("jitter_p50_us", "jitter_p99_us", "jitter_p999_us", "compute_p50_us", "compute_p99_us", "late_share",
-            "latency_p50_us", "latency_p99_us", "cpu_share")  # fmt: skip
+            "latency_p50_us", "latency_p99_us", "answers", "cpu_share")  # fmt: skip
     rows = [(f"{rate} Hz {name}", *(number(s.get(key, float("nan"))) for key in keys))
             for rate, both in node["rates"].items() for name, s in both.items()]  # fmt: skip
     return table(
@@ -211,6 +211,7 @@ def node_table(node: Mapping[str, Any]) -> str:
             "late share",
             "pose to command p50",
             "p99 us",
+            "answers",
             "CPU",
         ),
         rows,
@@ -221,7 +222,8 @@ def _of_node_run(node: Mapping[str, Any]) -> str:
     return (
         f"\n\nA run of its own, `./run bench-node`, {node['date']}, load {node['load_before']:.1f} before and "
         f"{node['load_after']:.1f} after; medians of {node['turns']} turns of {node['seconds']:g} s. Pose to command: "
-        "from a target sent to a hand at rest to the first command that moves."
+        "from a target sent to a hand at rest to the first command that moves; answers: how many of these in a turn; of few "
+        "the p99 lies between the two longest."
     )
 
 

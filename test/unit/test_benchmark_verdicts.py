@@ -225,6 +225,13 @@ def test_the_picture_of_tracking_shows_every_solver_by_its_distance_to_the_targe
     assert heights == dict.fromkeys(results["tracking"]["smooth"], 0.02) | {CONTROLLER: 0.75}
 
 
+def test_the_table_of_the_node_says_of_how_many_answers_its_latencies_are() -> None:
+    results = hand_made()
+    results["node"]["rates"]["333"]["controller"]["answers"] = 35.0
+    head, _, _, row, *_ = (line.split("|") for line in report.node_table(results["node"]).splitlines())
+    assert row[[cell.strip() for cell in head].index("answers")].strip() == "35.0"
+
+
 def test_a_page_without_the_node_can_be_written(tmp_path: Path) -> None:
     report.write_page(hand_made() | {"node": None}, tmp_path)
     assert "bare relay |" not in (tmp_path / "benchmark.md").read_text()
