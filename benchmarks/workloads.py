@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnik_ros import closest
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.collision import CollisionModel
 from nnik_ros.errors import InputError
@@ -26,9 +27,6 @@ _TRIES = 8
 _CLEAR = 0.004  # m
 _LOOK = 12  # ticks between two looks at the clearance
 _BEYOND = 0.03  # m; how far the excursions lead outwards
-_SAMPLES = 8000  # postures that the oracle begins with
-_REFINED = 6  # nearest ones that it refines
-_REFINEMENTS = 60  # steps
 
 
 class Static(NamedTuple):
@@ -93,28 +91,8 @@ def base_positions(kinematics: Kinematics) -> Array:
 
 
 def closest_distance(robot: Robot, target: Array, rng: np.random.Generator) -> Array:
-    """Smallest possible distance of each tip to its target, within the joint limits: target (n, nt, 3), returns (n, nt).
-
-    Many starts: the nearest of many sampled postures (half of them with joints at their limits, where the closest points
-    lie) are refined by the careful damped step. Fingers are independent, so each takes its own best.
-    """
-    kinematics, solver = robot.kinematics, DampedLeastSquares(robot)
-    samples = robot.random_joint_position(rng, _SAMPLES)
-    edge = rng.uniform(size=samples.shape)
-    samples = np.where(edge < 0.15, robot.lower, np.where(edge > 0.85, robot.upper, samples))
-    tips = kinematics.tip_position(samples)
-    q: Array = np.empty((_REFINED, len(target), robot.nq))
-    for tip in range(robot.nt):
-        joints = np.flatnonzero(kinematics.tip_of_joint == tip)
-        gap = np.linalg.norm(target[:, None, tip] - tips[None, :, tip], axis=-1)
-        nearest = np.argpartition(gap, _REFINED, axis=1)[:, :_REFINED]
-        q[..., joints] = samples[nearest.T][..., joints]
-    best: Array = np.full(target.shape[:2], np.inf)
-    for _ in range(_REFINEMENTS):
-        at = kinematics.tips(q)
-        best = np.minimum(best, np.linalg.norm(at.position - target, axis=-1).min(axis=0))
-        q = solver.step_from(q, at, np.broadcast_to(target, (_REFINED, *target.shape)), careful=True)
-    return best
+    """Smallest possible distance of each tip to its target, within the joint limits: target (n, nt, 3), returns (n, nt)."""
+    return closest.closest_distance(DampedLeastSquares(robot), target, rng)
 
 
 def calibrated(kinematics: Kinematics, rng: np.random.Generator) -> Kinematics:

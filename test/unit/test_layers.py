@@ -26,7 +26,7 @@ INNER_ORDER = [
     "kernels.fingers", "kernels.free_degree", "kernels.progress", "kernels.capsules", "kernels.motion", "geometry", "urdf",
     "kinematics", "robot", "link_places", "calibration", "contract", "policy", "limits", "baseline", "guard", "goal_stream",
     "governor", "collision", "controller_options", "states", "measured_hand", "trust", "motion", "escape", "way_out",
-    "guarded_solver", "posture", "controller",
+    "guarded_solver", "closest", "posture", "controller",
 ]  # fmt: skip
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
