@@ -148,7 +148,8 @@ def _along(scores: Mapping[str, Mapping[str, float]], columns: Sequence[Column])
 def _tracking(scores: Mapping[str, Mapping[str, float]]) -> str:
     return _along(scores, TRACKING) + (
         "\n\nTo target: of all tips from the targets as given. Error: the same from the reference that a solver follows; this "
-        "is the target for all but the controller, whose own is governed: smooth and later than the target. Speed and second "
+        "is the target for all but the controller, whose own is smooth and, by the [moving average](how_it_works.md"
+        "#a-goal-at-rest-and-a-goal-that-moves) that bounds its jerk, later than the target. Speed and second "
         f"difference are the largest of any joint. {_MERGED}\n{_FEWER}"
     )
 
