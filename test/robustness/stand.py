@@ -19,6 +19,7 @@ from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
+import nnik_ros.controller  # noqa: F401  # compiles the loops of a tick: no row waits for that
 from nnik_ros.driver import load_driver
 from nnik_ros.geometry import Array
 from nnik_ros.paths import driver_file, robot_file
