@@ -374,7 +374,8 @@ def test_a_recording_for_which_the_disk_has_no_room_is_told_and_is_no_success(op
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
         env={**os.environ, "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"},  # the limit is on shared memory, too
     )  # fmt: skip
-    assert demo.returncode == 2, demo.stdout + demo.stderr
+    # 1 says that the rate was missed as well, as on a machine that has other work
+    assert demo.returncode in (1, 2), demo.stdout + demo.stderr
     assert "the recording ends here" in demo.stderr
     assert "Traceback" not in demo.stderr
     assert "recorded: " not in demo.stdout
