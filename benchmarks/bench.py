@@ -22,6 +22,8 @@ from benchmarks.measure import FULL, QUICK, Effort
 from benchmarks.plain_urdf import plain_urdf
 from benchmarks.solver import Absent, Scene, Solver
 from nnik_ros.arguments import Help
+from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.closest import closest_distance
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.guarded_solver import GuardedSolver
@@ -197,7 +199,7 @@ def _tracking(scene: Scene, solvers: Sequence[Solver], effort: Effort) -> dict[s
 
 def _closest(scene: Scene, target: Array, every: int) -> Array:
     """What the oracle finds for every `every`-th target of a path (ticks, nt, 3) [m], once for all solvers: (n, nt) [m]."""
-    return workloads.closest_distance(scene.robot, target[::every], np.random.default_rng(SEED))
+    return closest_distance(DampedLeastSquares(scene.robot), target[::every], np.random.default_rng(SEED))
 
 
 def _calibrated(

@@ -22,6 +22,8 @@ from benchmarks.measure import Effort
 from benchmarks.plain_urdf import plain_urdf
 from benchmarks.scores import Score
 from benchmarks.solver import Scene, Solver
+from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.closest import closest_distance
 from nnik_ros.geometry import Array
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
@@ -138,7 +140,9 @@ def make_roads(robot: Robot) -> dict[str, list[Road]]:
             rng = np.random.default_rng((_SEED, kind, place))
             path = make(robot, rng, _EFFORT.ticks)
             far = name == "beyond"
-            closest = workloads.closest_distance(robot, path.target[:: _EFFORT.oracle_every], rng) if far else None
+            closest = (
+                closest_distance(DampedLeastSquares(robot), path.target[:: _EFFORT.oracle_every], rng) if far else None
+            )
             roads[name].append(Road(path, closest))
     return roads
 

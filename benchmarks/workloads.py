@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnik_ros import closest
-from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.collision import CollisionModel
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
@@ -88,11 +86,6 @@ def base_positions(kinematics: Kinematics) -> Array:
     frames = kinematics.frames(np.zeros(kinematics.nq))
     position: Array = frames.joint_position[:, min(1, kinematics.depth - 1)]
     return position
-
-
-def closest_distance(robot: Robot, target: Array, rng: np.random.Generator) -> Array:
-    """Smallest possible distance of each tip to its target, within the joint limits: target (n, nt, 3), returns (n, nt)."""
-    return closest.closest_distance(DampedLeastSquares(robot), target, rng)
 
 
 def calibrated(kinematics: Kinematics, rng: np.random.Generator) -> Kinematics:

@@ -33,15 +33,20 @@ left/**/controller: {ros__parameters: {f: 6}}
 """
 
 
-@pytest.mark.parametrize("namespace", ["/", "/left", "/right", "/lab/left"])
-@pytest.mark.parametrize("text", [TWO_HANDS, NESTED, ORDERED, WILD], ids=["two hands", "nested", "ordered", "wild"])
-def test_a_parameter_file_is_read_as_rcl_reads_it(text: str, namespace: str, tmp_path: Path) -> None:
-    path = tmp_path / "parameters.yaml"
+def started_with(text: str, namespace: str, folder: Path) -> tuple[Path, Node]:
+    """A parameter file, and a node that rcl gives what it reads there."""
+    path = folder / "parameters.yaml"
     path.write_text(text)
-    node = Node(
+    return path, Node(
         "controller", namespace=namespace, cli_args=["--ros-args", "--params-file", str(path)],
         automatically_declare_parameters_from_overrides=True, start_parameter_services=False, enable_rosout=False,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("namespace", ["/", "/left", "/right", "/lab/left"])
+@pytest.mark.parametrize("text", [TWO_HANDS, NESTED, ORDERED, WILD], ids=["two hands", "nested", "ordered", "wild"])
+def test_a_parameter_file_is_read_as_rcl_reads_it(text: str, namespace: str, tmp_path: Path) -> None:
+    path, node = started_with(text, namespace, tmp_path)
     own = ("use_sim_time", "start_type_description_service")
     given = {name: value.value for name, value in node.get_parameters_by_prefix("").items() if name not in own}
     assert parameters_of(path, node.get_fully_qualified_name()) == given
@@ -56,12 +61,7 @@ def test_a_parameter_file_is_read_as_rcl_reads_it(text: str, namespace: str, tmp
 def test_a_file_of_which_rcl_gives_a_node_nothing_is_told_with_the_names_in_it(
     text: str, namespace: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "parameters.yaml"
-    path.write_text(text)
-    node = Node(
-        "controller", namespace=namespace, cli_args=["--ros-args", "--params-file", str(path)],
-        automatically_declare_parameters_from_overrides=True, start_parameter_services=False, enable_rosout=False,
-    )  # fmt: skip
+    path, node = started_with(text, namespace, tmp_path)
     others = sections_of_others(path, node.get_fully_qualified_name())
     assert bool(others) is not node.has_parameter("speed")
     node.destroy_node()

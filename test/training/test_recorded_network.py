@@ -85,17 +85,27 @@ def test_a_target_is_labelled_with_the_joints_of_its_time_though_its_stamp_is_la
     assert np.median(np.linalg.norm(wrong, axis=-1)) < 4.0 * NOISE  # of 0.4 m with the joints of the stamps
 
 
+def hand_in_motion(seconds: int, rng: np.random.Generator) -> tuple[Robot, Array, Array, Array]:
+    """A hand, times [s], its joints [rad] and its tips [m] with noise."""
+    robot = load_robot(robot_file("allegro_right"))
+    time, knots = np.arange(0.0, float(seconds), 0.02), np.arange(seconds + 2.0)
+    points = robot.random_joint_position(rng, len(knots))
+    q = np.stack([np.interp(time, knots, column) for column in points.T], -1)
+    return robot, time, q, robot.kinematics.tip_position(q) + rng.normal(0.0, NOISE, (len(q), 4, 3))
+
+
+def record_exchanged(recipe: Path, folder: Path, robot: Robot, measurements: Measurements) -> None:
+    """Let the recipe learn from these of the hand."""
+    write_bag(folder / "exchanged", robot, measurements, "mcap")
+    text = recipe.read_text().replace("bag: bag", "bag: exchanged")
+    recipe.write_text(text.replace(str(robot_file("planar_2r")), str(robot_file("allegro_right"))))
+
+
 def test_a_recording_with_exchanged_tips_teaches_nothing_and_names_them(
     recipe: Path, tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    robot = load_robot(robot_file("allegro_right"))
-    time = np.arange(0.0, 20.0, 0.02)
-    points = robot.random_joint_position(rng, 22)
-    q = np.stack([np.interp(time, np.arange(22.0), column) for column in points.T], -1)
-    tip = robot.kinematics.tip_position(q)[:, [2, 1, 0, 3]] + rng.normal(0.0, NOISE, (len(q), 4, 3))
-    write_bag(tmp_path / "exchanged", robot, Measurements(time, q, time, tip), "mcap")
-    text = recipe.read_text().replace("bag: bag", "bag: exchanged")
-    recipe.write_text(text.replace(str(robot_file("planar_2r")), str(robot_file("allegro_right"))))
+    robot, time, q, tip = hand_in_motion(20, rng)
+    record_exchanged(recipe, tmp_path, robot, Measurements(time, q, time, tip[:, [2, 1, 0, 3]]))
     assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
     told = capsys.readouterr().err
     assert "measurements of 'index' look like those of 'ring'" in told and not (tmp_path / "recorded.onnx").exists()
@@ -186,15 +196,9 @@ def test_a_clock_that_jumps_on_the_way_teaches_nothing(
 def test_exchanged_joints_with_parallel_axes_are_not_taken_for_another_geometry(
     recipe: Path, tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    robot = load_robot(robot_file("allegro_right"))
-    time = np.arange(0.0, 30.0, 0.02)
-    points = robot.random_joint_position(rng, 32)
-    q = np.stack([np.interp(time, np.arange(32.0), column) for column in points.T], -1)
-    tip = robot.kinematics.tip_position(q) + rng.normal(0.0, NOISE, (len(q), 4, 3))
+    robot, time, q, tip = hand_in_motion(30, rng)
     q[:, [2, 3]] = q[:, [3, 2]]  # of the index finger
-    write_bag(tmp_path / "exchanged", robot, Measurements(time, q, time, tip), "mcap")
-    text = recipe.read_text().replace("bag: bag", "bag: exchanged")
-    recipe.write_text(text.replace(str(robot_file("planar_2r")), str(robot_file("allegro_right"))))
+    record_exchanged(recipe, tmp_path, robot, Measurements(time, q, time, tip))
     assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
     told = capsys.readouterr().err
     assert "remain for 'index' " in told and "'middle'" not in told and "are joints exchanged" in told

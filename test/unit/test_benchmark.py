@@ -17,6 +17,7 @@ from benchmarks.own import GUARDED
 from benchmarks.plain_urdf import plain_urdf, rpy_from_rotation
 from benchmarks.solver import Solver
 from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.closest import closest_distance
 from nnik_ros.geometry import Array, rotation_from_rpy
 from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.onnx_policy import OnnxPolicy
@@ -34,7 +35,7 @@ def robot() -> Robot:
 def test_targets_are_reached_by_a_posture_within_the_limits(robot: Robot) -> None:
     problems = workloads.static_problems(robot, robot.kinematics, np.random.default_rng(0), 5)
     for problem in problems.values():
-        assert (workloads.closest_distance(robot, problem.target, np.random.default_rng(1)) < 1e-5).all()
+        assert (closest_distance(DampedLeastSquares(robot), problem.target, np.random.default_rng(1)) < 1e-5).all()
     distance = np.abs(problems["near"].start - problems["rest"].start).max()
     assert distance > 0.1
     assert {name: p.start.shape for name, p in problems.items()} == dict.fromkeys(workloads.STARTS, (5, robot.nq))
@@ -46,14 +47,14 @@ def test_the_oracle_finds_the_distance_beyond_a_stretched_finger(robot: Robot) -
     frames = robot.kinematics.frames(q)
     away = frames.tip_position - frames.joint_position[:, 1]
     beyond = frames.tip_position + 0.02 * away / np.linalg.norm(away, axis=-1, keepdims=True)
-    found = workloads.closest_distance(robot, beyond[None], np.random.default_rng(0))[0, 0]
+    found = closest_distance(DampedLeastSquares(robot), beyond[None], np.random.default_rng(0))[0, 0]
     assert found == pytest.approx(0.02, abs=1e-6)
 
 
 def test_no_sampled_posture_is_closer_than_the_oracle(robot: Robot) -> None:
     rng = np.random.default_rng(3)
     target = workloads.beyond_path(robot, rng, 100).target[20:80:20]
-    best = workloads.closest_distance(robot, target, rng)
+    best = closest_distance(DampedLeastSquares(robot), target, rng)
     tips = robot.kinematics.tip_position(robot.random_joint_position(np.random.default_rng(9), 20_000))
     sampled = np.linalg.norm(tips[None] - target[:, None], axis=-1).min(axis=1)
     assert (best <= sampled + 1e-6).all()
