@@ -10,6 +10,7 @@ from nnik_ros.geometry import Array
 _SAMPLES = 8000  # postures
 _REFINED = 6  # the nearest of them
 _REFINEMENTS = 60  # steps
+_FEW = 200  # targets at a time: each is compared with every sample
 
 
 def closest_distance(damped: DampedLeastSquares, target: Array, rng: np.random.Generator) -> Array:
@@ -18,6 +19,11 @@ def closest_distance(damped: DampedLeastSquares, target: Array, rng: np.random.G
     Many starts: the nearest of many sampled postures (half of them with joints at their limits, where the closest points
     lie) are refined by the careful damped step. Fingers are independent, so each takes its own best.
     """
+    parts = [_of_few(damped, target[first : first + _FEW], rng) for first in range(0, len(target), _FEW)]
+    return np.concatenate(parts)
+
+
+def _of_few(damped: DampedLeastSquares, target: Array, rng: np.random.Generator) -> Array:
     robot, kinematics = damped.robot, damped.kinematics
     samples = robot.random_joint_position(rng, _SAMPLES)
     edge = rng.uniform(size=samples.shape)

@@ -33,7 +33,6 @@ SEED = 20_260_101  # of the held-out targets; training draws from the recipe's s
 _LEAST_TARGETS = 5
 _MOST_TARGETS = 1_000_000
 _CHUNK = 1000  # robots in one call
-_FEW = 200  # of those whose closest points are looked for
 _NEAR = 0.1  # rad
 _LARGEST_COARSE = 0.1  # reaches
 _STAY_STEPS, _STAY_ROBOTS = 1000, 100
@@ -286,15 +285,9 @@ def _beyond(
     best = final_distance(damped, starts, target, _BEYOND_STEPS).min(0)
     first = robot.random_joint_position(rng, n)
     final = {name: final_distance(policy, first, target, _BEYOND_STEPS) for name, policy in solvers.items()}
-    best = np.min([best, _closest(damped, target, rng), *final.values()], axis=0)
+    best = np.min([best, closest_distance(damped, target, rng), *final.values()], axis=0)
     unreachable = best > 1e-3 * damped.kinematics.reach
     return {name: (reached - best)[unreachable] for name, reached in final.items()}
-
-
-def _closest(damped: DampedLeastSquares, target: Array, rng: np.random.Generator) -> Array:
-    """See `closest_distance`, for a few targets at a time."""
-    parts = [closest_distance(damped, target[first : first + _FEW], rng) for first in range(0, len(target), _FEW)]
-    return np.concatenate(parts)
 
 
 def final_distance(policy: Policy, q: Array, target: Array, steps: int) -> Array:

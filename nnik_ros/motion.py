@@ -13,7 +13,7 @@ from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.geometry import Array, frozen
 from nnik_ros.kernels import joints, motion, points
 from nnik_ros.kinematics import Kinematics, Tips
-from nnik_ros.limits import JointLimits
+from nnik_ros.limits import JointLimits, Limit
 from nnik_ros.robot import Robot
 
 _LEAD_BRAKE = 0.6  # of the acceleration, before the lead bound; the rest is for a bound that comes nearer
@@ -22,6 +22,7 @@ _LARGEST_OFFSET = 0.3  # rad, that the closed loop may add
 _RESTS = 0.05  # rad/s, below which a joint counts as at rest
 _ARRIVED = 0.01  # rad, from what is to be sent; a gap that is only due to being late says nothing about the drive
 _SAME = 1e-9  # rad, in position and in the way of a period: what rounding makes of one and the same command
+_PRESSES = 1e-4  # rad: an offset that is so close to what bounds it would go on
 _FADE, _FORGOTTEN = 0.3, 1e-5  # s in which most of the offset is gone, and rad, when the closed loop is switched off
 _STANDS = 1e-4  # rad/s, below which a command counts as at rest: far less than what any joint can stop within a period
 _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from posture to posture
@@ -139,6 +140,8 @@ class JointMotion:
             self.q, self.v, _ = self._limits.step(self.q, self.v, self.at_rest())
             self._look_around()
         self._send(measured, held, speed[self._tip_of_joint], options)
+        if self._closed:
+            limited |= self._pressing(measured, options.max_lead)
         return Motion(self.tips.position, measured_tip, limited, met, finite)
 
     def _watch(self, margin: float) -> None:
@@ -185,9 +188,9 @@ class JointMotion:
                 offset = self._kept_apart(offset, options.collision_margin)
         else:
             offset = np.where(np.abs(self._offset) < _FORGOTTEN, 0.0, self._fade * self._offset)
-        room = np.minimum(_LARGEST_OFFSET, options.max_lead)
-        self._offset = np.minimum(np.maximum(offset, -room), room)
         lead = options.max_lead
+        room = min(_LARGEST_OFFSET, lead)
+        self._offset = np.minimum(np.maximum(offset, -room), room)
         wish = np.minimum(np.maximum(self.q + self._offset, measured - lead), measured + lead)
         pace = np.maximum(speed * self._robot.velocity, joints.SLOWEST)
         joints.give_way(
@@ -198,3 +201,13 @@ class JointMotion:
         if gain == 0.0 and not np.count_nonzero(self._offset):
             behind = points.largest_gap(self.sent, self.q) + self._period * points.largest_gap(self.sent_v, self.v)
             self._closed = behind > _SAME
+
+    def _pressing(self, measured: Array, lead: float) -> NDArray[np.int64]:
+        """What keeps the offset of each finger from removing the gap of its joints measured (nq,) [rad]: (nt,) of Limit."""
+        asked, size = self.q + self._offset, np.abs(self._offset)
+        room = np.where(self._offset > 0.0, self._robot.upper - asked, asked - self._robot.lower)
+        at_limit = (size > _PRESSES) & (room < _PRESSES)
+        at_lead = (size > min(_LARGEST_OFFSET, lead) - _PRESSES) | (np.abs(asked - measured) > lead + _PRESSES)
+        pressing = np.zeros(len(self._kinematics.topology.chain), dtype=np.int64)
+        np.bitwise_or.at(pressing, self._tip_of_joint, Limit.POSITION * at_limit | Limit.LEAD * at_lead)
+        return pressing

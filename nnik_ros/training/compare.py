@@ -19,6 +19,7 @@ import onnx
 
 from nnik_ros.arguments import Help
 from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.closest import closest_distance
 from nnik_ros.contract import OPTIONAL_INPUTS
 from nnik_ros.errors import NnikError
 from nnik_ros.evaluate import SEED, STEPS, final_distance, number_of_targets
@@ -29,11 +30,7 @@ from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 
 MANY = 100  # steps, for networks that move little at a time
-_BEYOND, _BEYOND_STARTS, _UNREACHABLE = (
-    0.3,
-    16,
-    1e-3,
-)  # reaches; runs; least distance that counts as out of reach, reaches
+_BEYOND, _UNREACHABLE = 0.3, 1e-3  # reaches: of a shift; the least distance that counts as out of reach
 _PATHS, _TICKS = 20, 200
 _TIMED = 300  # calls
 _PAGE_TARGETS = 1000  # at least, for the page
@@ -41,8 +38,8 @@ _PAGE_TARGETS = 1000  # at least, for the page
 
 class Tasks(NamedTuple):
     """What every solver of a robot is asked: starts q (n, nq) with reachable targets (n, nt, 3); targets of which most are out
-    of reach, with the distance of the closest point (m, nt) as damped least squares found it; paths (ticks, p, nt, 3)
-    of reachable targets with their starts (p, nq)."""
+    of reach, with the distance of the closest point (m, nt), see `closest_distance`; paths (ticks, p, nt, 3) of reachable
+    targets with their starts (p, nq)."""
 
     q: Array
     target: Array
@@ -72,20 +69,14 @@ class Row:
 
 
 class Comparison(NamedTuple):
-    """Rows of one robot, with their solvers; closest (m, nt) [m]: the least distance that any solver found."""
+    """Rows of one robot, with their solvers; closest (m, nt) [m]: the least distance that the
+    search for closest points or any solver found."""
 
     robot: Robot
     tasks: Tasks
     rows: list[Row]
     policies: list[Policy]
     closest: Array
-
-
-class Careful(DampedLeastSquares):
-    """The slow descent that settles also before a target out of reach."""
-
-    def step(self, q: Array, target: Array) -> Array:
-        return self.step_from(q, self.kinematics.tips(q), target, careful=True)
 
 
 def make_tasks(robot: Robot, n: int) -> Tasks:
@@ -96,9 +87,7 @@ def make_tasks(robot: Robot, n: int) -> Tasks:
     m = max(n // 10, 10)
     shift = robot.random_displacement(rng, m, _BEYOND)
     beyond = forward(robot.random_joint_position(rng, m)) + shift
-    damped = DampedLeastSquares(robot)
-    starts = robot.random_joint_position(rng, m * _BEYOND_STARTS).reshape(_BEYOND_STARTS, m, robot.nq)
-    closest = np.min([final_distance(solver, starts, beyond, MANY) for solver in (damped, Careful(robot))], axis=(0, 1))
+    closest = closest_distance(DampedLeastSquares(robot), beyond, rng)
     ends = robot.random_joint_position(rng, 2 * _PATHS).reshape(2, _PATHS, robot.nq)
     way = 0.5 - 0.5 * np.cos(np.pi * np.arange(1, _TICKS + 1) / _TICKS)
     path = forward(ends[0] + way[:, None, None] * (ends[1] - ends[0]))

@@ -35,9 +35,10 @@ Every network runs alone, from random starts, without guard and governor. A path
 tips are the targets, 200 ticks and one step each: every point of it can be reached, and the largest joint motion tells
 whether the joints jump on it: those of the package's own network may, alone, into another posture, which the controller
 then makes a motion within its limits; those of S1 do not. "Beyond the closest point" is the distance to a target out of reach
-over the least distance that any solver or many runs of damped least squares found. What the package's own networks leave, and
-where, stands in [models/README.md](../models/README.md): the thumb near its stretched pose, the arm in space beside its yaw
-axis. Training and calling times are of a machine with other work and only give an order.
+over the least distance that any solver or the search for the closest points (`nnik_ros/closest.py`) found. The maps show
+the targets of all tips in the base frame. What the package's own networks leave, and where, stands in
+[models/README.md](../models/README.md): the thumb near its stretched pose, the arm in space beside its yaw axis. Training
+and calling times are of a machine with other work and only give an order.
 
 Made by `./run compare --write --targets {targets}`; a baseline is trained by
 `./run train config/training/seeds/NAME.yaml`.
@@ -80,7 +81,7 @@ def write_page(
 
 
 def picture(comparison: Comparison, path: Path) -> None:
-    """Median error over the steps of all rows, and for each the error of the first tip after ten steps over its targets."""
+    """Median error over the steps of all rows, and for each the errors after ten steps over the targets of all tips."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -94,20 +95,21 @@ def picture(comparison: Comparison, path: Path) -> None:
         axes[0].loglog(list(row.errors), np.maximum(medians, 1e-8), marker=".", label=row.name)
     axes[0].set(xlabel="steps", ylabel="median error, reaches")
     axes[0].legend(fontsize=7)
-    target = comparison.tasks.target[:, 0]
+    target = comparison.tasks.target.reshape(-1, 3)
     wide = np.sort(np.argsort(np.ptp(target, axis=0))[-2:])
     points = None
     for ax, row in zip(axes[1:], rows, strict=True):
         points = _map(ax, row, target[:, wide], reach)
         ax.set(title=row.name, xlabel=f"{'xyz'[wide[0]]} [m]", ylabel=f"{'xyz'[wide[1]]} [m]", aspect="equal")
-    figure.colorbar(points, ax=axes[1:], label="log10 of the error after 10 steps, reaches")
+    figure.colorbar(points, ax=axes[1:], extend="both", label="log10 of the error after 10 steps, reaches")
     figure.savefig(path, dpi=80)
     pyplot.close(figure)
 
 
 def _map(ax: Any, row: Row, target: Any, reach: float) -> Any:
-    level = np.log10(np.maximum(row.errors[10][:, 0] / reach, 1e-7))
-    return ax.scatter(*target.T, c=level, s=3, vmin=-7, vmax=0, cmap="viridis")
+    level = np.log10(np.maximum(row.errors[10].ravel() / reach, 1e-9))
+    order = np.argsort(level)  # the largest on top
+    return ax.scatter(*target[order].T, c=level[order], s=3, vmin=-7, vmax=0, cmap="viridis")
 
 
 def curves(comparisons: Sequence[Comparison], path: Path, bands: Mapping[str, Any]) -> bool:

@@ -504,6 +504,27 @@ def test_the_closed_loop_removes_the_sag_of_the_drive_and_the_open_loop_does_not
     assert errors[5.0].max() < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("room", "sag", "limits"), [(0.02, 0.05, "position"), (0.4, 0.35, "lead"), (0.4, 0.05, "")],
+    ids=["before a limit", "a drive that gives way too far", "in the middle"],
+)  # fmt: skip
+def test_the_closed_loop_names_what_keeps_it_from_removing_a_sag(
+    hand: Robot, room: float, sag: float, limits: str
+) -> None:
+    rig, goal, last = Rig(hand, target_timeout=0.0, closed_loop_gain=5.0, posture_rate=0.0), hand.home.copy(), 3
+    goal[last] = hand.upper[last] - room
+    rig.q = goal.copy()
+    rig.aim(goal)
+    rig.controller.start()
+    for _ in range(2000):
+        result = rig.tick(moves=False)
+        rig.q = result.command.copy()
+        rig.q[last] -= sag
+    message = result.messages(hand.tip_names)[0]
+    assert (f"mm to go, limited by {limits};" if limits else "at its target") in message
+    assert all(text.startswith("at its target") for text in result.messages(hand.tip_names)[1:])
+
+
 def test_fingers_that_would_meet_stop_before_they_touch_and_can_part_again(hand: Robot) -> None:
     collision = CollisionModel(hand)
     free, kept = Rig(hand, target_timeout=0.0), Rig(hand, None, collision, target_timeout=0.0)
