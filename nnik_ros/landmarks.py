@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import math
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,7 +57,7 @@ def read_hand_motion(path: Path, rate: float = 30.0) -> HandMotion:
     problems = Problems(str(path))
     try:
         time, points = _read_npy(path, problems) if path.suffix == ".npy" else _read_csv(path, problems)
-    except (OSError, EOFError, ValueError, csv.Error, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, csv.Error) as error:
         problems.add(f"cannot be read: {error}")
         problems.raise_if_any()
         raise AssertionError("unreachable") from error
@@ -78,7 +77,11 @@ def read_hand_motion(path: Path, rate: float = 30.0) -> HandMotion:
 
 
 def _read_npy(path: Path, problems: Problems) -> tuple[None, Array]:
-    values = np.load(path, allow_pickle=False)
+    try:
+        values = np.load(path, allow_pickle=False)
+    except Exception as error:  # damaged bytes make numpy raise whatever they lead to
+        problems.add(f"cannot be read: {error}")
+        return None, np.zeros((0, 21, 3))
     if not isinstance(values, np.ndarray):
         values.close()
         problems.add("is an archive of arrays (.npz), must be one array (.npy)")

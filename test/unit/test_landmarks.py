@@ -217,6 +217,27 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
         read_hand_motion(tmp_path / "a.npy")
 
 
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ("(4, 21, 3), }", "(4, 21, 3)   "),  # a bracket that is never closed
+        ("(4, 21, 3), }", "(4, 21, ??), }"),
+        ("'<f8'", "'<,,'"),
+        ("(4, ", "(True, "),
+        ("(4, ", "(999999999999, "),
+        ("(4, ", f"({'9' * 22}, "),
+    ],
+)
+def test_an_array_whose_head_is_damaged_is_refused_as_any_other_file(was: str, becomes: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((4, 21, 3)))
+    start, size = 10, 118  # of the head of version 1.0
+    content = (tmp_path / "a.npy").read_bytes()
+    head = content[start : start + size].decode().replace(was, becomes).strip().ljust(size - 1) + "\n"
+    (tmp_path / "a.npy").write_bytes(content[:start] + head.encode() + content[start + size :])
+    with pytest.raises(FileError, match=r"a\.npy: 1 problem\n  - cannot be read: "):
+        read_hand_motion(tmp_path / "a.npy")
+
+
 def table_with(change: Callable[[list[str], list[list[object]]], None], path: Path) -> Path:
     header, rows = [*NAMED, "time"], [[0.1] * 63 + [float(i)] for i in range(3)]
     change(header, rows)
