@@ -102,9 +102,8 @@ def _read_csv(path: Path, problems: Problems) -> tuple[Array | None, Array]:
         if problems:
             return None, np.zeros((0, 21, 3))
         table = []
-        for number, row in enumerate(rows, start=1):
-            if row:
-                table.append(_numbers(row, number, header, problems))
+        for number, row in enumerate(filter(None, rows), start=1):  # an empty line is no row
+            table.append(_numbers(row, number, header, problems))
             if len(list(problems)) >= _LARGEST_REPORT:
                 break
     if problems:

@@ -268,6 +268,17 @@ def test_a_table_that_cannot_be_used_says_where_and_why(
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("time", "told"), [("x", "time is 'x', must be a number"), ("0", "time 0 s does not follow 1 s")]
+)
+def test_empty_lines_count_in_no_row_number(time: str, told: str, tmp_path: Path) -> None:
+    rows = [",".join([*["0.1"] * 63, second]) for second in ("0", "1", time)]
+    (tmp_path / "a.csv").write_text("\n\n\n".join([",".join([*NAMED, "time"]), *rows]))
+    with pytest.raises(FileError) as error:
+        read_hand_motion(tmp_path / "a.csv")
+    assert error.value.problems == (f"row 3: {told}",)
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"\x93NUMPY"])
 @pytest.mark.parametrize("name", ["a.csv", "a.npy"])
 def test_a_file_of_another_kind_is_refused(content: bytes, name: str, tmp_path: Path) -> None:
