@@ -152,11 +152,12 @@ def _joint_limits(section: Section, joint: Joint | None, name: str, problems: Pr
                 section.wrong(key, limit, f"within the URDF's [{urdf_lower!r}, {urdf_upper!r}] rad")
             elif abs(limit) > _MOST_TURNED:
                 section.wrong(key, limit, "within two turns of zero: is it in degrees?")
-    both = all(section.has(key) or math.isfinite(x) for key, x in (("lower", urdf_lower), ("upper", urdf_upper)))
-    if both and lower >= upper:
+    sound = section.sound("lower", "upper")
+    ordered = lower < upper
+    if sound and not ordered:
         problems.add(f"{section.where}: lower {lower:g} must be below upper {upper:g}")
-        return (0.0, 1.0, 1.0, 1.0, 0.0)
-    home = section.number("home", 0.5 * (lower + upper), low=lower, high=upper)
+    low, high = (lower, upper) if sound and ordered else (-math.inf, math.inf)
+    home = section.number("home", 0.5 * (lower + upper), low=low, high=high)
     return lower, upper, velocity, acceleration, home
 
 

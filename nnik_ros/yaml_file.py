@@ -166,6 +166,10 @@ class Section:
         self._seen.add(key)
         return key in self._values
 
+    def sound(self, *keys: str) -> bool:
+        """Whether nothing was wrong with the values of these keys, so that what follows from them deserves a report."""
+        return self._faulty.isdisjoint(keys)
+
     def wrong(self, key: str, given: Any, allowed: str) -> None:
         """Report a value; the first report of a key is the only one."""
         self._report(key, f"is {shown(given)}, must be {allowed}")

@@ -323,6 +323,28 @@ class TestRefusals:
             "joints[1].upper: is 1.0000001, must be within the URDF's [-1.0, 1.0] rad",
         )
 
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            ({"lower": "x", "upper": -0.5}, "joints[1].lower: is 'x', must be a finite number"),
+            ({"lower": "x", "upper": 1.0, "home": -0.7}, "joints[1].lower: is 'x', must be a finite number"),
+            ({"lower": 0.0, "home": 0.5}, "joints[1].upper: missing"),
+            (
+                {"lower": 0.0, "upper": 63.0, "home": -0.5},
+                "joints[1].upper: is 63.0, must be within two turns of zero: is it in degrees?",
+            ),
+            ({"lower": 0.5, "upper": 0.5, "home": 0.5}, "joints[1]: lower 0.5 must be below upper 0.5"),
+        ],
+    )
+    def test_beside_wrong_limits_a_home_position_is_no_second_fault(
+        self, tmp_path: Path, given: dict[str, object], told: str
+    ) -> None:
+        urdf = URDF.replace('<joint name="b" type="revolute">', '<joint name="b" type="continuous">')
+        first, second = urdf.rsplit(' lower="-1" upper="1"', 1)
+        document = arm()
+        document["joints"][1] |= given
+        assert refusal(tmp_path, document, first + second) == (told,)
+
     def test_narrower_limits_and_any_of_a_continuous_joint_are_taken(self, tmp_path: Path) -> None:
         document = arm()
         document["joints"][0] |= {"lower": -0.5, "upper": 1.0}
