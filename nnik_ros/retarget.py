@@ -84,11 +84,11 @@ def load_hand_map(path: Path, robot: Robot) -> HandMap:
         chosen[tip] = (section.text("finger", choices=FINGERS), section.number("share", _SHARE, above=0.0, high=2.0))
         section.finish()
     document.finish()
-    for tip in robot.tip_names:
+    for tip in robot.tip_names if document.sound("fingers") else ():
         if tip not in chosen:
             problems.add(f"fingers: no finger leads tip '{tip}'")
     axes = _axes(forward, across, SIDES.get(side, 1.0))
-    if not np.isfinite(axes).all():
+    if palm.sound("forward", "across") and not np.isfinite(axes).all():
         problems.add("palm: forward and across must be two directions")
     problems.raise_if_any()
     fingers, share = zip(*(chosen[tip] for tip in robot.tip_names), strict=True)

@@ -318,6 +318,23 @@ def test_a_wrong_map_names_every_problem(right: tuple[Robot, HandMap], tmp_path:
         assert part in words
 
 
+@pytest.mark.parametrize(
+    ("was", "becomes", "told"),
+    [
+        (r"forward: \[.*?\], ", "", "palm.forward: missing"),
+        (r"forward: \[.*?\]", "forward: [0, 0]", "palm.forward: is [0, 0], must be a list of 3"),
+        (r"(?s)fingers:.*", "fingers: []", "fingers: is [], must be at least one item"),
+    ],
+)
+def test_what_follows_from_a_missing_part_of_a_map_is_not_told_as_well(
+    was: str, becomes: str, told: str, right: tuple[Robot, HandMap], tmp_path: Path
+) -> None:
+    (tmp_path / "map.yaml").write_text(re.sub(was, becomes, (MAPS / "allegro_right.yaml").read_text()))
+    with pytest.raises(FileError) as error:
+        load_hand_map(tmp_path / "map.yaml", right[0])
+    assert error.value.problems == (told,)
+
+
 @pytest.mark.parametrize("number", ["9" * 401, ".inf", ".nan", "true", "up"])
 def test_a_map_whose_numbers_are_none_is_refused(number: str, right: tuple[Robot, HandMap], tmp_path: Path) -> None:
     text = (MAPS / "allegro_right.yaml").read_text()
