@@ -483,3 +483,11 @@ class TestSamples:
         held_out = split(replace(recording, stamp=stamp))
         assert 0.15 <= held_out.mean() <= 0.25
         assert np.count_nonzero(np.diff(held_out)) < 15
+
+    @pytest.mark.parametrize(("seen", "period"), [(1.5, 10.0), (2.0, 5.0), (3.0, 5.0), (0.3, 10.0)])
+    def test_a_fifth_is_held_out_of_a_recording_in_which_the_tips_are_seen_in_a_rhythm(
+        self, hand: Robot, seen: float, period: float
+    ) -> None:
+        recording = align(bag_data(hand, measurements(hand)), hand, RecordingOptions())
+        stamp = np.arange(0.0, 40.0 * period, 0.01)
+        assert 0.15 <= split(replace(recording, stamp=stamp[stamp % period < seen])).mean() <= 0.25
