@@ -90,6 +90,11 @@ def contract_from_json(text: str, source: str) -> Contract:
     if isinstance(values.get("probe"), dict):
         _report_fields("probe.", values["probe"], Probe, problems)
     problems.raise_if_any()
+    nq, nt = len(values["joint_names"]), len(values["tip_names"])
+    for name, shape in (("lower", (nq,)), ("upper", (nq,)), ("trained_range", (2, nt, 3))):
+        if not _has_shape(values[name], shape):
+            problems.add(f"{name}: is {shown(values[name])}, must have shape {shape}, as its joints and tips")
+    problems.raise_if_any()
     probe = Probe(**{key: _tuples(value) for key, value in values.pop("probe").items()})
     fields = {key: value if key == "provenance" else _tuples(value) for key, value in values.items()}
     return Contract(probe=probe, **fields)
@@ -152,6 +157,11 @@ def _are_numbers(value: Any, depth: int) -> bool:
 def nested(array: NDArray[Any]) -> Any:
     """The numbers of an array as a contract holds them, in tuples of tuples."""
     return tuple(nested(item) for item in array) if array.ndim else float(array)
+
+
+def _has_shape(value: Any, shape: tuple[int, ...]) -> bool:
+    """Whether nested lists, as deep as `shape` is long, have these lengths."""
+    return not shape or (len(value) == shape[0] and all(_has_shape(item, shape[1:]) for item in value))
 
 
 def _tuples(value: Any) -> Any:
