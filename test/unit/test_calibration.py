@@ -53,6 +53,7 @@ def test_a_written_calibration_reads_back_to_the_nanometre(
     again = load_calibration(tmp_path / "file.yaml", any_robot)
     for name in ("joint_zero", "joint_origin_shift", "joint_origin_turn", "tip_shift"):
         np.testing.assert_allclose(getattr(again, name), getattr(calibration, name), rtol=0, atol=6e-10)
+        assert not getattr(again, name).flags.writeable
     assert (again.robot, again.source) == (any_robot.name, "a recording")
 
 
@@ -106,6 +107,7 @@ def test_the_differences_of_an_applied_calibration_are_its_own(hand: Robot, rng:
     again = calibration_of(hand, calibration.apply(hand).parameters)
     for name in ("joint_zero", "joint_origin_shift", "joint_origin_turn", "tip_shift"):
         np.testing.assert_allclose(getattr(again, name), getattr(calibration, name), rtol=0, atol=1e-12)
+        assert not getattr(again, name).flags.writeable
 
 
 def test_no_difference_leaves_every_tip_where_it_was(any_robot: Robot, rng: np.random.Generator) -> None:
@@ -187,6 +189,11 @@ def test_a_difference_is_taken_up_to_half_a_radian_or_a_decimetre(
         (lambda d: d["joints"].append(d["joints"][1]), "joints: 'joint_1.0' is given twice"),
         (lambda d: d["tips"][0].update(name="pinky"), "tips: 'pinky' is unknown; the robot has index, middle"),
         (lambda d: d["tips"][0].update(shift=[0.0, 0.0]), r"tips\[0\].shift"),
+        (
+            lambda d: d["tips"][0].update(shift=[0.0, "x", 0.0]),
+            r"tips\[0\].shift: is \[0.0, 'x', 0.0\], must be 3 numbers",
+        ),
+        (lambda d: d["tips"][0].update(shift=[False, 0.0, 0.0]), r"tips\[0\].shift: is \[False, 0.0, 0.0\], must be 3"),
         (lambda d: d["tips"][0].update(zero=0.0), r"tips\[0\].zero: unknown key"),
     ],
 )

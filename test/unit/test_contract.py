@@ -77,3 +77,11 @@ def test_a_field_of_another_kind_is_refused_and_named(
 def test_what_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(ContractError, match="metadata 'nnik_contract' is not JSON"):
         contract_from_json(text, "x.onnx")
+
+
+@pytest.mark.parametrize(
+    ("text", "schema"), [("[1]", "None"), ("null", "None"), ("{}", "None"), ('{"schema": 2}', "2")]
+)
+def test_another_schema_or_none_is_refused_with_the_one_that_is_read(text: str, schema: str) -> None:
+    with pytest.raises(ContractError, match=rf"x\.onnx: 1 problem\n  - schema: is {schema}, this version reads 1$"):
+        contract_from_json(text, "x.onnx")

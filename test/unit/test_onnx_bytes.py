@@ -89,6 +89,12 @@ def test_a_number_that_is_cut_off_or_does_not_end_is_refused(model: bytes) -> No
         with_constants(model, {})
 
 
+@pytest.mark.parametrize("kind", [3, 4, 6, 7])
+def test_a_field_of_a_wire_type_that_onnx_does_not_use_is_refused(kind: int) -> None:
+    with pytest.raises(ValueError, match=f"unknown wire type {kind}"):
+        with_constants(bytes([1 << 3 | kind]), {})
+
+
 @pytest.mark.parametrize("length", [10, 1000, 10_000])
 def test_cut_off_bytes_are_refused(length: int) -> None:
     model = model_file("allegro_right").read_bytes()[:length]

@@ -364,8 +364,8 @@ class TestRefusals:
             "joints[0].lower: is -14.0, must be within two turns of zero: is it in degrees?",
             "joints[0].upper: is 63.0, must be within two turns of zero: is it in degrees?",
         )
-        turns = URDF.replace(' lower="-1" upper="1"', ' lower="-12.5" upper="12.5"', 1)
-        assert load_robot(written(tmp_path, arm(), turns)).upper[0] == 12.5
+        turns = URDF.replace(' lower="-1" upper="1"', f' lower="{-4.0 * math.pi}" upper="{4.0 * math.pi}"', 1)
+        assert load_robot(written(tmp_path, arm(), turns)).upper[0] == 4.0 * math.pi
         narrower = arm()
         narrower["joints"][0] |= {"lower": -1.0, "upper": 1.0}
         assert load_robot(written(tmp_path, narrower, degrees)).upper[0] == 1.0
@@ -388,9 +388,10 @@ class TestRefusals:
     def test_a_joint_that_the_urdf_lacks_is_named_and_its_limits_are_not_missed(self, tmp_path: Path) -> None:
         document = arm()
         document["joints"][1]["name"] = "elbow"
-        problems = refusal(tmp_path, document)
-        assert_told(problems, ("joints", "'elbow' is not in the URDF"))
-        assert not [problem for problem in problems if "missing" in problem]
+        assert refusal(tmp_path, document) == (
+            "joints: 'elbow' is not in the URDF; its joints: a, b, c",
+            "tips: 'tip' hangs on joint 'b', which is not listed under joints",
+        )
 
     def test_a_wrong_base_frame_is_told_once_and_under_its_own_name(self, tmp_path: Path) -> None:
         document = hand_of(3)
