@@ -105,6 +105,7 @@ class Training:
         check_finite(f"iteration {self.iteration + 1}", {"loss": loss, "gradient of the loss": float(size)})
         self._optimizer.step()
         worst = np.argsort(np.where(reachable, error.max(-1), 0.0))[-_HARD_OF_BATCH:]
+        worst = worst[reachable[worst]]  # fewer where there are not as many: what is drawn again counts as reachable
         hard_q, hard_target = self._hard
         self._hard = (
             np.concatenate([hard_q, q[worst]])[-_HARD_POOL:],

@@ -328,6 +328,23 @@ def test_what_went_worst_of_a_batch_is_kept_to_be_drawn_again(tiny_recipe: Write
     np.testing.assert_array_equal(np.unique(kept[1], axis=0), np.unique(target[worst], axis=0))
 
 
+@pytest.mark.parametrize("beyond", [0.95, 1.0])
+def test_a_target_that_was_displaced_is_never_kept_to_be_drawn_again(
+    tiny_recipe: Write, planar: Robot, beyond: float
+) -> None:
+    path = tiny_recipe()
+    path.write_text(path.read_text().replace("batch: 64", f"batch: 64\n  beyond_share: {beyond}"))
+    recipe, none = load_recipe(path), (np.empty((0, 2)), np.empty((0, 1, 3)))
+    training = Training(recipe, planar)
+    list(training.run(1))
+    _, target, reachable = sample(
+        planar, options_of(path, beyond_share=beyond), np.random.default_rng(recipe.seed), none
+    )
+    assert reachable.sum() < 8
+    kept = training.state()["hard"][1].numpy()
+    np.testing.assert_array_equal(np.unique(kept, axis=0), np.unique(target[reachable], axis=0))
+
+
 def test_the_learning_rate_rises_over_100_iterations_and_falls_to_zero_along_a_cosine(
     tiny_recipe: Write, planar: Robot
 ) -> None:
@@ -430,6 +447,19 @@ def test_a_wrong_recipe_is_refused_by_key(tiny_recipe: Write, change: tuple[str,
     path.write_text(path.read_text().replace(*change))
     with pytest.raises(FileError, match=message):
         load_recipe(path)
+
+
+@pytest.mark.parametrize("share", ["near_share", "beyond_share", "hard_share"])
+def test_a_share_of_a_recipe_is_anything_from_none_to_all(tiny_recipe: Write, share: str) -> None:
+    path = tiny_recipe()
+    text = path.read_text()
+    for value in (0.0, 1.0):
+        path.write_text(text.replace("batch: 64", f"batch: 64\n  {share}: {value}"))
+        assert getattr(load_recipe(path).training, share) == value
+    for value in (-0.01, 1.01):
+        path.write_text(text.replace("batch: 64", f"batch: 64\n  {share}: {value}"))
+        with pytest.raises(FileError, match=rf"training\.{share}: is {value}, must be within \[0, 1\]"):
+            load_recipe(path)
 
 
 @pytest.mark.parametrize("words", [[], ["--gate-only"]])
