@@ -23,7 +23,7 @@ from nnik_ros.training import record_simulation
 from nnik_ros.training.bag import JOINT_STATE, POSE_ARRAY, BagData, Topics, read_bag
 from nnik_ros.training.record_simulation import Measurements, write_bag
 from nnik_ros.training.recorded_samples import recorded_samples, split
-from nnik_ros.training.recording import RecordingOptions, align, read_recording
+from nnik_ros.training.recording import RecordingOptions, align, read_recording, without
 
 TOPICS = Topics("joint_states", "measured_tip_poses")
 STORE = get_typestore(Stores.ROS2_JAZZY)
@@ -373,6 +373,14 @@ class TestAlignment:
         np.testing.assert_array_equal(recording.stamp, data.tip_stamp[inside])
         (n,) = (n for reason, n in recording.report.dropped.items() if "no joint states within 0.02 s" in reason)
         assert n == 4 * (~inside).sum()
+
+    def test_nobody_writes_into_a_recording(self, hand: Robot) -> None:
+        data = measurements(hand)
+        recording = align(bag_data(hand, data), hand, RecordingOptions())
+        less = without(recording, np.arange(len(data.tip))[:, None] < [3, 3, 3, 3], "no reason")
+        assert len(less.q) == len(recording.q) - 3
+        for whole in (recording, less):
+            assert not any(part.flags.writeable for part in (whole.stamp, whole.q, whole.dq, whole.tip))
 
     def test_topics_from_different_times_are_refused_with_both_times(self, hand: Robot) -> None:
         data = measurements(hand)
