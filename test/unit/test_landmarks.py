@@ -111,6 +111,18 @@ def test_what_was_not_seen_in_a_frame_has_no_target_there_and_nothing_else_suffe
     np.testing.assert_allclose(target[~unseen], whole[~unseen], atol=1e-12)
 
 
+def test_a_segment_that_was_seen_too_long_in_one_frame_changes_the_targets_of_no_other_frame(
+    right: tuple[Robot, HandMap],
+) -> None:
+    robot, hand_map = right
+    frames = [drawn_hand(ALONG) for _ in range(5)]
+    whole = retarget(motion_of(*frames), robot, hand_map).target
+    root = POINTS.index("index_mcp")
+    for segment in range(3):  # each in a frame of its own, so that the finger is too long in most frames
+        frames[segment][root + 1 + segment : root + 4] += 3.0 * ALONG
+    np.testing.assert_allclose(retarget(motion_of(*frames), robot, hand_map).target[3:], whole[3:], atol=1e-12)
+
+
 def test_a_finger_that_was_never_seen_is_an_error_that_names_it(right: tuple[Robot, HandMap]) -> None:
     frame = drawn_hand(ALONG)
     frame[POINTS.index("middle_dip")] = np.nan
