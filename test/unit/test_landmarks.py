@@ -202,6 +202,18 @@ def test_columns_are_found_by_name_in_any_order_with_or_without_times(names: lis
     np.testing.assert_array_equal(timed.time, [0.0, 1.0, 4.0, 9.0])
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+@pytest.mark.parametrize(("comma", "end"), [(",", "\n"), (", ", "\r\n"), (" ,", "\n\n")])
+def test_a_table_of_a_spreadsheet_reads_like_a_plain_one(mark: bytes, comma: str, end: str, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(3, 21, 3))
+    values[1, 4], values[2, 0] = np.nan, np.nan
+    rows = [["" if np.isnan(value) else repr(value) for value in row] for row in values.reshape(3, -1).tolist()]
+    rows[2][0] = "inf"  # no number that a point may have, so that the point was not seen
+    lines = [comma.join(row) for row in ([name.upper() for name in NAMED], *rows)]
+    (tmp_path / "a.csv").write_bytes(mark + end.join(lines).encode())
+    np.testing.assert_array_equal(read_hand_motion(tmp_path / "a.csv").points, values)
+
+
 @pytest.mark.parametrize("shape", [(4, 21, 3), (4, 63)])
 def test_a_numpy_file_reads_like_the_table(shape: tuple[int, ...], tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=shape)
