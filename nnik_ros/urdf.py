@@ -193,10 +193,11 @@ def _joint(element: ElementTree.Element, problems: Problems) -> Joint:
             problems.add(f"{where}: <{role} link=...> is missing")
     axis_element = element.find("axis")
     axis = np.array(_floats(axis_element, "xyz", 3, where, problems, (1.0, 0.0, 0.0)))
-    if np.linalg.norm(axis) < 1e-9:
+    length = math.hypot(*axis)  # its squares need not be numbers
+    if not 1e-9 <= length < math.inf:
         if kind in (REVOLUTE, CONTINUOUS):
-            problems.add(f"{where}: axis is zero")
-        axis = np.array([1.0, 0.0, 0.0])
+            problems.add(f"{where}: axis is {'zero' if length < 1.0 else 'too long'}")
+        axis, length = np.array([1.0, 0.0, 0.0]), 1.0
     numbers = dict.fromkeys(("lower", "upper", "velocity", "effort"), math.inf) | {"lower": -math.inf}
     limit = element.find("limit")
     if limit is not None:
@@ -211,7 +212,7 @@ def _joint(element: ElementTree.Element, problems: Problems) -> Joint:
     mimic = element.find("mimic")
     return Joint(
         name, kind, ends["parent"], ends["child"], frozen(_origin(element, where, problems)),
-        frozen(axis / np.linalg.norm(axis)), **numbers, mimic="" if mimic is None else mimic.get("joint") or "?",
+        frozen(axis / length), **numbers, mimic="" if mimic is None else mimic.get("joint") or "?",
     )  # fmt: skip
 
 

@@ -58,6 +58,15 @@ def test_what_a_joint_says_is_read_and_its_axis_is_made_a_unit_vector(tmp_path: 
         assert not values.flags.writeable
 
 
+@pytest.mark.parametrize("length", ["1e-8", "1e-300", "1e155", "1e200", "1.7e308"])
+def test_a_joint_turns_about_its_axis_however_long_that_is(tmp_path: Path, length: str) -> None:
+    if float(length) < 1e-9:
+        assert "joint 'a': axis is zero" in refusal(tmp_path, arm(f'<axis xyz="0 -{length} 0"/>'))
+    else:
+        axis = read(tmp_path, arm(f'<axis xyz="0 -{length} 0"/>')).joints["a"].axis
+        np.testing.assert_allclose(axis, [0.0, -1.0, 0.0], atol=1e-15)
+
+
 def test_shapes_colours_and_masses_of_a_link_are_read(tmp_path: Path) -> None:
     link = (
         '<material name="steel"><color rgba="0.1 0.2 0.3 1"/></material><link name="base">'
@@ -96,6 +105,7 @@ def test_shapes_colours_and_masses_of_a_link_are_read(tmp_path: Path) -> None:
         (arm('<limit upper="1"/>', kind="revolute"), "joint 'a': a revolute joint needs <limit lower=... upper=...>"),
         (arm('<limit lower="1" upper="0.5"/>', kind="revolute"), "joint 'a': lower limit 1 must be below upper limit 0.5"),
         (arm('<axis xyz="0 0 0"/>'), "joint 'a': axis is zero"),
+        (arm('<axis xyz="1.7e308 1.7e308 0"/>'), "joint 'a': axis is too long"),
         (arm('<axis xyz="0 nan 1"/>'), "joint 'a': xyz=\"0 nan 1\" must be 3 finite numbers"),
         (arm('<origin xyz="1 2"/>'), "joint 'a': xyz=\"1 2\" must be 3 finite numbers"),
         (arm('<origin rpy="1 2 x"/>'), "joint 'a': rpy=\"1 2 x\" must be 3 finite numbers"),
