@@ -196,23 +196,40 @@ def _chains(
         if name and name not in urdf.joints:
             problems.add(f"joints: '{name}' is not in the URDF; its joints: {', '.join(urdf.joints)}")
     above = _joints_above(urdf, base, tips, problems)
-    owner: dict[str, str] = {}
+    hanging: dict[str, list[str]] = {}  # on each moving joint, tips
     for tip, chain in above.items():
-        moving = [joint for joint in chain if joint.kind != FIXED]
+        moving = [joint.name for joint in chain if joint.kind != FIXED]
         if not moving:
             problems.add(f"tips: '{tip}' hangs on no joint; each tip needs its own joints")
-        for joint in moving:
-            name = joint.name
-            if name not in joint_names:
-                why = _unfit(joint, "revolute, continuous or fixed") or "is not listed under joints"
-                problems.add(f"tips: '{tip}' hangs on joint '{name}', which {why}")
-            if name in owner:
-                problems.add(f"tips: '{tip}' and '{owner[name]}' share joint '{name}'; each tip needs its own joints")
-            owner[name] = tip
+        for name in moving:
+            hanging.setdefault(name, []).append(tip)
+    wrist = _wrist(above)
+    for name, tips_below in hanging.items():
+        if len(tips_below) > 1:
+            which = " and ".join(f"'{tip}'" for tip in tips_below)
+            problem = f"tips: {which} share joint '{name}'; each tip needs its own joints"
+            if name in wrist:
+                problem += f": leave it out and take a base_frame that it moves, such as '{wrist[name]}'"
+            problems.add(problem)
+        elif name not in joint_names:
+            why = _unfit(urdf.joints[name], "revolute, continuous or fixed") or "is not listed under joints"
+            problems.add(f"tips: '{tips_below[0]}' hangs on joint '{name}', which {why}")
     for name in joint_names:
-        if name in urdf.joints and name not in owner and len(above) == len(tips):
+        if name in urdf.joints and name not in hanging and len(above) == len(tips):
             problems.add(f"joints: '{name}' moves no tip")
     return list(above.values())
+
+
+def _wrist(above: dict[str, list[Joint]]) -> dict[str, str]:
+    """The joints that all tips share before each has some of its own, and for each a base frame that leaves them all out."""
+    moving = [[joint for joint in chain if joint.kind != FIXED] for chain in above.values()]
+    shared: list[Joint] = []
+    for joints in zip(*moving, strict=False):
+        if len({joint.name for joint in joints}) > 1:
+            break
+        shared.append(joints[0])
+    own = all(len(joints) > len(shared) for joints in moving)
+    return {joint.name: shared[-1].child for joint in shared} if own else {}
 
 
 def _check_shapes(urdf: Urdf, base: str, problems: Problems) -> None:

@@ -284,6 +284,37 @@ class TestRefusals:
         del document["joints"][1]
         assert_told(refusal(tmp_path, document), ("'tip'", "'b'", "not listed"))
 
+    @pytest.mark.parametrize("listed", [True, False])
+    def test_a_wrist_is_refused_with_the_base_frame_that_leaves_it_out(self, tmp_path: Path, listed: bool) -> None:
+        wrist = (
+            '<link name="arm"/><joint name="yaw" type="continuous"><parent link="arm"/><child link="wrist"/></joint>'
+            '<link name="wrist"/><joint name="pitch" type="continuous"><parent link="wrist"/><child link="base"/></joint>'
+        )
+        urdf, document = fingers(3).replace('<robot name="hand">', f'<robot name="hand">{wrist}'), hand_of(3)
+        if listed:
+            document["joints"] += [
+                {"name": name, "lower": -1.0, "upper": 1.0, "velocity": 1.0, "acceleration": 1.0}
+                for name in ("yaw", "pitch")
+            ]
+        assert refusal(tmp_path, document | {"base_frame": "arm"}, urdf) == tuple(
+            f"tips: '0' and '1' and '2' share joint '{joint}'; each tip needs its own joints: leave it out and take a "
+            "base_frame that it moves, such as 'base'"
+            for joint in ("yaw", "pitch")
+        )
+        assert load_robot(written(tmp_path, hand_of(3), urdf)).nt == 3
+
+    def test_a_joint_that_two_of_three_tips_share_is_refused_without_a_way_out(self, tmp_path: Path) -> None:
+        document, urdf = hand_of(3), fingers(3).replace('<parent link="base"/><child link="one_1"/>',
+                                                        '<parent link="one_0"/><child link="one_1"/>')  # fmt: skip
+        assert refusal(tmp_path, document, urdf) == (
+            "tips: '0' and '1' share joint 'j_0'; each tip needs its own joints",
+        )
+        document["tips"] = [{"name": "all", "link": "tip_1"}, {"name": "part", "link": "tip_0"}]
+        document["joints"] = document["joints"][:2]
+        assert refusal(tmp_path, document, urdf) == (
+            "tips: 'all' and 'part' share joint 'j_0'; each tip needs its own joints",
+        )
+
     @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 0.0, "fast", None, True])
     def test_a_speed_that_is_no_positive_number_is_refused(self, tmp_path: Path, value: object) -> None:
         document = arm()
