@@ -212,8 +212,10 @@ def _chains(
                 problem += f": leave it out and take a base_frame that it moves, such as '{wrist[name]}'"
             problems.add(problem)
         elif name not in joint_names:
-            why = _unfit(urdf.joints[name], "revolute, continuous or fixed") or "is not listed under joints"
-            problems.add(f"tips: '{tips_below[0]}' hangs on joint '{name}', which {why}")
+            # of a list with a name that cannot be read nobody knows what it lacks
+            lacking = "" if "" in joint_names else "is not listed under joints"
+            if why := _unfit(urdf.joints[name], "revolute, continuous or fixed") or lacking:
+                problems.add(f"tips: '{tips_below[0]}' hangs on joint '{name}', which {why}")
     for name in joint_names:
         if name in urdf.joints and name not in hanging and len(above) == len(tips):
             problems.add(f"joints: '{name}' moves no tip")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import sys
 from collections.abc import Hashable, Iterable
@@ -59,6 +60,13 @@ def number_in_text(value: Any) -> str:
     except ValueError:
         number = math.nan
     return f" (YAML reads {value} as text, write {in_yaml(number)} without quotes)" if math.isfinite(number) else ""
+
+
+def text_without_quotes(value: Any) -> str:
+    """What to say of a text that YAML reads as something else, such as a joint's name `0` or `on`. Empty: of anything else."""
+    kinds = ((bool, "true or false"), ((int, float), "a number"), (datetime.date, "a date"))
+    kind = next((kind for types, kind in kinds if isinstance(value, types)), "")
+    return f" (YAML reads it as {kind}, write it in quotes)" if kind else ""
 
 
 def shown(value: Any) -> str:
@@ -125,7 +133,7 @@ class Section:
         if value is _MISSING:
             return ""
         if not isinstance(value, str) or (not value and default != ""):
-            self.wrong(key, value, "a non-empty text")
+            self.wrong(key, value, f"a non-empty text{text_without_quotes(value)}")
             return ""
         if choices is not None and value not in (allowed := list(choices)):
             self.wrong(key, value, f"one of {', '.join(allowed)}")

@@ -315,6 +315,20 @@ class TestRefusals:
             "tips: 'all' and 'part' share joint 'j_0'; each tip needs its own joints",
         )
 
+    def test_names_that_yaml_reads_as_numbers_are_told_alone(self, tmp_path: Path) -> None:
+        urdf = URDF.replace('<joint name="a"', '<joint name="0"').replace('<joint name="b"', '<joint name="1"')
+        (tmp_path / "arm.urdf").write_text(urdf)
+        document = yaml.safe_dump(arm()).replace("name: a\n", "name: 0\n").replace("name: b\n", "name: 1\n")
+        (tmp_path / "arm.yaml").write_text(document)
+        with pytest.raises(FileError) as caught:
+            load_robot(tmp_path / "arm.yaml")
+        assert caught.value.problems == tuple(
+            f"joints[{i}].name: is {i}, must be a non-empty text (YAML reads it as a number, write it in quotes)"
+            for i in (0, 1)
+        )
+        (tmp_path / "arm.yaml").write_text(document.replace("name: 0", "name: '0'").replace("name: 1", "name: '1'"))
+        assert load_robot(tmp_path / "arm.yaml").joint_names == ("0", "1")
+
     @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 0.0, "fast", None, True])
     def test_a_speed_that_is_no_positive_number_is_refused(self, tmp_path: Path, value: object) -> None:
         document = arm()

@@ -119,6 +119,22 @@ def test_a_number_that_yaml_reads_as_text_is_told_in_a_spelling_that_it_reads_as
     assert Section(load_mapping(path), "", problems).number("one") == float(plain)
 
 
+@pytest.mark.parametrize(("text", "read"), [
+    ("0", "a number"), ("1.5", "a number"), ("on", "true or false"), ("2026-01-02", "a date"),
+])  # fmt: skip
+def test_a_name_that_yaml_reads_as_something_else_is_told_to_be_put_in_quotes(
+    text: str, read: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "name.yaml"
+    path.write_text(f"name: {text}\nquoted: '{text}'")
+    problems = Problems("f")
+    section = Section(load_mapping(path), "", problems)
+    section.text("name")
+    assert section.text("quoted") == text
+    (problem,) = problems
+    assert problem.endswith(f", must be a non-empty text (YAML reads it as {read}, write it in quotes)")
+
+
 @pytest.mark.parametrize("bound", [1e-6, 3e-12, 1e30, 2.5e-9])
 def test_a_bound_is_told_in_a_spelling_that_a_file_may_have(bound: float, tmp_path: Path) -> None:
     (tmp_path / "bound.yaml").write_text(f"bound: {range_in_words(bound, np.inf).split()[-1]}")
