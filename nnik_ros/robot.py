@@ -144,6 +144,9 @@ def _joint_limits(section: Section, joint: Joint | None, name: str, problems: Pr
     urdf_lower, urdf_upper, urdf_velocity = (joint.lower, joint.upper, joint.velocity) if joint else _UNKNOWN
     lower = section.number("lower", _finite(urdf_lower))
     upper = section.number("upper", _finite(urdf_upper))
+    if joint is not None and urdf_velocity <= 0.0 and not section.has("velocity"):
+        problems.add(f"{section.where}.velocity: missing, and that of the URDF is {urdf_velocity:g}, must be above 0")
+        urdf_velocity = _UNKNOWN[-1]
     velocity = section.number("velocity", _finite(urdf_velocity), above=0.0)
     acceleration = section.number("acceleration", above=0.0)
     if joint is not None:

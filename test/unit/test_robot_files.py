@@ -329,6 +329,14 @@ class TestRefusals:
         (tmp_path / "arm.yaml").write_text(document.replace("name: 0", "name: '0'").replace("name: 1", "name: '1'"))
         assert load_robot(tmp_path / "arm.yaml").joint_names == ("0", "1")
 
+    def test_a_velocity_of_zero_in_the_urdf_is_told_as_the_urdfs(self, tmp_path: Path) -> None:
+        document, urdf = arm(), URDF.replace('velocity="1"', 'velocity="0"')
+        assert refusal(tmp_path, document, urdf) == tuple(
+            f"joints[{i}].velocity: missing, and that of the URDF is 0, must be above 0" for i in (0, 1)
+        )
+        document["joints"] = [joint | {"velocity": 2.0} for joint in document["joints"]]
+        assert load_robot(written(tmp_path, document, urdf)).velocity.tolist() == [2.0, 2.0]
+
     @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 0.0, "fast", None, True])
     def test_a_speed_that_is_no_positive_number_is_refused(self, tmp_path: Path, value: object) -> None:
         document = arm()
