@@ -17,6 +17,8 @@ from nnik_ros.urdf import REVOLUTE, Joint, Link, Shape, Urdf
 VISUAL_GROUP, COLLISION_GROUP = 2, 3
 _STIFF = (0.004, 1.0)  # stops and contacts yield for 4 ms: hard to the eye, and still several physics steps long
 _MUJOCO_PER_URDF_SIZE = {"box": (0.5, 0.5, 0.5), "sphere": (1.0, 0.0, 0.0), "cylinder": (1.0, 0.5, 0.0)}  # half lengths
+_ROUNDING = 1e-6  # of the largest moment
+_LEAST_MOMENT = 1e-13  # kg m^2
 _GREY = (0.5, 0.5, 0.5, 1.0)
 
 
@@ -102,7 +104,7 @@ def _impossible(link: Link) -> str:
     if link.inertial is None:
         return ""
     mass, moments = link.inertial.mass, np.linalg.eigvalsh(link.inertial.tensor)
-    if mass >= 0 and moments[0] >= 0 and moments[0] + moments[1] >= moments[2] * (1 - 1e-6):
+    if mass >= 0 and moments[0] >= -_ROUNDING * moments[2] and moments[0] + moments[1] >= moments[2] * (1 - _ROUNDING):
         return ""
     return (
         f"link '{link.name}': mass {mass:g} with principal moments {', '.join(f'{m:.3g}' for m in moments)} is not a possible "
@@ -117,7 +119,13 @@ def _fill_body(body: Any, link: Link) -> None:
         body.explicitinertial = True
         body.mass = link.inertial.mass
         body.ipos = T[:3, 3]
-        body.fullinertia = [*np.diag(tensor), tensor[0, 1], tensor[0, 2], tensor[1, 2]]
+        moments, axes = np.linalg.eigh(tensor)
+        if moments[0] > _LEAST_MOMENT and moments[0] + moments[1] > moments[2] * (1 + _ROUNDING):
+            body.fullinertia = [*np.diag(tensor), tensor[0, 1], tensor[0, 2], tensor[1, 2]]
+        else:  # a point, a thin rod or plate, which MuJoCo takes by its principal moments alone, and those without rounding
+            a, b, c = np.maximum(moments, 0.0)
+            body.inertia = [a, b, min(a + b, c)]
+            body.iquat = quat_wxyz_from_rotation(axes * np.linalg.det(axes))
     for shape in link.visuals:
         _add_geom(body, shape, VISUAL_GROUP, collides=False)
     for shape in link.collisions:

@@ -223,6 +223,23 @@ def test_a_continuous_joint_turns_past_limits_that_its_urdf_writes_down_in_vain(
     np.testing.assert_allclose(hand.q, 2.5, atol=0.1)
 
 
+@pytest.mark.parametrize("turned", [(0.0, 0.0, 1.0, 0.0), (1.0, 2.0, 3.0, 0.7), (0.0, 1.0, 0.0, 0.4)])
+@pytest.mark.parametrize("moments", [(0.0, 0.0, 0.0), (0.0, 3.0, 3.0), (0.1, 3.0, 3.1)])  # kg m^2: point, rod, plate
+def test_a_point_a_thin_rod_and_a_thin_plate_at_the_tip_add_their_own_inertia(
+    turned: tuple[float, ...], moments: tuple[float, ...]
+) -> None:
+    robot, mass = load_robot(ROBOTS / "planar_2r.yaml"), 0.5
+    R = rotation_about_axis(np.array(turned[:3]) / np.linalg.norm(turned[:3]), turned[3])
+    tensor = R @ np.diag(moments) @ R.T
+    body = Inertial(mass, transform(np.eye(3), np.zeros(3)), 0.5 * (tensor + tensor.T))
+    links = robot.urdf.links | {"tip": replace(robot.urdf.links["tip"], inertial=body)}
+    loaded = SimHand(replace(robot, urdf=replace(robot.urdf, links=links)), _options(robot))
+    q = np.array([0.3, 0.9])
+    J = robot.kinematics.tips(q).jacobian[0]
+    expected = mass * J.T @ J + tensor[2, 2]  # both joints turn the tip about z
+    np.testing.assert_allclose(_mass_matrix(loaded, q) - _mass_matrix(simulated("planar_2r"), q), expected, atol=1e-6)
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         "bad", [[], [0.0], [0.0] * 3, [np.nan, 0.0], [0.0, np.inf], [[0.0, 0.0]], ["a", "b"], 1.0, None]
@@ -285,6 +302,15 @@ def test_every_simulation_file_names_shipped_robots_and_none_is_named_twice() ->
 
 def _options(robot: Robot) -> SimOptions:
     return load_sim_options(find_sim_file(ROBOTS / "simulation", robot.name), robot)
+
+
+def _mass_matrix(hand: SimHand, q: Array) -> Array:
+    """At q (nq,) [rad]: (nq, nq) [kg m^2]."""
+    hand.reset(q)
+    matrix = np.zeros((hand.robot.nq, hand.robot.nq))
+    for row, unit in zip(matrix, np.eye(hand.robot.nq), strict=True):
+        mujoco.mj_mulM(hand.model, hand.data, row, unit)
+    return matrix
 
 
 def _gap(hand: SimHand) -> float:
