@@ -168,6 +168,8 @@ def _unfit(joint: Joint, allowed: str) -> str:
     """Why nobody can drive a joint; empty if somebody can."""
     if joint.kind not in (REVOLUTE, CONTINUOUS):
         return f"is {joint.kind} in the URDF, must be {allowed}"
+    if joint.kind == REVOLUTE and joint.lower == joint.upper:
+        return f"cannot move in the URDF, whose limits are both {joint.lower:g} rad: give it limits there, or make it fixed"
     return f"follows '{joint.mimic}' in the URDF (<mimic>), must move on its own" if joint.mimic else ""
 
 

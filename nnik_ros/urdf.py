@@ -111,7 +111,7 @@ def load_urdf(path: Path) -> Urdf:
 
     Raises:
         FileError: with every problem found: broken XML, elements of xacro, duplicate or missing names, unknown links, a
-            link with two parents, a loop, several roots, an unknown kind of joint, a zero axis, lower >= upper, missing or
+            link with two parents, a loop, several roots, an unknown kind of joint, a zero axis, lower > upper, missing or
             non-numeric attributes.
     """
     problems = Problems(str(path))
@@ -207,8 +207,10 @@ def _joint(element: ElementTree.Element, problems: Problems) -> Joint:
     if kind == REVOLUTE:
         if limit is None or limit.get("lower") is None or limit.get("upper") is None:
             problems.add(f"{where}: a revolute joint needs <limit lower=... upper=...>")
-        elif not numbers["lower"] < numbers["upper"]:
-            problems.add(f"{where}: lower limit {numbers['lower']:g} must be below upper limit {numbers['upper']:g}")
+        elif numbers["lower"] > numbers["upper"]:  # equal ones lock it; who drives it judges that
+            problems.add(
+                f"{where}: lower limit {numbers['lower']:g} must not be above upper limit {numbers['upper']:g}"
+            )
     mimic = element.find("mimic")
     return Joint(
         name, kind, ends["parent"], ends["child"], frozen(_origin(element, where, problems)),

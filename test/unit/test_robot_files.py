@@ -249,7 +249,7 @@ class TestRefusals:
         document["joints"] = [{"name": "a", "acceleration": 1.0}, {"name": "a"}]
         document["tips"] *= 2
         urdf = URDF.replace('<axis xyz="0 0 1"/>', '<axis xyz="0 0 0"/>', 1)
-        urdf = urdf.replace('lower="-1" upper="1"', 'lower="1" upper="1"', 1)
+        urdf = urdf.replace('lower="-1" upper="1"', 'lower="1" upper="0"', 1)
         urdf = urdf.replace('<parent link="two"/>', '<parent link="nowhere"/>')
         urdf = urdf.replace('<link name="one"/>', '<link name="one"/>' * 2)
         assert_told(
@@ -260,7 +260,7 @@ class TestRefusals:
             ("tips", "'tip'", "twice"),
             ("joints[1].acceleration", "missing"),
             ("joint 'a'", "axis is zero"),
-            ("joint 'a'", "lower limit 1", "below"),
+            ("joint 'a'", "lower limit 1", "above"),
             ("joint 'c'", "'nowhere'", "does not exist"),
             ("link 'one'", "twice"),
         )
@@ -489,6 +489,26 @@ class TestRefusals:
             del document["joints"][1]
         urdf = URDF.replace('<parent link="one"/>', '<mimic joint="a" multiplier="0.5"/><parent link="one"/>')
         assert told in refusal(tmp_path, document, urdf)
+
+    @pytest.mark.parametrize(
+        ("listed", "told"), [(True, "joints[1]: joint 'b' {}"), (False, "tips: 'tip' hangs on joint 'b', which {}")]
+    )
+    def test_a_joint_of_a_finger_that_its_limits_lock_is_refused(self, tmp_path: Path, listed: bool, told: str) -> None:
+        document = arm()
+        first, limits, rest = URDF.rpartition('lower="-1" upper="1"')
+        assert limits and 'name="b"' in first
+        urdf = f'{first}lower="0.25" upper="0.25"{rest}'
+        if not listed:
+            del document["joints"][1]
+        why = "cannot move in the URDF, whose limits are both 0.25 rad: give it limits there, or make it fixed"
+        assert refusal(tmp_path, document, urdf) == (told.format(why),)
+
+    def test_a_joint_that_is_locked_beside_the_fingers_is_of_no_concern(self, tmp_path: Path) -> None:
+        lid = (
+            '<link name="lid"/><joint name="l" type="revolute"><parent link="base"/><child link="lid"/>'
+            '<limit lower="0" upper="0" effort="0" velocity="0"/></joint></robot>'
+        )
+        assert load_robot(written(tmp_path, arm(), URDF.replace("</robot>", lid))).joint_names == ("a", "b")
 
     def test_a_kind_of_joint_that_urdf_does_not_know_is_refused_wherever_it_is(self, tmp_path: Path) -> None:
         lid = '<link name="lid"/><joint name="l" type="hinge"><parent link="base"/><child link="lid"/></joint></robot>'

@@ -103,7 +103,7 @@ def test_shapes_colours_and_masses_of_a_link_are_read(tmp_path: Path) -> None:
         (arm(kind="revolute"), "joint 'a': a revolute joint needs <limit lower=... upper=...>"),
         (arm('<limit lower="1"/>', kind="revolute"), "joint 'a': a revolute joint needs <limit lower=... upper=...>"),
         (arm('<limit upper="1"/>', kind="revolute"), "joint 'a': a revolute joint needs <limit lower=... upper=...>"),
-        (arm('<limit lower="1" upper="0.5"/>', kind="revolute"), "joint 'a': lower limit 1 must be below upper limit 0.5"),
+        (arm('<limit lower="1" upper="0.5"/>', kind="revolute"), "joint 'a': lower limit 1 must not be above upper limit 0.5"),
         (arm('<axis xyz="0 0 0"/>'), "joint 'a': axis is zero"),
         (arm('<axis xyz="1.7e308 1.7e308 0"/>'), "joint 'a': axis is too long"),
         (arm('<axis xyz="0 nan 1"/>'), "joint 'a': xyz=\"0 nan 1\" must be 3 finite numbers"),
