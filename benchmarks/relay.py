@@ -34,9 +34,9 @@ class Relay(Node):  # type: ignore[misc]  # rclpy has no types
         driver, joints = load_named_driver(self.get_parameter("driver").value, robot)
         rate = float(self.get_parameter("rate").value)
         self._robot_name = robot.name
-        self._states: Inbox[JointState] = Inbox(self, JointState, driver.topic(driver.state, None), newest(1))
+        self._states: Inbox[JointState] = Inbox(self, JointState, driver.topic(driver.state), newest(1))
         self._targets: Inbox[PoseArray] = Inbox(self, PoseArray, "target_poses", newest(1))
-        self._output = CommandOutput(self, driver, joints, driver.topic(driver.command, None), rate)
+        self._output = CommandOutput(self, driver, joints, driver.topic(driver.command), rate)
         self._q, self._height, self._started = np.zeros(robot.nq), 0.0, False
         self._statistics = self.create_publisher(DiagnosticStatus, "statistics", 1)
         self._data = DataStatistics(0, 1.0 / rate)

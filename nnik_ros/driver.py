@@ -54,13 +54,13 @@ class Driver:
     driver_joints: tuple[str, ...]
     robot_joints: tuple[str, ...]
 
-    def topic(self, channel: Channel, namespace: str | None = None) -> str:
-        """The topic of `channel` as a node asks for it; `namespace` replaces the profile's own ("/" is the root).
+    def topic(self, channel: Channel, namespace: str = "") -> str:
+        """The topic of `channel` as a node asks for it; `namespace` replaces the profile's own ("/" is the root, "" the own).
 
         Raises:
             InputError: it is no name that a topic may have.
         """
-        prefix = self.namespace if namespace is None else namespace
+        prefix = namespace or self.namespace
         alone = channel.topic.startswith("/") or not prefix
         topic = channel.topic if alone else f"{prefix.rstrip('/')}/{channel.topic}"
         if not _TOPIC.fullmatch(topic):

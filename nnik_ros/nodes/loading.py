@@ -59,7 +59,7 @@ def load_named_driver(name: str, robot: Robot, namespace: str = "") -> tuple[Dri
     driver = load_driver(driver_file(name))
     joints = joint_map(driver, robot)
     for channel in (driver.state, driver.command):
-        driver.topic(channel, namespace or None)
+        driver.topic(channel, namespace)
     return driver, joints
 
 

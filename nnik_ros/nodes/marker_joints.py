@@ -20,7 +20,7 @@ class MeasuredJoints:
 
     def __init__(self, node: Node, robot: Robot, driver: str, driver_namespace: str) -> None:
         profile, self._joints = load_named_driver(driver, robot)
-        topic = profile.topic(profile.state, driver_namespace or None)
+        topic = profile.topic(profile.state, driver_namespace)
         depth = profile.state.depth if profile.other_joints else 1
         self._states = Inbox(node, JointState, topic, newest(depth))
         self._publisher = node.create_publisher(JointState, "measured_joints", 1)

@@ -62,8 +62,7 @@ class Session:
         self.seen: tuple[Array, Time] | None = None  # newest believed joint position (nq,) [rad] and its stamp
         self._state_sent = math.nan  # s, wall clock: when it was sent
         self._signature: tuple[bytes, int] = (b"", 0)
-        namespace = options.driver_namespace or None
-        driver = loaded.driver
+        driver, namespace = loaded.driver, options.driver_namespace
         depth = driver.state.depth if driver.other_joints else 1  # others' messages must not push ours out
         self._states = Inbox(node, JointState, driver.topic(driver.state, namespace), newest(depth))
         self._all_targets = Inbox(node, PoseArray, "target_poses", newest(1))

@@ -51,8 +51,7 @@ class SimHandNode(Node):  # type: ignore[misc]  # rclpy has no types
         robot, path = load_named_robot(options.robot)
         self._driver, self._joints = load_named_driver(options.driver, robot)
         self._hand = _make_hand(options.physics, robot, path)
-        namespace = options.driver_namespace or None
-        driver = self._driver
+        driver, namespace = self._driver, options.driver_namespace
         state_topic = driver.topic(driver.state, namespace)
         self._state_publisher = self.create_publisher(JointState, state_topic, qos_of(driver.state))
         kind = MESSAGE_OF[driver.command_type]

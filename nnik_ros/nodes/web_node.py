@@ -84,8 +84,7 @@ class WebNode(Node):  # type: ignore[misc]
     def _connect_topics(self, options: WebOptions) -> None:
         robot = self._robot
         self._driver, self._joints = load_named_driver(options.driver, robot)
-        namespace = options.driver_namespace or None
-        kind = MESSAGE_OF[self._driver.command_type]
+        namespace, kind = options.driver_namespace, MESSAGE_OF[self._driver.command_type]
         depth = self._driver.state.depth if self._driver.other_joints else 1
         self._states = Inbox(self, JointState, self._driver.topic(self._driver.state, namespace), newest(depth))
         self._commands: Inbox[Any] = Inbox(self, kind, self._driver.topic(self._driver.command, namespace), newest(1))

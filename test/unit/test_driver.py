@@ -92,6 +92,7 @@ def test_topics_lie_in_the_namespace_of_the_driver_or_the_one_that_is_given() ->
     assert driver.topic(driver.state) == "allegroHand_0/joint_states"
     assert driver.topic(driver.state, "allegroHand_1") == "allegroHand_1/joint_states"
     assert driver.topic(driver.state, "/") == "/joint_states"
+    assert driver.topic(driver.state, "") == "allegroHand_0/joint_states"  # the parameter driver_namespace, not given
     late = load_driver(driver_file("allegro_v5_2024"))
     assert late.topic(late.command, "allegroHand_1") == "/allegroHand/joint_cmd"
 
