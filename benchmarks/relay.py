@@ -11,12 +11,11 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
 
 from nnik_ros.nodes.chores import Chores
 from nnik_ros.nodes.commands import CommandOutput
 from nnik_ros.nodes.control_loop import ControlLoop
-from nnik_ros.nodes.inbox import Inbox, newest
+from nnik_ros.nodes.inbox import Inbox, newest, state_inbox
 from nnik_ros.nodes.intake import Refusals
 from nnik_ros.nodes.loading import load_named_driver, load_named_robot
 from nnik_ros.nodes.process import run_node
@@ -34,7 +33,7 @@ class Relay(Node):  # type: ignore[misc]  # rclpy has no types
         driver, joints = load_named_driver(self.get_parameter("driver").value, robot)
         rate = float(self.get_parameter("rate").value)
         self._robot_name = robot.name
-        self._states: Inbox[JointState] = Inbox(self, JointState, driver.topic(driver.state), newest(1))
+        self._states = state_inbox(self, driver)
         self._targets: Inbox[PoseArray] = Inbox(self, PoseArray, "target_poses", newest(1))
         self._output = CommandOutput(self, driver, joints, driver.topic(driver.command), rate)
         self._q, self._height, self._started = np.zeros(robot.nq), 0.0, False

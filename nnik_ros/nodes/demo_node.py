@@ -22,7 +22,7 @@ from nnik_ros.nodes.commands import MESSAGE_OF
 from nnik_ros.nodes.demo_landmarks import LandmarkScript, load_tip_path
 from nnik_ros.nodes.demo_monitor import Monitor
 from nnik_ros.nodes.demo_script import Oracle, Script
-from nnik_ros.nodes.inbox import Inbox, newest
+from nnik_ros.nodes.inbox import state_inbox
 from nnik_ros.nodes.loading import load, load_named_driver, load_named_robot
 from nnik_ros.nodes.node_options import AUTO_MODEL, NodeOptions
 from nnik_ros.nodes.tape_identity import TAPE_TOPIC
@@ -53,7 +53,7 @@ class Demo(Node):  # type: ignore[misc]
         super().__init__("demo")
         self.robot, path = load_named_robot(arguments.robot)
         driver, self._joints = load_named_driver("simulated", self.robot)
-        self._states = Inbox(self, JointState, driver.topic(driver.state), newest(1))
+        self._states = state_inbox(self, driver)
         self.monitor = Monitor(self, self.robot)
         self.choice: tuple[str, str] | None = None
         self._begun_with: tuple[str, str] = arguments.begun_with

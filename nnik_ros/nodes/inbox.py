@@ -9,6 +9,9 @@ from typing import Any, Generic, TypeVar
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import JointState
+
+from nnik_ros.driver import Driver
 
 Message = TypeVar("Message")
 
@@ -73,3 +76,9 @@ class Inbox(Generic[Message]):
 
     def destroy(self, node: Node) -> None:
         node.destroy_subscription(self._subscription)
+
+
+def state_inbox(node: Node, driver: Driver, namespace: str = "") -> Inbox[JointState]:
+    """The driver's joint states, the newest alone; on a topic that is shared, others' messages must not push ours out."""
+    depth = driver.state.depth if driver.other_joints else 1
+    return Inbox(node, JointState, driver.topic(driver.state, namespace), newest(depth))

@@ -6,7 +6,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from nnik_ros.errors import InputError
-from nnik_ros.nodes.inbox import Inbox, newest
+from nnik_ros.nodes.inbox import state_inbox
 from nnik_ros.nodes.loading import load_named_driver
 from nnik_ros.robot import Robot
 
@@ -20,9 +20,7 @@ class MeasuredJoints:
 
     def __init__(self, node: Node, robot: Robot, driver: str, driver_namespace: str) -> None:
         profile, self._joints = load_named_driver(driver, robot)
-        topic = profile.topic(profile.state, driver_namespace)
-        depth = profile.state.depth if profile.other_joints else 1
-        self._states = Inbox(node, JointState, topic, newest(depth))
+        self._states = state_inbox(node, profile, driver_namespace)
         self._publisher = node.create_publisher(JointState, "measured_joints", 1)
         self._names, self._clock = list(robot.joint_names), node.get_clock()
 

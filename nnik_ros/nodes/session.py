@@ -12,7 +12,6 @@ import rclpy
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseArray, PoseStamped
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
 
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
@@ -21,7 +20,7 @@ from nnik_ros.nodes.chores import Chores
 from nnik_ros.nodes.commands import CommandOutput
 from nnik_ros.nodes.control_loop import ControlLoop
 from nnik_ros.nodes.frames import Frames, TfLookup
-from nnik_ros.nodes.inbox import Inbox, newest
+from nnik_ros.nodes.inbox import Inbox, newest, state_inbox
 from nnik_ros.nodes.intake import Refusals, StateIntake, TargetIntake
 from nnik_ros.nodes.loading import Loaded
 from nnik_ros.nodes.node_options import NodeOptions
@@ -63,8 +62,7 @@ class Session:
         self._state_sent = math.nan  # s, wall clock: when it was sent
         self._signature: tuple[bytes, int] = (b"", 0)
         driver, namespace = loaded.driver, options.driver_namespace
-        depth = driver.state.depth if driver.other_joints else 1  # others' messages must not push ours out
-        self._states = Inbox(node, JointState, driver.topic(driver.state, namespace), newest(depth))
+        self._states = state_inbox(node, driver, namespace)
         self._all_targets = Inbox(node, PoseArray, "target_poses", newest(1))
         self._tip_targets = [
             Inbox(node, PoseStamped, f"{tip}/target_pose", newest(1)) for tip in loaded.robot.tip_names

@@ -14,7 +14,6 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Point, PoseArray, PoseStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
@@ -22,7 +21,7 @@ from nnik_ros.errors import InputError
 from nnik_ros.nodes.calls import Calls
 from nnik_ros.nodes.commands import MESSAGE_OF, read_command
 from nnik_ros.nodes.conversions import positions_of
-from nnik_ros.nodes.inbox import Inbox, newest
+from nnik_ros.nodes.inbox import Inbox, newest, state_inbox
 from nnik_ros.nodes.loading import load_named_driver, load_named_robot, prefixed
 from nnik_ros.nodes.other_targets import hear_targets, stamp_of
 from nnik_ros.nodes.parameters import Parameters
@@ -85,8 +84,7 @@ class WebNode(Node):  # type: ignore[misc]
         robot = self._robot
         self._driver, self._joints = load_named_driver(options.driver, robot)
         namespace, kind = options.driver_namespace, MESSAGE_OF[self._driver.command_type]
-        depth = self._driver.state.depth if self._driver.other_joints else 1
-        self._states = Inbox(self, JointState, self._driver.topic(self._driver.state, namespace), newest(depth))
+        self._states = state_inbox(self, self._driver, namespace)
         self._commands: Inbox[Any] = Inbox(self, kind, self._driver.topic(self._driver.command, namespace), newest(1))
         self._target_publishers = [
             self.create_publisher(PoseStamped, f"{tip}/target_pose", 1) for tip in robot.tip_names
@@ -263,8 +261,7 @@ class WebNode(Node):  # type: ignore[misc]
         for message in self._states.take():
             try:
                 if self._joints.concerns(message.name):
-                    indices = self._joints.indices(message.name)
-                    newest_q = self._joints.pick(message.position, indices, len(message.name))
+                    newest_q = self._joints.joint_position(message.name, message.position)
             except InputError as error:
                 self._tell(f"joint states: {error}")
         return newest_q
