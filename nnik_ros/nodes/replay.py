@@ -184,9 +184,9 @@ def _difference(robot: Robot, tick: int, recorded: Tick, again: Tick) -> Differe
         if recorded.command.tobytes() != again.command.tobytes():
             error = again.command - recorded.command
             joint = int(np.argmax(np.abs(error)))
-            was, now = recorded.command[joint], again.command[joint]
+            was, now = float(recorded.command[joint]), float(again.command[joint])
             what = f"{robot.joint_names[joint]}: {was!r} recorded, {now!r} now, {abs(error[joint]):.3g} rad apart"
-            return Difference(tick, what.replace("np.float64(", "").replace(")", ""), error)
+            return Difference(tick, what, error)
     if recorded.state != again.state:
         return Difference(tick, f"states {_names(recorded.state)} recorded, {_names(again.state)} now", nothing)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -27,9 +28,10 @@ from std_msgs.msg import String
 
 from nnik_ros.nodes.demo_arguments import read_arguments
 from nnik_ros.nodes.demo_node import Demo
-from nnik_ros.nodes.replay import DIFFERENT, IDENTICAL, UNUSABLE, main
+from nnik_ros.nodes.replay import DIFFERENT, IDENTICAL, UNUSABLE, Comparison, main
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot
+from nnik_ros.tape import Tick
 
 LATE = QoSProfile(
     depth=1000, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL
@@ -166,6 +168,16 @@ def test_a_changed_command_is_found_with_its_tick_joint_and_size(
     assert f"tick {place}: {robot.joint_names[6]}: " in out
     assert "1e-12 rad apart" in out
     assert out.splitlines()[-1].endswith("1 ticks differ")
+
+
+def test_a_difference_names_the_joint_as_it_is_called_and_numbers_in_all_their_digits(robot: Robot) -> None:
+    called = dataclasses.replace(robot, joint_names=("joint (1)", *robot.joint_names[1:]))
+    recorded = Tick(0.0, None, 0.0, np.zeros((4, 3)), np.zeros(4), None, robot.home, ())
+    again = recorded._replace(command=robot.home + np.eye(16)[0] * 0.1)
+    comparison = Comparison()
+    comparison.add(called, recorded, again)
+    was, now = robot.home.tolist()[0], again.command.tolist()[0]
+    assert comparison.differences[0].what == f"joint (1): {was} recorded, {now} now, 0.1 rad apart"
 
 
 def test_a_changed_measurement_changes_the_commands_from_its_tick_on(
