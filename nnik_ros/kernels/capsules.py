@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nnik_ros.compiled import F1, F2, F3, I1, I2, Array, Ints, compiled
-from nnik_ros.kernels.chains import MODEL, capsule_ends, frames
+from nnik_ros.kernels.chains import MODEL, capsule_ends, frames, lever_arms
 from nnik_ros.kernels.joints import stopping_speed
 from nnik_ros.kernels.points import TINY, clip, largest, length
 
@@ -76,20 +76,15 @@ def _add_slopes(
 ) -> None:
     """Add to slope (nq,) how a point of a capsule, a share of the way along it, moves in the direction of the normal (3,) with
     the joints before it."""
-    t, point, lever = place[0], np.empty(3), np.empty(3)
+    t, joints, point = place[0], place[1] + 1, np.empty(3)
     if t < 0:
         return
     for k in range(3):
         point[k] = ends[0, k] + along * (ends[1, k] - ends[0, k])
-    for d in range(place[1] + 1):
-        for k in range(3):
-            lever[k] = point[k] - origin[t, d, k]
-        x, y, z = axis[t, d, 0], axis[t, d, 1], axis[t, d, 2]
-        slope[chain[t, d]] += (
-            (y * lever[2] - z * lever[1]) * normal[0]
-            + (z * lever[0] - x * lever[2]) * normal[1]
-            + (x * lever[1] - y * lever[0]) * normal[2]
-        )
+    motion = np.empty((3, joints))
+    lever_arms(origin[t, :joints], axis[t, :joints], point, motion)
+    for d in range(joints):
+        slope[chain[t, d]] += motion[0, d] * normal[0] + motion[1, d] * normal[1] + motion[2, d] * normal[2]
 
 
 @compiled(f"f8[:, ::1]({F1}, {MODEL}, {I2}, {F3}, {I2})")
