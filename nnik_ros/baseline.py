@@ -26,32 +26,25 @@ class DampedLeastSquares:
         self.robot = robot
         self.kinematics = kinematics or robot.kinematics
         self._reach = self.kinematics.reach
-        nq, nt = self.kinematics.nq, self.kinematics.nt
-        self._shapes = ((nq,), (nt, 3), (nt, 3, self.kinematics.depth), (nt, 3))
 
     def step(self, q: Array, target: Array) -> Array:
         """See `Policy.step`."""
         return self.step_from(q, self.kinematics.tips(q), target)
 
     def step_from(self, q: Array, tips: Tips, target: Array, *, careful: bool = False) -> Array:
-        """The step at q (..., nq) whose tips are already known.
+        """The step from q (..., nq) [rad], whose tips are already known, to target (..., nt, 3) [m].
 
         careful: damped by the error itself, which outweighs the curvature that the linearisation leaves out. Slow, but a
         descent also at a stretched finger before a target out of reach, where the quick step overshoots.
         """
-        rows, position, jacobian, goal = (
-            np.ascontiguousarray(x, dtype=np.float64).reshape(-1, *shape)
-            for x, shape in zip(
-                (q, tips.position, tips.jacobian, np.broadcast_to(target, tips.position.shape)),
-                self._shapes,
-                strict=True,
-            )
-        )
+        rows, goals = self.kinematics.rows(q, target)
+        position = np.ascontiguousarray(tips.position, dtype=np.float64).reshape(goals.shape)
+        jacobian = np.ascontiguousarray(tips.jacobian, dtype=np.float64).reshape(*goals.shape, self.kinematics.depth)
         step: Array = fingers.damped_least_squares(
-            rows, position, jacobian, goal, self.kinematics.topology.chain, self.robot.lower, self.robot.upper, self._reach,
+            rows, position, jacobian, goals, self.kinematics.topology.chain, self.robot.lower, self.robot.upper, self._reach,
             careful, RELATIVE_DAMPING, SMALLEST_DAMPING, LARGEST_STEP,
         )  # fmt: skip
-        return step.reshape(*tips.position.shape[:-2], self.kinematics.nq)
+        return step.reshape(q.shape)
 
     def descent(self, q: Array, target: Array, steps: int) -> Array:
         """At most some steps from q (..., nq) to target (..., nt, 3), tip by tip, each only if it brings the tip closer."""
