@@ -63,7 +63,6 @@ class JointMotion:
             self._unknown,
         )
         self._margin = 0.0  # m, for which the pairs were chosen
-        self._pairs = self._no_pairs if collision is None else collision.pairs
         self._fade = float(np.exp(-period / _FADE))
         self._pace, self._gentle = _JOINT_SHARE * robot.velocity, _JOINT_SHARE * robot.acceleration
         self.q: Array = robot.home
@@ -123,10 +122,10 @@ class JointMotion:
         """One period towards wish (nq,) [rad], of whose own motion each finger follows a share, followed (nt,), with
         a share of its joints' velocity, speed (nt,). held (nt,): fingers that shall come to rest, to which the closed loop
         must add nothing, and which others must not move aside; measured (nq,) [rad]."""
-        checks = self._collision is not None and options.collision_check
         self._watch(options.collision_margin)
-        place, ends, pairs, radii = self._pairs if checks else self._no_pairs
-        known = self._clearance if checks else self._unknown
+        checked = self._collision if options.collision_check else None
+        place, ends, pairs, radii = self._no_pairs if checked is None else checked.pairs
+        known = self._unknown if checked is None else self._clearance
         q, v, finite, limited, met, tip, jacobian, measured_tip, clearance = motion.moved(
             self.q, self.v, wish, self._last_wish, followed, speed, held, measured, self._table, options.max_lead,
             self._tip_of_joint, *self._kinematics.model, place, ends, pairs, radii, known, options.collision_margin,
@@ -135,7 +134,7 @@ class JointMotion:
         self._last_wish = wish
         if finite:
             self.q, self.v, self.tips = q, v, Tips(tip, jacobian)
-            self._clearance = clearance if checks else self._unknown
+            self._clearance = self._unknown if checked is None else clearance
         else:  # cannot happen with finite inputs; if it does, the command comes to rest
             self.q, self.v, _ = self._limits.step(self.q, self.v, self.at_rest())
             self._look_around()
@@ -150,7 +149,7 @@ class JointMotion:
             return
         self._margin, watched = margin, self._collision.watching(margin)
         if watched is not self._collision:
-            self._collision, self._pairs, self._clearance = watched, watched.pairs, self._unknown
+            self._collision, self._clearance = watched, self._unknown
 
     def _kept_apart(self, offset: Array, margin: float) -> Array:
         """The next offset (nq,) [rad] of the closed loop, which grows no more for fingers that it brings too close to each
