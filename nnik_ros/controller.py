@@ -79,7 +79,7 @@ class Controller:
         self.robot, self._kinematics = robot, robot.kinematics
         self._period = 1.0 / options.rate
         self._motion = JointMotion(robot, self._kinematics, collision, self._period)
-        self._anywhere: Array = np.full((robot.nt, 3), np.nan)
+        self._no_angle: Array = np.full(robot.nt, np.nan)
         self._no_tip: _Mask = np.zeros(robot.nt, dtype=bool)
         self._governor = Governor(robot.tip_velocity, robot.tip_acceleration, robot.tip_jerk, self._period)
         self._stream = GoalStream(robot.nt, self._period)
@@ -197,11 +197,10 @@ class Controller:
             return self._silent(TipState.STALE_STATE, state_age, targets, judged)
         if self._silence is not None and not self._seed(measured):
             return self._silent(self._silence, state_age, targets, judged)
-        direction = self._anywhere if targets.direction is None else targets.direction
-        return self._move(judged, direction, state_age, stale_state, measured)
+        return self._move(judged, targets.direction, state_age, stale_state, measured)
 
     def _move(
-        self, judged: _Judged, direction: Array, state_age: float, stale_state: bool, measured: Array
+        self, judged: _Judged, direction: Array | None, state_age: float, stale_state: bool, measured: Array
     ) -> TickResult:
         self._silence, self._silent_ticks = None, 0
         follows, goal = judged.follows, judged.goal
@@ -325,17 +324,18 @@ class Controller:
         return step
 
     def _with_posture(
-        self, step: GuardedStep, reference: Array, follows: _Mask, direction: Array
+        self, step: GuardedStep, reference: Array, follows: _Mask, direction: Array | None
     ) -> tuple[Array, Array]:
         """The step with its free degree in the hands of the posture and of the direction, for tips that follow a reference
         closely; and how far each tip is off its direction [rad]."""
         rate, motion, posture = self.options.posture_rate, self._motion, self._posture
-        pointing = np.count_nonzero(self._pointing) > 0 and direction is not self._anywhere
-        if not (rate or pointing) or not np.count_nonzero(follows) or not posture.shapes_any:
+        if not np.count_nonzero(self._pointing):
+            direction = None  # nobody asks for it
+        if (not rate and direction is None) or not np.count_nonzero(follows) or not posture.shapes_any:
             posture.let_go()
-            return step.q, self._anywhere[:, 0]
-        off, takes_part, pull = self._anywhere[:, 0], follows, posture.pull(motion.q, rate)
-        if pointing:
+            return step.q, self._no_angle
+        off, takes_part, pull = self._no_angle, follows, posture.pull(motion.q, rate)
+        if direction is not None:
             here = posture.direction(motion.q)
             posture.turn(pull, motion.tips, here, direction, self._pointing)
             off = np.where(follows & (self._pointing > 0.0), points.angles(here.position, direction), np.nan)
