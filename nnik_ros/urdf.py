@@ -82,6 +82,10 @@ class Urdf:
         """The joint above each link but the root."""
         return {joint.child: joint for joint in self.joints.values()}
 
+    def below(self, link: str) -> list[Joint]:
+        """The joints that hang on a link itself, in the order of the file."""
+        return [joint for joint in self.joints.values() if joint.parent == link]
+
     def chain(self, link: str, base: str) -> list[Joint]:
         """Joints from `base` down to `link`, in that order.
 

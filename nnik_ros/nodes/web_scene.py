@@ -77,8 +77,7 @@ def _roots(robot: Robot) -> Array:
         if robot.urdf.links[link].visuals:
             found.append(T_base_link[:3, 3])
             continue
-        below = [joint for joint in robot.urdf.joints.values() if joint.parent == link]
-        waiting.extend((joint.child, T_base_link @ joint.T_parent_joint) for joint in below)
+        waiting.extend((joint.child, T_base_link @ joint.T_parent_joint) for joint in robot.urdf.below(link))
     return np.array(found or [np.zeros(3)])
 
 
@@ -138,9 +137,7 @@ class _Body:
         shapes = self._robot.urdf.links[link].visuals
         for i, shape in enumerate(shapes):
             self._add_shape(shape, f"{path}/shape_{i}")
-        for joint in self._robot.urdf.joints.values():
-            if joint.parent != link:
-                continue
+        for joint in self._robot.urdf.below(link):
             T = joint.T_parent_joint
             child = f"{path}/{joint.child}"
             handle = self._server.scene.add_frame(

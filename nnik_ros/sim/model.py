@@ -12,7 +12,7 @@ from nnik_ros.geometry import quat_wxyz_from_rotation
 from nnik_ros.link_places import link_places
 from nnik_ros.robot import Robot
 from nnik_ros.sim.options import SimOptions
-from nnik_ros.urdf import REVOLUTE, Joint, Link, Shape, Urdf
+from nnik_ros.urdf import REVOLUTE, Joint, Link, Shape
 
 VISUAL_GROUP, COLLISION_GROUP = 2, 3
 _STIFF = (0.004, 1.0)  # stops and contacts yield for 4 ms: hard to the eye, and still several physics steps long
@@ -71,17 +71,13 @@ def _links(robot: Robot) -> list[str]:
 
 def _add_children(body: Any, link: str, robot: Robot, options: SimOptions) -> None:
     """Hang everything below `link`."""
-    for joint in _joints_below(robot.urdf, link):
+    for joint in robot.urdf.below(link):
         T = joint.T_parent_joint
         child = body.add_body(name=body_name(joint.child), pos=T[:3, 3], quat=quat_wxyz_from_rotation(T[:3, :3]))
         if joint.name in robot.joint_names:
             _add_joint(child, joint, options, robot.joint_names.index(joint.name))
         _fill_body(child, robot.urdf.links[joint.child])
         _add_children(child, joint.child, robot, options)
-
-
-def _joints_below(urdf: Urdf, link: str) -> list[Joint]:
-    return [joint for joint in urdf.joints.values() if joint.parent == link]
 
 
 def _add_joint(body: Any, joint: Joint, options: SimOptions, i: int) -> None:
