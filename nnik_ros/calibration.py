@@ -171,12 +171,9 @@ def _tip(section: Section) -> tuple[str, list[float]]:
 
 
 def _vector(section: Section, key: str, largest: float, default: list[float] | None = None) -> list[float]:
-    values = section.items(key, default, length=3)
-    for value in values:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not abs(value) <= largest:  # a NaN compares false
-            section.wrong(key, values, f"3 numbers within [{-largest:g}, {largest:g}]")
-            return [0.0, 0.0, 0.0]
+    values = section.numbers(key, default, length=3)
+    if any(abs(value) > largest for value in values):
+        section.wrong(key, values, f"3 numbers within [{-largest:g}, {largest:g}]")
     return values or [0.0, 0.0, 0.0]
 
 

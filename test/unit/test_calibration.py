@@ -185,6 +185,7 @@ def test_a_difference_is_taken_up_to_half_a_radian_or_a_decimetre(
         (lambda d: d["joints"][3].pop("zero"), r"joints\[3\].zero: missing"),
         (lambda d: d["joints"][2].update(origin_shift=[1.0, 2.0, 3.0]), r"joints\[2\].origin_shift: is \[1.0"),
         (lambda d: d["joints"][2].update(origin_turn=[0.0, float("nan"), 0.0]), r"joints\[2\].origin_turn"),
+        (lambda d: d["tips"][0].update(shift=["1e-3", 0.0, 0.0]), r"shift.*YAML reads 1e-3 as text, write 0\.001"),
         (lambda d: d["joints"].pop(5), "joints: 'joint_5.0' is missing"),
         (lambda d: d["joints"].append(d["joints"][1]), "joints: 'joint_1.0' is given twice"),
         (lambda d: d["tips"][0].update(name="pinky"), "tips: 'pinky' is unknown; the robot has index, middle"),
