@@ -19,7 +19,7 @@ from nnik_ros.errors import FileError, InputError, Problems
 from nnik_ros.geometry import Array, frozen, quat_wxyz_from_rotation, rotation_about_axis
 from nnik_ros.kinematics import KinematicParameters, Kinematics
 from nnik_ros.robot import Robot
-from nnik_ros.yaml_file import Section, load_mapping
+from nnik_ros.yaml_file import Section, compare_names, load_mapping
 
 SCHEMA = 1
 LARGEST_ANGLE = 0.5  # rad; a larger difference is another robot, or degrees taken for radians
@@ -110,7 +110,7 @@ def load_calibration(path: Path, robot: Robot) -> Calibration:
     tips = [_tip(section) for section in document.sections("tips")]
     document.finish()
     for key, rows, names in (("joints", joints, robot.joint_names), ("tips", tips, robot.tip_names)):
-        _compare_names(key, [row_name for row_name, _ in rows], names, problems)
+        compare_names([row_name for row_name, _ in rows], names, key, problems)
     if not problems:
         values = [np.array([dict(rows)[name] for name in names]) for rows, names in
                   ((joints, robot.joint_names), (tips, robot.tip_names))]  # fmt: skip
@@ -175,17 +175,6 @@ def _vector(section: Section, key: str, largest: float, default: list[float] | N
     if any(abs(value) > largest for value in values):
         section.wrong(key, values, f"3 numbers within [{-largest:g}, {largest:g}]")
     return values or [0.0, 0.0, 0.0]
-
-
-def _compare_names(key: str, given: list[str], wanted: tuple[str, ...], problems: Problems) -> None:
-    for name in wanted:
-        if name not in given:
-            problems.add(f"{key}: '{name}' is missing")
-    for name in sorted({name for name in given if name}):
-        if name not in wanted:
-            problems.add(f"{key}: '{name}' is unknown; the robot has {', '.join(wanted)}")
-        if given.count(name) > 1:
-            problems.add(f"{key}: '{name}' is given twice")
 
 
 def _differences(calibration: Calibration, robot: Robot) -> Iterator[str]:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from nnik_ros.errors import FileError, InputError, Problems
 from nnik_ros.geometry import Array
 from nnik_ros.robot import Robot
-from nnik_ros.yaml_file import Section, load_mapping
+from nnik_ros.yaml_file import Section, load_mapping, report_duplicates
 
 SCHEMA = 1
 JOINT_STATE, FLOAT64_MULTI_ARRAY, JOINT_TRAJECTORY = "joint_state", "float64_multi_array", "joint_trajectory"
@@ -221,6 +221,5 @@ def _joint_pairs(document: Section, problems: Problems) -> list[tuple[str, str]]
         pairs.append((section.text("driver"), section.text("robot")))
         section.finish()
     for what, names in (("driver", [name for name, _ in pairs]), ("robot", [joint for _, joint in pairs])):
-        for name in sorted({name for name in names if name and names.count(name) > 1}):
-            problems.add(f"joints: {what} joint '{name}' is given twice")
+        report_duplicates(names, f"joints: {what}", problems)
     return pairs

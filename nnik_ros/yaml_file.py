@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import sys
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,18 @@ def report_duplicates(names: Iterable[str], what: str, problems: Problems) -> No
     names = list(names)
     for name in sorted({name for name in names if name and names.count(name) > 1}):
         problems.add(f"{what}: '{name}' is given twice")
+
+
+def compare_names(
+    given: Sequence[str], wanted: Sequence[str], what: str, problems: Problems, owner: str = "the robot"
+) -> None:
+    """Add a problem for every name that is missing, unknown or given twice; wanted: those that the owner has."""
+    for name in wanted:
+        if name not in given:
+            problems.add(f"{what}: '{name}' is missing")
+    for name in sorted({*given} - {*wanted, ""}):
+        problems.add(f"{what}: '{name}' is unknown; {owner} has {', '.join(wanted)}")
+    report_duplicates(given, what, problems)
 
 
 def is_number(value: Any) -> bool:

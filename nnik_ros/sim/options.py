@@ -10,7 +10,7 @@ import numpy as np
 from nnik_ros.errors import InputError, Problems
 from nnik_ros.geometry import Array, frozen
 from nnik_ros.robot import Robot
-from nnik_ros.yaml_file import Section, load_mapping
+from nnik_ros.yaml_file import Section, compare_names, load_mapping
 
 SCHEMA = 1
 
@@ -53,10 +53,11 @@ def load_sim_options(path: Path, robot: Robot) -> SimOptions:
     gravity = frozen(document.numbers("gravity", length=3))
     timestep = document.number("timestep", low=1e-5, high=0.01)
     self_contact = document.boolean("self_contact")
-    drives = _drives(document, problems)
+    rows = [_drive(section) for section in document.sections("joints")]
     document.finish()
-    _compare_names(list(drives), robot, problems)
+    compare_names([name for name, _ in rows], robot.joint_names, "joints", problems, f"robot '{robot.name}'")
     problems.raise_if_any()
+    drives = dict(rows)
     columns = (frozen(column) for column in np.array([drives[name] for name in robot.joint_names]).T)
     return SimOptions(gravity, timestep, self_contact, *columns)
 
@@ -78,30 +79,16 @@ def find_sim_file(folder: Path, robot_name: str) -> Path:
     return found[robot_name]
 
 
-def _drives(document: Section, problems: Problems) -> dict[str, list[float]]:
-    """The numbers of every listed joint, in the order of the fields of `SimOptions`."""
-    drives: dict[str, list[float]] = {}
-    for section in document.sections("joints"):
-        name = section.text("name")
-        if name in drives:
-            problems.add(f"{section.where}.name: '{name}' is given twice")
-        drives[name] = [
-            section.number("stiffness", low=0.0),
-            section.number("damping", low=0.0),
-            section.number("torque_limit", above=0.0),
-            section.number("armature", low=0.0),
-            section.number("friction", low=0.0),
-            section.number("viscosity", low=0.0),
-        ]
-        section.finish()
-    return drives
-
-
-def _compare_names(names: list[str], robot: Robot, problems: Problems) -> None:
-    known = ", ".join(robot.joint_names)
-    for name in names:
-        if name not in robot.joint_names:
-            problems.add(f"joints: '{name}' is not a joint of robot '{robot.name}'; its joints: {known}")
-    for name in robot.joint_names:
-        if name not in names:
-            problems.add(f"joints: '{name}' of robot '{robot.name}' is missing")
+def _drive(section: Section) -> tuple[str, list[float]]:
+    """Name and numbers of a joint, in the order of the fields of `SimOptions`."""
+    name = section.text("name")
+    numbers = [
+        section.number("stiffness", low=0.0),
+        section.number("damping", low=0.0),
+        section.number("torque_limit", above=0.0),
+        section.number("armature", low=0.0),
+        section.number("friction", low=0.0),
+        section.number("viscosity", low=0.0),
+    ]
+    section.finish()
+    return name, numbers

@@ -178,7 +178,8 @@ def test_all_faults_of_a_profile_are_told_together(tmp_path: Path) -> None:
         "'telepathy'",
         "joint_state, float64_multi_array, joint_trajectory",
         "'deep'",
-        "given twice",
+        "joints: driver: 'joint_0.0' is given twice",
+        "joints: robot: 'joint_0.0' is given twice",
     ):
         assert part in told
 

@@ -288,7 +288,18 @@ class TestRefusals:
         told = "\n".join(caught.value.problems)
         assert "gravity" in told and "timestep" in told and "wind: unknown key" in told
         assert "joints[1].torque_limit" in told and "joints[0].stiffness: missing" in told
-        assert "'joint_9' is not a joint" in told and "'joint_2' of robot 'planar_2r' is missing" in told
+        assert "'joint_9' is unknown; robot 'planar_2r' has joint_1, joint_2" in told and "'joint_2' is missing" in told
+
+    def test_a_joint_without_a_name_in_a_simulation_file_is_only_said_to_lack_it(self, tmp_path: Path) -> None:
+        robot = load_robot(ROBOTS / "planar_2r.yaml")
+        document = yaml.safe_load((ROBOTS / "simulation" / "planar_2r.yaml").read_text())
+        for joint in document["joints"]:
+            del joint["name"]
+        (tmp_path / "sim.yaml").write_text(yaml.safe_dump(document))
+        with pytest.raises(FileError) as caught:
+            load_sim_options(tmp_path / "sim.yaml", robot)
+        of_its_own = [f"joints[{i}].name: missing" for i in range(2)]
+        assert [*caught.value.problems] == [*of_its_own, *(f"joints: 'joint_{i}' is missing" for i in (1, 2))]
 
     def test_a_robot_that_nobody_simulates_is_answered_with_those_that_are(self) -> None:
         with pytest.raises(InputError, match=r"allegro_right, allegro_left.*, planar_2r"):
