@@ -89,10 +89,6 @@ class Tips(NamedTuple):
     position: Array
     jacobian: Array
 
-    def at(self, index: int) -> Tips:
-        """One entry of the batch."""
-        return Tips(self.position[index], self.jacobian[index])
-
 
 def build_chains(xp: Any, topology: Topology, parameters: KinematicParameters) -> Chains:
     """Fold parameters into the constants of `forward_kinematics`; differentiable in the parameters."""

@@ -40,10 +40,6 @@ class HandMotion:
     time: Array = field(repr=False)
     points: Array = field(repr=False)
 
-    @property
-    def duration(self) -> float:
-        return float(self.time[-1])
-
 
 def read_hand_motion(path: Path, rate: float = 30.0) -> HandMotion:
     """Read a `.csv` with a header, or an `.npy` of shape (n, 21, 3) or (n, 63).

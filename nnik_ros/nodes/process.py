@@ -29,7 +29,7 @@ class Closeable(Protocol):
     def destroy_node(self) -> Any: ...
 
 
-def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
+def run_node(make: Callable[[], Closeable], args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT, SIGTERM, or SIGHUP, which says that its terminal is gone. Returns the exit code: 0, or 1 when
     it could not start.
 

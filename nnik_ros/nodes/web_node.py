@@ -29,7 +29,7 @@ from nnik_ros.nodes.process import run_node
 from nnik_ros.nodes.web_address import check_host, free_port, page_address
 from nnik_ros.nodes.web_chooser import ParameterClient, chosen, model_choices, robot_choices
 from nnik_ros.nodes.web_options import WebOptions
-from nnik_ros.nodes.web_panel import Actions, Offers, Panel
+from nnik_ros.nodes.web_panel import SERVICES, Actions, Offers, Panel
 from nnik_ros.nodes.web_presets import load_presets
 from nnik_ros.nodes.web_scene import RobotScene, show_all, workspace_view
 from nnik_ros.nodes.web_status import NO_LOOP, SILENT, STATUS_LIFE, no_status, read_loop, read_status, state_color
@@ -94,8 +94,7 @@ class WebNode(Node):  # type: ignore[misc]
         self.create_subscription(DiagnosticStatus, "status", self._take_status, newest(1))
         self.create_subscription(DiagnosticArray, "diagnostics", self._take_diagnostics, newest(5))
         self._triggers = {
-            name: self.create_client(Trigger, f"{options.controller}/{name.lower()}")
-            for name in ("Start", "Pause", "Reset", "Home")
+            name: self.create_client(Trigger, f"{options.controller}/{name.lower()}") for name in SERVICES
         }
         self._calls = Calls()
         self._enablers = [self.create_client(SetBool, f"{tip}/enable") for tip in robot.tip_names]

@@ -25,7 +25,6 @@ class TipStatus(NamedTuple):
     state: str
     error: float
     measured_error: float
-    solver: str
     message: str
     enabled: bool | None = None
 
@@ -59,7 +58,7 @@ class LoopStatus(NamedTuple):
 
 def no_status(tips: Sequence[str], message: str = "no controller was heard yet") -> HandStatus:
     """What is known before the first message, and with another message when none came for STATUS_LIFE."""
-    return HandStatus("", message, tuple(TipStatus(name, "", math.nan, math.nan, "", "") for name in tips))
+    return HandStatus("", message, tuple(TipStatus(name, "", math.nan, math.nan, "") for name in tips))
 
 
 _NO_SPREAD = Spread(math.nan, math.nan, math.nan)
@@ -72,7 +71,7 @@ def read_status(message: DiagnosticStatus, tips: Sequence[str]) -> HandStatus:
     rows = tuple(
         TipStatus(
             name, values.get(f"{name}.state", ""), _number(values, f"{name}.error"), _number(values, f"{name}.measured_error"),
-            values.get(f"{name}.solver", ""), values.get(f"{name}.message", ""),
+            values.get(f"{name}.message", ""),
             {"true": True, "false": False}.get(values.get(f"{name}.enabled", "")),
         )
         for name in tips

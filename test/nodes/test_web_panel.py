@@ -50,7 +50,7 @@ def panel(server: viser.ViserServer, done: list[str], enabled: list[tuple[int, b
 
 
 def status(*enabled: bool | None) -> HandStatus:
-    tips = (TipStatus(name, "PAUSED", 0.0, 0.0, "", "", on) for name, on in zip(TIPS, enabled, strict=True))
+    tips = (TipStatus(name, "PAUSED", 0.0, 0.0, "", on) for name, on in zip(TIPS, enabled, strict=True))
     return HandStatus("PAUSED", "", tuple(tips))
 
 
