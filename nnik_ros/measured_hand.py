@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from nnik_ros.geometry import Array
+from nnik_ros.errors import InputError
+from nnik_ros.geometry import Array, shaped
 from nnik_ros.kernels import points
 from nnik_ros.states import Measurement
 
@@ -34,10 +35,8 @@ class MeasuredHand:
         if measurement is None:
             return
         try:
-            q = np.array(measurement.q, dtype=np.float64)
-        except (TypeError, ValueError):  # no numbers at all, or rows of different lengths
-            return
-        if q.shape != (self._nq,):
+            q = shaped("joint positions", measurement.q, (self._nq,))
+        except InputError:
             return
         moved = points.largest_gap(q, self._rest)
         if not math.isfinite(moved):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnik_ros.errors import InputError
-from nnik_ros.geometry import Array
+from nnik_ros.geometry import Array, shaped
 from nnik_ros.robot import Robot
 from nnik_ros.sim.model import body_name, build_model
 from nnik_ros.sim.options import SimOptions
@@ -39,7 +39,7 @@ class SimHand:
         Raises:
             InputError: q is not nq finite numbers.
         """
-        q = self._checked(q, "joint position")
+        q = self._checked(q, "joint positions")
         mujoco.mj_resetData(self.model, self.data)
         self.data.qpos[self._qpos] = q
         self.data.ctrl[:] = q
@@ -52,7 +52,7 @@ class SimHand:
         Raises:
             InputError: q is not nq finite numbers.
         """
-        self.data.ctrl[:] = self._checked(q, "command")
+        self.data.ctrl[:] = self._checked(q, "commands")
 
     def step(self, dt: float) -> None:
         """Let dt [s] pass. Physics advances by whole time steps; a remainder is kept for the next call.
@@ -94,13 +94,8 @@ class SimHand:
         return np.array(self.data.xpos[self._tips])
 
     def _checked(self, q: ArrayLike, what: str) -> Array:
-        try:
-            values = np.asarray(q, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{what} must be {self.robot.nq} numbers: {error}") from error
-        if values.shape != (self.robot.nq,) or not np.all(np.isfinite(values)):
-            raise InputError(
-                f"{what} of '{self.robot.name}' must be {self.robot.nq} finite numbers, is of shape {values.shape}"
-                f"{'' if np.all(np.isfinite(values)) else ' and not finite'}"
-            )
+        what = f"{what} of '{self.robot.name}'"
+        values: Array = shaped(what, q, (self.robot.nq,))
+        if not np.isfinite(values).all():
+            raise InputError(f"{what} are {values.tolist()}, must be finite")
         return values
