@@ -29,7 +29,7 @@ def shaped(what: str, values: object, shape: tuple[int, ...], dtype: type = np.f
     """
     try:
         array: NDArray[Any] = np.array(values, dtype=dtype, order="C")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{what} are no array of numbers: {error}") from error
     if array.shape != shape:
         raise InputError(f"{what} have shape {array.shape}, must have {shape}")

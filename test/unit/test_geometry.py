@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from nnik_ros.errors import InputError
 from nnik_ros.geometry import (
     distance,
     frozen,
@@ -11,6 +12,7 @@ from nnik_ros.geometry import (
     rotation_about_axis,
     rotation_from_quat_wxyz,
     rotation_from_rpy,
+    shaped,
     skew,
 )
 
@@ -71,3 +73,9 @@ def test_distances_are_those_of_numpy_whatever_is_broadcast_and_unknown_where_a_
     np.testing.assert_allclose(distance(a, b), np.linalg.norm(a - b, axis=-1), rtol=1e-14)
     a.reshape(-1, 3)[0, 1] = np.nan
     np.testing.assert_array_equal(np.isnan(distance(a, b)), np.isnan(a - b).any(axis=-1))
+
+
+@pytest.mark.parametrize("values", [["a", 1.0], [[1.0], 2.0], [10**400, 0.0], None, 1.0, [1.0], [[1.0, 2.0]]])
+def test_what_is_no_array_of_numbers_of_the_wanted_shape_is_refused(values: object) -> None:
+    with pytest.raises(InputError, match=r"^joint positions (are no array of numbers|have shape)"):
+        shaped("joint positions", values, (2,))
