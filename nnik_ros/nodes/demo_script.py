@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
@@ -21,13 +19,6 @@ _ATTEMPTS = 5000
 _SHARE = 0.99  # of the targets that must be reached
 _POSE_TIME = 4.0  # s after which targets that were not reached count as missed
 _TURNS = 3.0  # times the slowest joint's way from limit to limit: the same for slow robots
-
-
-class Verdict(NamedTuple):
-    """error (n,) [m]: measured tip to target at the end of each target; reached (n,)."""
-
-    error: Array
-    reached: NDArray[np.bool_]
 
 
 class Oracle:
@@ -61,7 +52,7 @@ class Script:
     def __init__(self, robot: Robot, oracle: Oracle, rng: np.random.Generator, tolerance: float) -> None:
         """tolerance [m]: distance of a measured tip from its target that counts as reached."""
         self._robot, self._oracle, self._rng, self._tolerance = robot, oracle, rng, tolerance
-        self._verdicts: list[Verdict] = []
+        self._final: list[Array] = []  # (nt,) [m] of each target at its end: distance of the measured tips
         self._begin = self._inside_since = -np.inf
         self._target: Array | None = None
         self._pose = np.array(robot.home)
@@ -87,16 +78,10 @@ class Script:
             self._inside_since = min(self._inside_since, now) if inside else np.inf
             if now - self._inside_since < _DWELL and now - self._begin < self._pose_time:
                 return
-            self._verdicts.append(Verdict(error, error <= self._tolerance))
+            self._final.append(error)
         self._target = self._next_target() if more else None
         self._finished = not more
         self._begin, self._inside_since = now, np.inf
-
-    def verdict(self) -> Verdict:
-        """All targets so far."""
-        errors = [verdict.error for verdict in self._verdicts]
-        error = np.concatenate(errors) if errors else np.zeros(0)
-        return Verdict(error, error <= self._tolerance)
 
     @property
     def passed(self) -> bool:
@@ -105,7 +90,7 @@ class Script:
 
     def report(self) -> str:
         """What was reached, in a few lines."""
-        error, _ = self.verdict()
+        error = np.ravel(self._final)
         p50, p95, largest = np.percentile(1e3 * error, (50, 95, 100)) if len(error) else (np.nan,) * 3
         return "\n".join([
             f"targets sent     {len(error)}",
@@ -114,7 +99,7 @@ class Script:
         ])  # fmt: skip
 
     def _share(self) -> float:
-        reached = self.verdict().reached
+        reached = np.ravel(self._final) <= self._tolerance
         return float(reached.mean()) if len(reached) else 0.0
 
     def _next_target(self) -> Array:
