@@ -17,7 +17,7 @@ from nnik_ros.paths import model_file, share_dir
 from nnik_ros.robot import Robot
 from nnik_ros.training import compare, compare_page, inspect_model
 from nnik_ros.training.compare_page import write_page
-from test.fixed_policy import Fixed
+from test.policies import Fixed
 
 SEEDS = sorted((share_dir() / "models" / "seeds").glob("*.onnx"))
 

@@ -18,6 +18,7 @@ from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.states import Measurement, Targets, TipState
+from test.policies import Proposal
 
 T = 1 / 333.0
 NOTHING = Targets(np.full((4, 3), np.nan), np.full(4, -np.inf))
@@ -699,19 +700,9 @@ def test_a_target_out_of_reach_is_said_to_be_after_the_same_time_at_any_rate(pla
     assert seconds[0] == pytest.approx(seconds[1], abs=0.2)
 
 
-class Nonsense:
-    name = "nonsense"
-
-    def __init__(self, robot: Robot, value: float) -> None:
-        self.robot, self.kinematics, self.value = robot, robot.kinematics, value
-
-    def step(self, q, target):
-        return q * self.value
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 1.0, 1e30])
 def test_a_network_gone_mad_is_replaced_step_by_step_and_benched_in_the_end(hand: Robot, value: float) -> None:
-    rig = Rig(hand, Nonsense(hand, value), target_timeout=0.0, bench_after=50)
+    rig = Rig(hand, Proposal(hand, lambda q, _: q * value), target_timeout=0.0, bench_after=50)
     rig.controller.start()
     rig.aim(reachable(hand))
     first = rig.run(3)
@@ -757,7 +748,7 @@ def test_whoever_writes_into_a_result_changes_no_later_command(hand: Robot, poin
 
 
 def test_a_network_that_is_loaded_after_one_was_benched_is_asked_again(hand: Robot) -> None:
-    rig = Rig(hand, Nonsense(hand, np.nan), target_timeout=0.0, bench_after=5)
+    rig = Rig(hand, Proposal(hand, lambda q, _: q * np.nan), target_timeout=0.0, bench_after=5)
     rig.controller.start()
     rig.aim(reachable(hand))
     rig.run(20)

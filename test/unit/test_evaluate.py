@@ -12,7 +12,7 @@ from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import model_file, robot_file
 from nnik_ros.robot import Robot, load_robot
-from test.fixed_policy import Fixed
+from test.policies import Fixed
 
 GATE = Gate(
     coarse=1e-2, fine=1e-3, median_1=0.5, median_2=0.05, median_3=0.005, tips_coarse=0.8, tips_fine=0.5, guarded_coarse=0.9,

@@ -7,18 +7,7 @@ from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.guard import GuardedPolicy, Solver
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
-
-
-class Proposal:
-    """A policy that returns what a test wants."""
-
-    name = "proposal"
-
-    def __init__(self, robot: Robot, proposal) -> None:
-        self.robot, self.kinematics, self._proposal = robot, robot.kinematics, proposal
-
-    def step(self, q, target):
-        return self._proposal(q, target)
+from test.policies import Proposal
 
 
 def guarded(robot: Robot, proposal) -> GuardedPolicy:

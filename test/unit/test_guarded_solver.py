@@ -8,18 +8,7 @@ from nnik_ros.guard import GuardedPolicy
 from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
-
-
-class Proposal:
-    """A policy that returns what a test wants."""
-
-    name = "proposal"
-
-    def __init__(self, robot: Robot, proposal) -> None:
-        self.robot, self.kinematics, self._proposal = robot, robot.kinematics, proposal
-
-    def step(self, q, target):
-        return self._proposal(q, target)
+from test.policies import Proposal
 
 
 def errors(robot: Robot, q: np.ndarray, target: np.ndarray) -> np.ndarray:
