@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from nnik_ros.options import option
 
 AUTO_MODEL, NO_MODEL = "auto", "none"
 
 
+def robot_option() -> Any:
+    """The option `robot` of every node."""
+    return option("allegro_right", "Robot: a shipped name or the path of a YAML file.", live=False)
+
+
+def namespace_option() -> Any:
+    """The option `driver_namespace` of every node that speaks with the driver."""
+    return option("", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False)
+
+
+def prefix_option() -> Any:
+    """The option `frame_prefix` of every node that names frames."""
+    return option(
+        "", "Before the names of the hand's own frames, for instance 'left/'; as robot_state_publisher's.", live=False
+    )
+
+
 @dataclass(frozen=True)
 class NodeOptions:
     """Settings of the controller node, beside those of the control tick."""
 
-    robot: str = option("allegro_right", "Robot: a shipped name or the path of a YAML file.", live=False)
+    robot: str = robot_option()
     model: str = option(
         AUTO_MODEL, "Network: a shipped name or the path of an ONNX file; auto: the shipped one of the robot, if any; "
         "none: damped least squares.",
     )  # fmt: skip
     calibration: str = option("", "Calibration of this one robot: the path of a YAML file; empty: none.", live=False)
     driver: str = option("simulated", "Driver profile: a shipped name or the path of a YAML file.", live=False)
-    driver_namespace: str = option(
-        "", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False
-    )
-    frame_prefix: str = option(
-        "", "Before the names of the hand's own frames, for instance 'left/'; as robot_state_publisher's.", live=False
-    )
+    driver_namespace: str = namespace_option()
+    frame_prefix: str = prefix_option()
     tf_timeout: float = option(
         0.5, "Oldest transform that takes a target to the base frame; 0: any age. Frames that never move have none.",
         unit="s", low=0.0, high=60.0, live=False,
@@ -59,11 +73,9 @@ class NodeOptions:
 class SimHandOptions:
     """Settings of the simulated hand."""
 
-    robot: str = option("allegro_right", "Robot: a shipped name or the path of a YAML file.", live=False)
+    robot: str = robot_option()
     driver: str = option("simulated", "Driver profile that the hand speaks.", live=False)
-    driver_namespace: str = option(
-        "", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False
-    )
+    driver_namespace: str = namespace_option()
     physics: str = option(
         "auto", "mujoco: the drive and weight of the real hand; stiff: joints that follow at once; auto: mujoco where the "
         "robot has simulation data.", choices=("auto", "mujoco", "stiff"), live=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nnik_ros.nodes.node_options import namespace_option, prefix_option, robot_option
 from nnik_ros.options import option
 
 
@@ -11,14 +12,10 @@ from nnik_ros.options import option
 class WebOptions:
     """Settings of the node `web`."""
 
-    robot: str = option("allegro_right", "Robot: a shipped name or the path of a YAML file.", live=False)
+    robot: str = robot_option()
     driver: str = option("simulated", "Driver profile whose joint states and commands are drawn.", live=False)
-    driver_namespace: str = option(
-        "", "Namespace of the driver's topics; empty: the profile's, '/': the root.", live=False
-    )
-    frame_prefix: str = option(
-        "", "Before the names of the hand's own frames, for instance 'left/'; as robot_state_publisher's.", live=False
-    )
+    driver_namespace: str = namespace_option()
+    frame_prefix: str = prefix_option()
     controller: str = option("controller", "Name of the controller node whose services the buttons call.", live=False)
     chooser: str = option(
         "", "Name of the node whose parameter `robot` changes the robot, as the demo does; empty: it stays.", live=False
