@@ -24,6 +24,11 @@ class Limit(IntFlag):
     SPEED = joints.SPEED  # the tip's share of its speed is 0
 
 
+def limit_names(mask: int) -> list[str]:
+    """The limits of a bit mask, in the order of their bits."""
+    return [limit.name for limit in Limit if limit.value and mask & limit.value and limit.name]
+
+
 class LimitedStep(NamedTuple):
     """q (nq,) [rad] and v (nq,) [rad/s] to send, with what held each joint back: (nq,) of Limit."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array, shaped
-from nnik_ros.limits import Limit
+from nnik_ros.limits import limit_names
 
 
 class Measurement(NamedTuple):
@@ -102,7 +102,7 @@ class TickResult(NamedTuple):
 
     def _message(self, tip: int, met: str = "") -> str:
         error, age = self.error[tip] * 1e3, self.target_age[tip]
-        limits = ", ".join(limit.name.lower() for limit in Limit if limit and self.limited[tip] & limit and limit.name)
+        limits = ", ".join(limit_names(int(self.limited[tip]))).lower()
         held_back = f", limited by {limits}" if limits else ""
         return {
             TipState.REACHED: f"at its target within {error:.3f} mm",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from nnik_ros.guard import Solver
-from nnik_ros.limits import Limit
+from nnik_ros.limits import limit_names
 from nnik_ros.nodes.control_loop import LoopSummary
 from nnik_ros.nodes.intake import Refusals
 from nnik_ros.nodes.other_publishers import OtherPublishers
@@ -68,7 +68,7 @@ def controller_status(
             (f"{tip}.measured_error", f"{result.measured_error[i]:.6f}"),
             (f"{tip}.pointing_error", f"{result.pointing_error[i]:.4f}"),
             (f"{tip}.solver", Solver(int(result.solver[i])).name),
-            (f"{tip}.limited", limit_names(int(result.limited[i]))),
+            (f"{tip}.limited", ",".join(limit_names(int(result.limited[i])))),
             (f"{tip}.message", sentence),
         ]
     level = level_of(state)
@@ -181,11 +181,6 @@ def input_status(name: str, robot: str, refusals: Refusals) -> DiagnosticStatus:
         message=message,
         values=_pairs(*_refusal_pairs(refusals)),
     )
-
-
-def limit_names(mask: int) -> str:
-    """The limits of a bit mask, separated by commas."""
-    return ",".join(limit.name for limit in Limit if limit.value and mask & limit.value and limit.name)
 
 
 def _refusal_pairs(refusals: Refusals) -> list[tuple[str, str]]:

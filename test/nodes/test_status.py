@@ -20,7 +20,6 @@ from nnik_ros.nodes.status import (
     inactive_status,
     input_status,
     level_of,
-    limit_names,
     loop_status,
     statistics_status,
 )
@@ -178,8 +177,3 @@ def test_what_was_refused_is_counted_and_warned_of_until_the_topic_is_accepted_a
     refusals.accept("t")
     status = input_status("c", "hand", refusals)
     assert (status.level, status.message, told(status)["refused.t.count"]) == (OK, "all accepted", "1")
-
-
-def test_limits_are_named_in_the_order_of_their_bits() -> None:
-    assert limit_names(0) == ""
-    assert limit_names(sum(limit.value for limit in Limit)) == "VELOCITY,ACCELERATION,POSITION,LEAD,COLLISION,SPEED"

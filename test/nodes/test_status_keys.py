@@ -11,11 +11,11 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
-from nnik_ros.limits import Limit
+from nnik_ros.limits import Limit, limit_names
 from nnik_ros.nodes.control_loop import LoopStatistics
 from nnik_ros.nodes.intake import Refusals
 from nnik_ros.nodes.statistics import DataStatistics, Spread
-from nnik_ros.nodes.status import controller_status, inactive_status, limit_names, statistics_status
+from nnik_ros.nodes.status import controller_status, inactive_status, statistics_status
 from nnik_ros.robot import Robot
 from nnik_ros.states import Targets
 
@@ -57,8 +57,8 @@ def test_the_keys_of_the_status_are_those_of_the_page(robot: Robot) -> None:
 
 def test_the_page_names_every_limit() -> None:
     words = (DOCS / "tutorials" / "3_your_own_node.md").read_text()
-    assert missing(limit_names(-1).split(","), words) == []
-    assert len(limit_names(-1).split(",")) == len(list(Limit)) >= 6
+    assert missing(limit_names(-1), words) == []
+    assert len(limit_names(-1)) == len(list(Limit)) >= 6
 
 
 def test_the_keys_of_the_statistics_are_those_of_the_page(robot: Robot) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnik_ros.kernels.joints import stopping_speed
-from nnik_ros.limits import JointLimits, Limit
+from nnik_ros.limits import JointLimits, Limit, limit_names
 
 T = 0.003
 LOWER, UPPER = np.array([-0.5, -1.0, 0.0]), np.array([0.5, 1.0, 2.0])
@@ -98,3 +98,9 @@ def test_a_joint_is_told_held_back_by_what_holds_it_back_alone() -> None:
     told = limits().step(middle, np.zeros(3), middle + 1.5 * ACCELERATION * T * T).limited
     assert told.tolist() == [Limit.ACCELERATION] * 3
     assert limits().step(middle, np.zeros(3), middle).limited.tolist() == [Limit.NONE] * 3
+
+
+def test_limits_are_named_in_the_order_of_their_bits() -> None:
+    assert limit_names(0) == []
+    every = sum(limit.value for limit in Limit)
+    assert limit_names(every) == ["VELOCITY", "ACCELERATION", "POSITION", "LEAD", "COLLISION", "SPEED"]
