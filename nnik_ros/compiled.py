@@ -58,9 +58,9 @@ def compiled(signature: str) -> Callable[[_F], _F]:
 
 @contextmanager
 def _own_cache() -> Iterator[None]:
-    """A folder of numba's cache for exactly these sources: numba itself looks for changes in a function's own module only, not
-    in what it calls. A folder that the user chose (NUMBA_CACHE_DIR) stays in force, and numba falls back to its own choice
-    where this one cannot be written to."""
+    """A folder of numba's cache for exactly these sources and this way to compile them: numba itself looks for changes in a
+    function's own module only, not in what it calls or is compiled by. A folder that the user chose (NUMBA_CACHE_DIR) stays in
+    force, and numba falls back to its own choice where this one cannot be written to."""
     chosen = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(Path(chosen or _SOURCES.parent / "__pycache__") / f"kernels-{_digest()}")
     try:
@@ -71,7 +71,8 @@ def _own_cache() -> Iterator[None]:
 
 @cache
 def _digest() -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_SOURCES.glob("*.py")))).hexdigest()[:12]
+    sources = (Path(__file__), *sorted(_SOURCES.glob("*.py")))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
 @cache

@@ -67,6 +67,20 @@ def test_without_numba_the_controller_gives_the_same_commands_too(tmp_path: Path
     assert run(PYTHONPATH=str(tmp_path)) == ["False", run()[1]]
 
 
+def test_what_is_compiled_in_another_way_is_compiled_anew(tmp_path: Path) -> None:
+    package = tmp_path / "nnik_ros"
+    (package / "kernels").mkdir(parents=True)
+    text = (ROOT / "nnik_ros" / "compiled.py").read_text()
+    ratio = "from nnik_ros.compiled import compiled\n\n@compiled('f8(f8, f8)')\ndef ratio(a, b):\n    return a / b\n"
+    (package / "kernels" / "ratio.py").write_text(ratio)
+    command = [sys.executable, "-c", "from nnik_ros.kernels.ratio import ratio; print(ratio(1.0, 0.0))"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    for error_model, told in (("numpy", "inf"), ("python", "ZeroDivisionError")):
+        (package / "compiled.py").write_text(text.replace('error_model="numpy"', f'error_model="{error_model}"'))
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert told in result.stdout + result.stderr
+
+
 def test_a_function_with_other_arrays_than_it_was_compiled_for_is_refused_at_once_instead_of_compiled_in_a_tick() -> (
     None
 ):
