@@ -30,7 +30,9 @@ class OtherPublishers:
         before = self.found
         self.found = now
         for topic, names in now.items():
-            self.appeared[topic] += max(0, len(names) - max(1, len(before.get(topic, []))))
+            # one publisher alone is as it should be; who takes the place of another came all the same
+            came = Counter(names) - Counter(before.get(topic, names[:1]))
+            self.appeared[topic] += came.total()
         if now != before:
             self._on_change(self.message or "every topic has one publisher again")
 

@@ -1,0 +1,55 @@
+"""Who else speaks on a topic that must have one speaker: what is told of the graph, look by look."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from nnik_ros.nodes.other_publishers import OtherPublishers
+
+TOPIC = "/hand/joint_cmd"
+
+
+class Graph:
+    """Publishers of every topic, by their namespaces and names."""
+
+    def __init__(self) -> None:
+        self.names: list[tuple[str, str]] = []
+
+    def get_publishers_info_by_topic(self, topic: str) -> list[SimpleNamespace]:
+        return [SimpleNamespace(node_namespace=space, node_name=name) for space, name in self.names]
+
+
+@pytest.mark.parametrize(
+    ("looks", "appeared"),
+    [
+        (["", "c", "c"], 0),
+        (["c", "ca", "ca", "c", "ca"], 2),
+        (["ca", "cab", "ca", "cab"], 3),
+        (["c", "ca", "cb", "ca"], 3),
+        (["c", "cc", "ccc", "cc"], 2),
+        (["cab", "cd"], 3),
+    ],
+)
+def test_every_publisher_that_comes_is_counted_also_one_in_the_place_of_another(
+    looks: list[str], appeared: int
+) -> None:
+    graph = Graph()
+    others = OtherPublishers(graph, [TOPIC], lambda words: None)
+    for names in looks:
+        graph.names = [("/", name) for name in names]
+        others.look()
+    assert others.appeared[TOPIC] == appeared
+
+
+def test_several_publishers_are_named_at_each_change_with_their_namespaces_until_one_is_left() -> None:
+    graph, told = Graph(), []
+    others = OtherPublishers(graph, [TOPIC], told.append)
+    for names in ([("/hand", "controller")], [("/hand", "controller"), ("/", "script")], [("/hand", "controller")]):
+        graph.names = names
+        for _ in range(3):
+            others.look()
+    words = f"{TOPIC} is published by several: /hand/controller, /script"
+    assert told == [words, "every topic has one publisher again"]
+    assert others.message == "" and not others.found
