@@ -67,6 +67,28 @@ def test_a_pull_against_joints_at_their_limits_takes_the_tips_nowhere(hand: Robo
     assert np.max(off) < 5e-6
 
 
+@pytest.mark.parametrize(
+    ("way", "target_at", "share"),
+    [(0.9, 1.0, 1.0), (1.25, 1.0, 0.75), (1.75, 1.0, 0.25), (2.1, 1.0, 0.0), (0.9, 9.0, 1.0), (1.8, 0.5, 1.0)],
+)
+def test_the_posture_loses_its_say_where_a_step_moves_the_tip_by_one_to_two_hundredths_of_the_reach(
+    hand: Robot, way: float, target_at: float, share: float
+) -> None:
+    """A step that goes farther than its target counts by the way to that."""
+    posture, q = Posture(hand, hand.kinematics, T), 0.5 * (hand.lower + hand.upper)
+    tips = hand.kinematics.tips(q)
+    for _ in range(300):  # until the pull has set in
+        posture.step(q, tips, q, tips.position, ALL, np.zeros(16))
+    directions, stretch, turns = np.linalg.svd(hand.kinematics.jacobian(q))
+    length, null = 0.01 * way * hand.kinematics.reach, turns[:, -1].ravel()  # what leaves the tips where they are
+    motion, solved = length[:, None] * directions[:, :, 0], (turns[:, 0] * (length / stretch[:, 0])[:, None]).ravel()
+    steps = [
+        posture.step(q, tips, q + solved, tips.position + target_at * motion, ALL, pull)
+        for pull in (0.002 * null, np.zeros(16))
+    ]
+    np.testing.assert_allclose(steps[0] - steps[1], 0.002 * share * null, atol=0.002 * 0.01)
+
+
 def crooked(hand: Robot) -> np.ndarray:
     """A posture as no finger likes it: the middle joint straight, the others bent."""
     shares = np.tile([0.5, 0.75, 0.15, 0.8], 4)
