@@ -280,6 +280,29 @@ def test_two_controllers_of_one_namespace_name_each_other_although_their_hands_l
     wait_for(lambda: words in bench.message, words, bench.process)
 
 
+@pytest.mark.parametrize("sent", ["before", "meanwhile"])
+def test_no_target_from_before_its_activation_moves_the_hand(lab: Lab, sent: str) -> None:
+    """Whoever sent it may have meant another moment."""
+    bench = lab.bench(target_timeout=0.0)
+    bench.until("IDLE")
+    if sent == "before":
+        bench.set_out(far_goal(bench), 0.02)
+    assert change(bench, Transition.TRANSITION_DEACTIVATE)
+    bench.until("INACTIVE")
+    if sent == "meanwhile":
+        for _ in range(5):
+            bench.send(far_goal(bench))
+            bench.count_statuses(1)
+    bench.fall_silent()
+    start = bench.hand.q.copy()
+    assert change(bench, Transition.TRANSITION_ACTIVATE)
+    bench.until("IDLE")
+    bench.count_statuses(10)
+    assert bench.state() == "IDLE"
+    np.testing.assert_allclose(bench.hand.q, start, atol=1e-6)
+    bench.reach(far_goal(bench))
+
+
 def test_a_command_that_was_not_due_is_not_sent_when_the_node_is_activated_again(lab: Lab) -> None:
     """The hand may have been moved since; a paused controller once sent it back there."""
     bench = lab.bench(driver="wonik_ros2_control", rate=800, start_paused=True)
