@@ -69,8 +69,12 @@ def test_a_file_of_which_rcl_gives_a_node_nothing_is_told_with_the_names_in_it(
 
 
 @pytest.mark.parametrize(
-    "text", ["left: [", "", "- 1", "left: 1", "/left/controller: {robot: allegro_left}", "1: {2: 3}"]
-)
+    "text",
+    [
+        "left: [", "", "- 1", "left: 1", "/left/controller: {robot: allegro_left}", "1: {2: 3}",
+        "/left/controller: {ros__parameters: }", "/left/controller: {ros__parameters: [1]}",
+    ],
+)  # fmt: skip
 def test_nothing_is_found_in_what_is_no_parameter_file(text: str, tmp_path: Path) -> None:
     path = tmp_path / "parameters.yaml"
     path.write_text(text)
