@@ -16,11 +16,15 @@ class Receivers:
 
     def __init__(self, node: Node, publisher: Any) -> None:
         self._node, self._publisher = node, publisher
-        self._onlookers = 0
+        self._seen = self._onlookers = 0
 
     @property
     def count(self) -> int:
-        return max(0, int(self._publisher.get_subscription_count()) - self._onlookers)
+        seen = int(self._publisher.get_subscription_count())
+        if seen < self._seen:  # who looked on and went must not be taken off the others
+            self.look()
+        self._seen = seen
+        return max(0, seen - self._onlookers)
 
     def look(self) -> None:
         """Ask the middleware for names: too slow for every status."""

@@ -80,6 +80,16 @@ def test_a_driver_that_ends_is_missed_at_once_while_somebody_looks_on(receivers,
     wait_for(lambda: receivers.count == 0, "the driver to be missed without another look")
 
 
+def test_a_driver_is_not_missed_when_somebody_who_looked_on_goes(receivers, listen):
+    listen("allegro_node")
+    onlooker = listen("rosbag2_recorder")
+    seen(receivers, 2)
+    counts(receivers, 1)
+    onlooker.destroy_subscription(next(iter(onlooker.subscriptions)))
+    seen(receivers, 1)
+    assert receivers.count == 1
+
+
 def test_the_page_is_no_receiver(station):
     page = WebNode()
     try:
