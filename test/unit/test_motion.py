@@ -7,6 +7,7 @@ from nnik_ros.collision import CollisionModel
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.kernels.joints import drift
+from nnik_ros.kernels.motion import _braking_share, _slid_past
 from nnik_ros.limits import Limit
 from nnik_ros.motion import JointMotion
 from nnik_ros.robot import Robot
@@ -280,6 +281,34 @@ def test_a_finger_that_is_held_moves_aside_only_for_what_is_closer_than_half_of_
     for _ in range(30):
         motion.step(wish, np.zeros(4), np.ones(4), held, motion.q, options)
     assert (np.abs(motion.q - start)[:4].max() > 1e-5) == evades
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+@pytest.mark.parametrize(("held", "first"), [(True, 0.0), (False, -0.01)])
+def test_a_finger_that_is_held_brakes_for_one_that_cannot_and_only_a_free_one_turns_back(
+    side: float, held: bool, first: float
+) -> None:
+    """Two fingers of one joint each, which close by 11 mm; the second one goes on by 10 of these, whatever it is told."""
+    step, gradients = side * np.array([0.001, 0.01]), -side * np.ones((1, 2))
+    braking, free = side * np.array([0.0, 0.001]), np.array([-0.1, 0.1])
+    room = np.column_stack([np.sort(braking) if held else free, np.full(2, step[1])])
+    kept = _slid_past(step, room, gradients, np.zeros(1), np.array([0, 1]), np.array([held, False]))
+    assert side * kept[0] == pytest.approx(first, abs=1e-4)
+
+
+def test_fingers_that_slow_down_together_make_the_least_share_of_their_step_to_which_all_their_joints_can_brake(
+    rng: np.random.Generator,
+) -> None:
+    tip_of_joint, together = np.repeat([0, 1, 2], 2), np.array([0, 0, 2])
+    for _ in range(50):
+        step, v, change = rng.uniform(-0.01, 0.01, 6), rng.uniform(-3.0, 3.0, 6), rng.uniform(0.0, 1.0, 6)
+        least = _braking_share(step, v, change, tip_of_joint, together, T)
+        slowest = np.where(step * v > 0.0, np.clip((np.abs(v) - change) * T, 0.0, np.abs(step)), 0.0)
+        shares = np.linspace(0.0, 1.0, 2001)
+        for fingers in ([0, 1], [2]):
+            joints = np.isin(tip_of_joint, fingers)
+            enough = (shares[:, None] * np.abs(step[joints]) >= slowest[joints] - 1e-12).all(axis=1)
+            np.testing.assert_allclose(least[fingers], shares[enough][0], atol=5.1e-4)
 
 
 def test_a_wish_that_is_not_finite_brings_a_moving_hand_to_rest_within_its_acceleration(hand: Robot) -> None:
