@@ -166,3 +166,15 @@ def test_a_quaternion_turns_vectors_as_its_matrix_does(rng) -> None:
     vectors = rng.normal(size=(20, 3))
     quaternions = rotations.as_quat()[:, [3, 0, 1, 2]]
     np.testing.assert_allclose(rotated(quaternions, vectors), rotations.apply(vectors), atol=1e-12)
+
+
+@pytest.mark.parametrize("away", [-0.02, 0.001, 0.02])
+def test_a_direction_that_the_free_degree_leads_to_is_approached_by_ten_times_the_way_to_it_in_a_second(
+    hand: Robot, away: float
+) -> None:
+    posture, q = Posture(hand, hand.kinematics, T), 0.5 * (hand.lower + hand.upper)
+    null = np.linalg.svd(hand.kinematics.jacobian(q))[2][:, -1].ravel()  # what leaves the tips where they are
+    pull, wanted = np.full(hand.nq, 0.001), directions(hand, q + away * null)
+    posture.turn(pull, hand.kinematics.tips(q), posture.direction(q), wanted, np.array([1.0, 1.0, 1.0, 0.0]))
+    np.testing.assert_allclose(pull[:12], 10.0 * T * away * null[:12], rtol=0.05, atol=1e-7)
+    np.testing.assert_array_equal(pull[12:], 0.001)
