@@ -192,7 +192,7 @@ def test_a_difference_is_taken_up_to_half_a_radian_or_a_decimetre(
         (lambda d: d["tips"][0].update(shift=[0.0, 0.0]), r"tips\[0\].shift"),
         (
             lambda d: d["tips"][0].update(shift=[0.0, "x", 0.0]),
-            r"tips\[0\].shift: is \[0.0, 'x', 0.0\], must be 3 numbers",
+            r"tips\[0\].shift: is \[0.0, 'x', 0.0\], must be 3 finite numbers",
         ),
         (lambda d: d["tips"][0].update(shift=[False, 0.0, 0.0]), r"tips\[0\].shift: is \[False, 0.0, 0.0\], must be 3"),
         (lambda d: d["tips"][0].update(zero=0.0), r"tips\[0\].zero: unknown key"),
