@@ -71,11 +71,12 @@ class CollisionModel:
         of them, for many pairs meet only in corners of the joint limits that few samples come to."""
         samples = robot.random_joint_position(np.random.default_rng(0), _SAMPLES)
         sampled = self.distances(samples)
-        starts = samples[np.argsort(sampled, axis=0, kind="stable")[:_STARTS].T]  # (pairs, _STARTS, nq)
         smallest: Array = sampled.min(axis=0, initial=np.inf)
         far = smallest >= _NEVER_CLOSER
+        nearest = np.argpartition(sampled[:, far], _STARTS - 1, axis=0)[:_STARTS]
+        starts = np.ascontiguousarray(samples[nearest.T])  # (pairs, _STARTS, nq)
         smallest[far] = capsules.nearest(
-            np.ascontiguousarray(starts[far]), robot.lower, robot.upper, *self._model, self._place, self._ends,
+            starts, robot.lower, robot.upper, *self._model, self._place, self._ends,
             self._pairs[far], self._radii[far], _NEVER_CLOSER, _STEPS,
         )  # fmt: skip
         return smallest

@@ -116,17 +116,17 @@ def nearest(
     """The smallest distances (pairs,) [m] found by descent within the joint limits (nq,) from starts (pairs, k, nq) [rad], in
     steps that get longer where they help and shorter where they do not; a pair that comes closer than `enough` [m] is not
     searched further."""
-    result = np.full(len(pairs), np.inf)
+    result, pair = np.full(len(pairs), np.inf), np.arange(2).reshape(1, 2)
     for p in range(len(pairs)):
-        pair, radius = pairs[p : p + 1], radii[p : p + 1]
+        carriers, segments, radius = place[pairs[p]], local[pairs[p]], radii[p : p + 1]
         for k in range(starts.shape[1]):
             q, best, stride = starts[p, k].copy(), np.inf, _STRIDE
             way, there = np.zeros(len(q)), q.copy()
             for _ in range(steps):
-                distance = clearances_of(there, chain, constants, start, place, local, pair, radius)[0]
+                distance = clearances_of(there, chain, constants, start, carriers, segments, pair, radius)[0]
                 if distance < best:
                     best, q, stride = distance, there.copy(), 1.5 * stride
-                    slope = clearance_gradients(q, chain, constants, start, place, local, pair)[0]
+                    slope = clearance_gradients(q, chain, constants, start, carriers, segments, pair)[0]
                     way = slope / max(largest(slope), TINY) * (upper - lower)
                 else:
                     stride *= 0.4
