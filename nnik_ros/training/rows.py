@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
 from nnik_ros.kinematics import Frames, jacobian
 from nnik_ros.robot import Robot
@@ -31,6 +32,7 @@ _REST = (
 _TURN, _FULL_CIRCLE = 2.0 * math.pi, 1e-6  # rad, and how much of it a description may round off
 _NEGLIGIBLE = 1e-9  # of the reach; a term of the series below is what a description rounds off
 _NEXT = np.array([1, 2, 0])  # the axis after x, y, z
+_MOST_JOINTS = 12  # of a chain; its series takes 5 GB and a minute then, and three times as much with each one more
 _LEAST_JOINTS = 3  # in a spread row, which has to hold three rows of a matrix
 
 
@@ -300,7 +302,16 @@ def own_layout(robot: Robot) -> Layout:
 
 
 def rows_of(robot: Robot, layout: Layout | None = None) -> Rows:
-    """What the step of `robot` needs."""
+    """What the step of `robot` needs.
+
+    Raises:
+        InputError: a chain of so many joints that its series would not fit into memory.
+    """
+    if robot.kinematics.depth > _MOST_JOINTS:
+        raise InputError(
+            f"robot '{robot.name}' has a chain of {robot.kinematics.depth} joints, a network can have at most {_MOST_JOINTS}; "
+            "damped least squares moves it without one"
+        )
     lower, upper = float32_limits(robot)
     turn = np.where(robot.upper - robot.lower >= _TURN - _FULL_CIRCLE, _TURN, 0.0).astype(np.float32)
     return Rows(

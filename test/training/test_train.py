@@ -427,6 +427,29 @@ def test_weights_for_another_number_of_tips_are_refused(tiny_recipe: Write, plan
         Training(load_recipe(path), planar)
 
 
+def test_a_chain_of_too_many_joints_for_a_network_is_refused_with_what_moves_it(
+    tiny_recipe: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"j{i}" for i in range(13)]
+    limit = '<limit lower="-1" upper="1" effort="1" velocity="1"/><axis xyz="0 0 1"/><origin xyz="0.1 0 0"/>'
+    links = "".join(f'<link name="l{i}"/>' for i in range(14))
+    joints = "".join(
+        f'<joint name="{name}" type="revolute"><parent link="l{i}"/><child link="l{i + 1}"/>{limit}</joint>'
+        for i, name in enumerate(names)
+    )
+    (tmp_path / "snake.urdf").write_text(f'<robot name="snake">{links}{joints}</robot>')
+    driven = "".join(f"  - {{name: {name}, acceleration: 1.0}}\n" for name in names)
+    (tmp_path / "snake.yaml").write_text(
+        f"schema: 1\nname: snake\nurdf: snake.urdf\nbase_frame: l0\njoints:\n{driven}tips:\n  - {{name: tip, link: l13}}\n"
+    )
+    recipe = tiny_recipe()
+    recipe.write_text(recipe.read_text().replace(str(robot_file("planar_2r")), "snake.yaml"))
+    assert main([str(recipe), "--runs", str(tmp_path / "runs")]) == 2
+    told = capsys.readouterr().err
+    assert "'snake' has a chain of 13 joints" in told and "at most 12" in told and "damped least squares" in told
+    assert not (tmp_path / "tiny.onnx").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
