@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _ROOM = 1.5  # times the cost of a chore: the time that must be left for it
 _PATIENCE = 0.5  # s, after which a chore is done even if the next tick may be late for it
 _FORGETS = 0.9  # per turn and per refused turn; the cost of a chore is the longest that it recently took
 
+_DONE = object()
+
 
 class Chore:
-    """`call` once per `period` [s]."""
+    """`call` once per `period` [s]. One that is a generator is done in parts, each of them when it fits."""
 
     def __init__(self, call: Callable[[], object], period: float, clock: Callable[[], float]) -> None:
         self._call, self._period, self._clock = call, period, clock
-        self.due = self._last = clock()
+        self.due = self._last = self._next = clock()
+        self._rest: Iterator[object] | None = None  # parts that were begun with
         self.cost = 0.0  # s
 
     def hurry(self, closest: float) -> None:
@@ -23,9 +26,16 @@ class Chore:
         self.due = min(self.due, self._last + closest)
 
     def run(self) -> None:
+        """All of it, or the next part."""
         begin = self._clock()
-        self._last, self.due = begin, max(self.due + self._period, begin)
-        self._call()
+        rest, self._rest = self._rest, None
+        if rest is None:
+            self._last, self._next = begin, max(self.due + self._period, begin)
+        self.due = self._next  # also after a call that raises
+        if rest is None and isinstance(parts := self._call(), Iterator):
+            rest = parts
+        if rest is not None and next(rest, _DONE) is not _DONE:
+            self._rest, self.due = rest, begin
         self.cost = max(self._clock() - begin, _FORGETS * self.cost)
 
 

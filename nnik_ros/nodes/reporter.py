@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from builtin_interfaces.msg import Time
@@ -60,13 +61,13 @@ class Reporter:
         self._status_chore = chores.add(self.tell_status, 1.0 / options.status_rate)
         chores.add(self._tell_tip_poses, 1.0 / options.tip_pose_rate)
         chores.add(self._tell_markers, 1.0 / options.status_rate)
-        slow = (session.others.look, session.command_receivers.look, self._tell_diagnostics)
-        for call in (*slow, self._tell_statistics):
+        looks = (session.others.look, session.command_receivers.look)
+        for call in (*looks, self._tell_diagnostics, self._tell_statistics):
             chores.add(call, _SLOW)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # it tells its state whatever the ROS time does
         self._timers = [
             node.create_timer(1.0 / options.status_rate, self.tell_status, clock=steady),
-            *(node.create_timer(_SLOW, call, clock=steady) for call in slow),
+            *(node.create_timer(_SLOW, call, clock=steady) for call in (*looks, self._tell_diagnostics_at_once)),
         ]
 
     def begin(self) -> None:
@@ -154,26 +155,34 @@ class Reporter:
             header = Header(frame_id=session.base_frame, stamp=self._now())
             self._markers.publish(marker_array(session.robot, session.result, session.targets, header))
 
-    def _tell_diagnostics(self) -> None:
+    def _tell_diagnostics_at_once(self) -> None:
+        for _ in self._tell_diagnostics():
+            pass
+
+    def _tell_diagnostics(self) -> Iterator[None]:
+        """In parts, as the statistics: at 1 kHz a tick leaves no time for all of it."""
         session, name, robot = self._session, self._name, self._session.robot.name
-        loop = session.loop
-        message = DiagnosticArray()
-        message.header.stamp = self._now()
-        message.status = [
+        loop, message = session.loop, DiagnosticArray()
+        message.status.append(
             loop_status(
                 name, robot, loop.period, loop.statistics.summary(), session.realtime, session.command_receivers.count
-            ),
-            input_status(name, robot, session.refusals),
-            publisher_status(name, robot, session.others),
-        ]
+            )
+        )
+        yield
+        message.status.append(input_status(name, robot, session.refusals))
+        message.status.append(publisher_status(name, robot, session.others))
+        yield
+        message.header.stamp = self._now()
         self._diagnostics.publish(message)
 
-    def _tell_statistics(self) -> None:
+    def _tell_statistics(self) -> Iterator[None]:
         session = self._session
+        summary = session.loop.statistics.summary()
+        yield
         message = statistics_status(
-            self._name, session.robot.name, session.robot.tip_names, session.loop.statistics.summary(), session.data,
-            session.refusals, session.benched,
+            self._name, session.robot.name, session.robot.tip_names, summary, session.data, session.refusals, session.benched,
         )  # fmt: skip
+        yield
         self._statistics.publish(message)
 
     def _now(self) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from nnik_ros.nodes.chores import Chores
@@ -92,3 +94,44 @@ def test_a_second_chore_waits_when_the_first_leaves_too_little_time() -> None:
     assert len(done) == 1
     chores.serve(0.004)
     assert sorted(done) == ["a", "b"]
+
+
+def test_a_chore_in_parts_does_each_where_it_fits_and_keeps_its_pace() -> None:
+    """Three parts of 4 ms in gaps that leave time for one."""
+    clock, done = Clock(), []
+    chores = Chores(clock)
+
+    def call() -> Iterator[None]:
+        for part in range(3):
+            done.append((round(clock.now, 6), part))
+            clock.now += 0.004
+            if part < 2:
+                yield
+
+    chores.add(call, 0.1)
+    serve(chores, clock, 2.0, 0.007)
+    begun = [at for at, part in done if part == 0]
+    assert [part for _, part in done] == [0, 1, 2] * (len(done) // 3)
+    assert len({at for at, _ in done}) == len(done) and min(np.diff([at for at, _ in done])) > 0.009, "one in a gap"
+    np.testing.assert_allclose(np.diff(begun), 0.1, atol=0.011)
+
+
+def test_a_chore_of_which_a_part_raises_begins_anew_next_time() -> None:
+    clock, done = Clock(), []
+    chores = Chores(clock)
+
+    def call() -> Iterator[None]:
+        done.append("first")
+        yield
+        if len(done) == 1:
+            raise ValueError("once")
+        done.append("second")
+
+    chores.add(call, 0.1)
+    for i in range(25):
+        clock.now = i * 0.01
+        try:
+            chores.serve(0.01)
+        except ValueError:
+            done.append("raised")
+    assert done == ["first", "raised", "first", "second", "first", "second"]
