@@ -223,8 +223,10 @@ class Controller:
             motion.tip_position, motion.measured_tip_position, end_of_way, near, reference, way_out.best_error, follows,
             escaping, way_out.ticks, self.options.closed_loop_gain > 0, self.options.tolerance, _STUCK_PROGRESS * self._period,
         )  # fmt: skip
-        motion = motion._replace(limited=motion.limited | self._stands)
-        way_out.watch(best_error, stuck, goal, self._motion, motion.limited, self.options.tolerance)
+        limited = motion.limited | self._stands
+        way_out.watch(best_error, stuck, goal, self._motion, limited, self.options.tolerance)
+        # what the closed loop cannot add keeps no command from its way
+        motion = motion._replace(limited=limited | motion.pressing)
         state, worst = self._tip_states(reached, judged, homing, motion, stale_state)
         return TickResult(
             self._motion.sent.copy() if self._speaks(judged, stale_state) else None, worst, state, error, measured_error,

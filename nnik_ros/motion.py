@@ -29,13 +29,14 @@ _JOINT_SHARE = 0.5  # of the joints' velocity and acceleration, for motion from 
 
 
 class Motion(NamedTuple):
-    """One step: tip_position (nt, 3) [m] commanded, measured_tip_position (nt, 3) [m], limited (nt,) of Limit, met (nt,): whom
-    the collision check keeps a limited tip from, by number, -1 for the base, and whether the step was finite (if not, the
-    command brakes)."""
+    """One step: tip_position (nt, 3) [m] commanded, measured_tip_position (nt, 3) [m], limited (nt,) of Limit, pressing (nt,)
+    of Limit: what keeps the closed loop from removing a gap, met (nt,): whom the collision check keeps a limited tip from, by
+    number, -1 for the base, and whether the step was finite (if not, the command brakes)."""
 
     tip_position: Array
     measured_tip_position: Array
     limited: NDArray[np.int64]
+    pressing: NDArray[np.int64]
     met: NDArray[np.int64]
     finite: bool
 
@@ -62,6 +63,7 @@ class JointMotion:
             np.empty((0, 2), dtype=np.int64),
             self._unknown,
         )
+        self._no_limit = frozen(np.zeros(robot.nt), np.int64)
         self._margin = 0.0  # m, for which the pairs were chosen
         self._fade = float(np.exp(-period / _FADE))
         self._pace, self._gentle = _JOINT_SHARE * robot.velocity, _JOINT_SHARE * robot.acceleration
@@ -139,9 +141,8 @@ class JointMotion:
             self.q, self.v, _ = self._limits.step(self.q, self.v, self.at_rest())
             self._look_around()
         self._send(measured, held, speed[self._tip_of_joint], options)
-        if self._closed:
-            limited |= self._pressing(measured, options.max_lead)
-        return Motion(self.tips.position, measured_tip, limited, met, finite)
+        pressing = self._pressing(measured, options) if options.closed_loop_gain > 0.0 else self._no_limit
+        return Motion(self.tips.position, measured_tip, limited, pressing, met, finite)
 
     def _watch(self, margin: float) -> None:
         """Look at all pairs that can come closer than the margin [m]."""
@@ -201,12 +202,13 @@ class JointMotion:
             behind = points.largest_gap(self.sent, self.q) + self._period * points.largest_gap(self.sent_v, self.v)
             self._closed = behind > _SAME
 
-    def _pressing(self, measured: Array, lead: float) -> NDArray[np.int64]:
+    def _pressing(self, measured: Array, options: ControllerOptions) -> NDArray[np.int64]:
         """What keeps the offset of each finger from removing the gap of its joints measured (nq,) [rad]: (nt,) of Limit."""
+        lead, tip_of_joint = options.max_lead, self._tip_of_joint
         asked, size = self.q + self._offset, np.abs(self._offset)
         room = np.where(self._offset > 0.0, self._robot.upper - asked, asked - self._robot.lower)
         at_limit = (size > _PRESSES) & (room < _PRESSES)
         at_lead = (size > min(_LARGEST_OFFSET, lead) - _PRESSES) | (np.abs(asked - measured) > lead + _PRESSES)
-        pressing = np.zeros(len(self._kinematics.topology.chain), dtype=np.int64)
-        np.bitwise_or.at(pressing, self._tip_of_joint, Limit.POSITION * at_limit | Limit.LEAD * at_lead)
+        pressing: NDArray[np.int64] = np.zeros(len(self._kinematics.topology.chain), dtype=np.int64)
+        np.bitwise_or.at(pressing, tip_of_joint, Limit.POSITION * at_limit | Limit.LEAD * at_lead)
         return pressing

@@ -61,6 +61,19 @@ def test_a_stuck_tip_first_holds_then_goes_to_another_posture_and_arrives(v5: Ro
     assert np.abs(hand.q - corner)[14:].max() < 0.1
 
 
+def test_a_stuck_tip_finds_its_way_out_also_where_its_drive_gives_way_by_more_than_the_closed_loop_adds(
+    v5: Robot, corner: np.ndarray
+) -> None:
+    hand, target, sag = Follower(v5), v5.kinematics.tip_position(corner), np.zeros(v5.nq)
+    sag[13] = 0.32
+    hand.controller.set_options(ControllerOptions(closed_loop_gain=5.0))
+    for tick in range(4000):
+        result = hand.run(1, v5.kinematics.tip_position(v5.home) if tick < 2000 else target)
+        hand.q = result.command - sag
+    assert result.error[THUMB] < 1e-4
+    assert Limit(int(result.limited[THUMB])) == Limit.LEAD, "the closed loop has not come to its bound"
+
+
 def test_a_tip_on_its_way_out_that_loses_its_target_goes_on_when_it_is_back(v5: Robot, corner: np.ndarray) -> None:
     """For the same goal no other search is made: forgetting what was found would leave the tip where it was stuck."""
     target = v5.kinematics.tip_position(corner)
