@@ -205,9 +205,11 @@ class JointMotion:
     def _pressing(self, measured: Array, options: ControllerOptions) -> NDArray[np.int64]:
         """What keeps the offset of each finger from removing the gap of its joints measured (nq,) [rad]: (nt,) of Limit."""
         lead, tip_of_joint = options.max_lead, self._tip_of_joint
-        asked, size = self.q + self._offset, np.abs(self._offset)
-        room = np.where(self._offset > 0.0, self._robot.upper - asked, asked - self._robot.lower)
-        at_limit = (size > _PRESSES) & (room < _PRESSES)
+        gap, asked, size = self.q - measured, self.q + self._offset, np.abs(self._offset)
+        # at a limit nothing was ever added, and the gap alone tells, one that the tip can feel
+        grown, felt = size > _PRESSES, np.abs(gap) * self._kinematics.reach[tip_of_joint] > options.tolerance
+        room = np.where(np.where(grown, self._offset, gap) > 0.0, self._robot.upper - asked, asked - self._robot.lower)
+        at_limit = (grown | felt) & (room < _PRESSES) & (np.abs(self.v) < _RESTS)  # the gap of what moves is lag
         at_lead = (size > min(_LARGEST_OFFSET, lead) - _PRESSES) | (np.abs(asked - measured) > lead + _PRESSES)
         pressing: NDArray[np.int64] = np.zeros(len(self._kinematics.topology.chain), dtype=np.int64)
         np.bitwise_or.at(pressing, tip_of_joint, Limit.POSITION * at_limit | Limit.LEAD * at_lead)

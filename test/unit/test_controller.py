@@ -506,8 +506,8 @@ def test_the_closed_loop_removes_the_sag_of_the_drive_and_the_open_loop_does_not
 
 
 @pytest.mark.parametrize(
-    ("room", "sag", "limits"), [(0.02, 0.05, "position"), (0.4, 0.35, "lead"), (0.4, 0.05, "")],
-    ids=["before a limit", "a drive that gives way too far", "in the middle"],
+    ("room", "sag", "limits"), [(0.02, 0.05, "position"), (0.0, 0.05, "position"), (0.4, 0.35, "lead"), (0.4, 0.05, "")],
+    ids=["before a limit", "at a limit", "a drive that gives way too far", "in the middle"],
 )  # fmt: skip
 def test_the_closed_loop_names_what_keeps_it_from_removing_a_sag(
     hand: Robot, room: float, sag: float, limits: str
@@ -524,6 +524,26 @@ def test_the_closed_loop_names_what_keeps_it_from_removing_a_sag(
     message = result.messages(hand.tip_names)[0]
     assert (f"mm to go, limited by {limits};" if limits else "at its target") in message
     assert all(text.startswith("at its target") for text in result.messages(hand.tip_names)[1:])
+
+
+def test_a_finger_on_its_way_is_not_limited_by_what_the_closed_loop_cannot_add_there(hand: Robot) -> None:
+    goal, last, limited = hand.home.copy(), 3, {}
+    goal[last] = hand.upper[last] - 0.02
+    for gain in (0.0, 5.0):
+        rig, limited[gain] = Rig(hand, target_timeout=0.0, closed_loop_gain=gain), []
+        rig.aim(hand.home)
+        rig.controller.start()
+        for tick in range(2000):
+            if tick == 1000:
+                rig.aim(goal)
+            before = rig.controller._motion.q[last]
+            result = rig.tick(moves=False)
+            if abs(rig.controller._motion.q[last] - before) > 0.1 * T:
+                limited[gain].append(bool(result.limited[0] & Limit.POSITION))
+            rig.q = result.command.copy()
+            rig.q[last] -= 0.1
+    assert len(limited[5.0]) > 50 and sum(limited[5.0]) == sum(limited[0.0])
+    assert result.limited[0] & Limit.POSITION
 
 
 def test_fingers_that_would_meet_stop_before_they_touch_and_can_part_again(hand: Robot) -> None:
