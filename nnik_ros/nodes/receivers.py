@@ -7,8 +7,9 @@ from typing import Any
 
 from rclpy.node import Node
 
+_UNKNOWN = "_NODE_NAME_UNKNOWN_"  # what the middleware calls a node that it just found, or one that does not speak ROS
 # names of nodes: the page, and what people look at topics with; hidden ones are of command line tools
-_ONLOOKERS = re.compile(r"_.*|web|rosbag2_.*|foxglove_bridge|plotjuggler.*|rqt.*")
+_ONLOOKERS = re.compile(rf"(?!{_UNKNOWN})_.*|web|rosbag2_.*|foxglove_bridge|plotjuggler.*|rqt.*")
 
 
 class Receivers:

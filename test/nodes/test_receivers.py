@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 import rclpy
@@ -67,6 +68,15 @@ def test_who_looks_on_is_no_receiver_beside_a_driver_or_alone(receivers, listen,
 def test_a_driver_counts_also_where_its_name_resembles_an_onlooker(receivers, listen, name):
     listen(name)
     seen(receivers, 1)
+    receivers.look()
+    assert receivers.count == 1
+
+
+def test_a_driver_whose_name_the_middleware_does_not_know_yet_or_ever_counts(receivers, listen, monkeypatch):
+    listen("allegro_node")
+    seen(receivers, 1)
+    unknown = SimpleNamespace(node_name="_NODE_NAME_UNKNOWN_")
+    monkeypatch.setattr(receivers._node, "get_subscriptions_info_by_topic", lambda topic: [unknown])
     receivers.look()
     assert receivers.count == 1
 
