@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 from rclpy.node import Node
 
+_UNKNOWN = "_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_"  # a node that the middleware just found; its names follow
+
 
 class OtherPublishers:
     """Looks at the graph now and then. found: names of nodes by topic, only where there are too many; appeared: how often one
@@ -31,8 +33,10 @@ class OtherPublishers:
         self.found = now
         for topic, names in now.items():
             # one publisher alone is as it should be; who takes the place of another came all the same
-            came = Counter(names) - Counter(before.get(topic, names[:1]))
-            self.appeared[topic] += came.total()
+            were = before.get(topic, names[:1])
+            came = Counter(names) - Counter(were)
+            known_now = max(0, were.count(_UNKNOWN) - names.count(_UNKNOWN))
+            self.appeared[topic] += max(0, came.total() - known_now)
         if now != before:
             self._on_change(self.message or "every topic has one publisher again")
 

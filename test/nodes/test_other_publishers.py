@@ -43,6 +43,25 @@ def test_every_publisher_that_comes_is_counted_also_one_in_the_place_of_another(
     assert others.appeared[TOPIC] == appeared
 
 
+def test_a_publisher_whose_names_the_middleware_tells_later_came_once() -> None:
+    graph = Graph()
+    others, own, unknown = (
+        OtherPublishers(graph, [TOPIC], lambda words: None),
+        ("/", "c"),
+        ("_NODE_NAMESPACE_UNKNOWN_", "_NODE_NAME_UNKNOWN_"),
+    )
+    for *names, appeared in (
+        [own, 0],
+        [own, unknown, 1],
+        [own, ("/", "a"), 1],
+        [own, ("/", "a"), unknown, 2],
+        [own, ("/", "a"), 2],
+    ):
+        graph.names = names
+        others.look()
+        assert others.appeared[TOPIC] == appeared
+
+
 def test_several_publishers_are_named_at_each_change_with_their_namespaces_until_one_is_left() -> None:
     graph, told = Graph(), []
     others = OtherPublishers(graph, [TOPIC], told.append)
