@@ -18,7 +18,8 @@ VISUAL_GROUP, COLLISION_GROUP = 2, 3
 _STIFF = (0.004, 1.0)  # stops and contacts yield for 4 ms: hard to the eye, and still several physics steps long
 _MUJOCO_PER_URDF_SIZE = {"box": (0.5, 0.5, 0.5), "sphere": (1.0, 0.0, 0.0), "cylinder": (1.0, 0.5, 0.0)}  # half lengths
 _ROUNDING = 1e-6  # of the largest moment
-_LEAST_MOMENT = 1e-13  # kg m^2
+_LEAST_MOMENT = 1e-13  # kg m^2: of a point too, for MuJoCo moves no body without
+_LEAST_INERTIA = 1e-12  # kg m^2, for a joint to turn: more than a few points have of their own
 _GREY = (0.5, 0.5, 0.5, 1.0)
 
 
@@ -29,7 +30,8 @@ def build_model(robot: Robot, options: SimOptions) -> Any:
     the base that the robot does not list are held at zero. A collision cylinder counts as the capsule of its radius and length.
 
     Raises:
-        InputError: a body that cannot be, or MuJoCo refuses the model, for instance for a moving link without mass.
+        InputError: a body that cannot be, a joint that turns no inertia, or MuJoCo refuses the model, for instance for a moving
+            link without mass.
     """
     spec = _empty_spec(robot.name, options)
     base = spec.worldbody.add_body(name=body_name(robot.base_frame))
@@ -41,9 +43,15 @@ def build_model(robot: Robot, options: SimOptions) -> Any:
     if impossible := [why for link in _links(robot) if (why := _impossible(robot.urdf.links[link]))]:
         raise InputError(f"robot '{robot.name}' cannot be simulated: {'; '.join(impossible)}")
     try:
-        return spec.compile()
+        model = spec.compile()
     except ValueError as error:
         raise InputError(f"robot '{robot.name}' cannot be simulated: {error}") from error
+    if light := [name for name in robot.joint_names if model.dof_M0[model.joint(name).dofadr[0]] < _LEAST_INERTIA]:
+        raise InputError(
+            f"robot '{robot.name}' cannot be simulated: no inertia is turned by {', '.join(light)}: the links below need "
+            "some, or the drive an armature"
+        )
+    return model
 
 
 def body_name(link: str) -> str:
@@ -119,7 +127,7 @@ def _fill_body(body: Any, link: Link) -> None:
         if moments[0] > _LEAST_MOMENT and moments[0] + moments[1] > moments[2] * (1 + _ROUNDING):
             body.fullinertia = [*np.diag(tensor), tensor[0, 1], tensor[0, 2], tensor[1, 2]]
         else:  # a point, a thin rod or plate, which MuJoCo takes by its principal moments alone, and those without rounding
-            a, b, c = np.maximum(moments, 0.0)
+            a, b, c = np.maximum(moments, _LEAST_MOMENT if link.inertial.mass > 0.0 else 0.0)
             body.inertia = [a, b, min(a + b, c)]
             body.iquat = quat_wxyz_from_rotation(axes * np.linalg.det(axes))
     for shape in link.visuals:

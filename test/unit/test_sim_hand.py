@@ -240,7 +240,30 @@ def test_a_point_a_thin_rod_and_a_thin_plate_at_the_tip_add_their_own_inertia(
     np.testing.assert_allclose(_mass_matrix(loaded, q) - _mass_matrix(simulated("planar_2r"), q), expected, atol=1e-6)
 
 
+def arm_of_points(middle: float) -> Robot:
+    """The planar arm, each of its moving links a point of 1 kg at `middle` [m] of its length."""
+    robot = load_robot(ROBOTS / "planar_2r.yaml")
+    point = Inertial(1.0, transform(np.eye(3), np.array([middle, 0.0, 0.0])), np.zeros((3, 3)))
+    moved = {joint.child for joint in robot.urdf.joints.values() if joint.name in robot.joint_names}
+    links = {name: replace(link, inertial=point if name in moved else None) for name, link in robot.urdf.links.items()}
+    return replace(robot, urdf=replace(robot.urdf, links=links))
+
+
+def test_an_arm_whose_moving_links_are_points_swings_as_these() -> None:
+    robot, q, a = arm_of_points(2.0), np.array([0.3, 0.9]), 2.0
+    length = float(np.linalg.norm(robot.kinematics.tip_position(np.zeros(2)))) / 2.0
+    options = replace(_options(robot), armature=np.zeros(2))
+    mixed = a * a + length * a * np.cos(q[1])
+    expected = [[a * a + length**2 + 2.0 * length * a * np.cos(q[1]) + a * a, mixed], [mixed, a * a]]
+    np.testing.assert_allclose(_mass_matrix(SimHand(robot, options), q), expected, atol=1e-9)
+
+
 class TestRefusals:
+    def test_a_joint_that_turns_a_point_on_its_axis_alone_is_refused_by_name(self) -> None:
+        robot = arm_of_points(0.0)
+        with pytest.raises(InputError, match="'planar_2r' cannot be simulated: no inertia is turned by joint_2:"):
+            SimHand(robot, replace(_options(robot), armature=np.zeros(2)))
+
     @pytest.mark.parametrize(
         "bad", [[], [0.0], [0.0] * 3, [np.nan, 0.0], [0.0, np.inf], [[0.0, 0.0]], ["a", "b"], 1.0, None]
     )
