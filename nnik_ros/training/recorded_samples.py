@@ -19,6 +19,8 @@ from nnik_ros.geometry import Array, frozen
 from nnik_ros.robot import Robot
 from nnik_ros.training.recording import Recording
 
+_PAUSE = 10.0  # of the usual interval between measurements: so long a pause counts as
+
 
 class Samples(NamedTuple):
     """q (n, nq) [rad]: where the joints are; tip_target (n, nt, 3) [m]: as measured; q_goal (n, nq) [rad]: the joints at which
@@ -57,13 +59,14 @@ def recorded_samples(
 
 def split(recording: Recording, held_out: float = 0.2, block: float = 2.0) -> NDArray[np.bool_]:
     """Which poses (n,) are held out: whole blocks of `block` [s], because neighbours in time are nearly the same pose; shorter
-    blocks where the recording is short. Blocks in which nothing was measured do not count."""
-    duration = float(np.ptp(recording.stamp)) or 1.0
-    length = min(block, duration / 20.0)
+    blocks where the recording is short. Time in which nothing was measured does not count."""
+    interval = np.diff(recording.stamp)
+    # a few glimpses, or a rhythm of them, such as of a tip that hides every few seconds, may miss every fifth of all blocks
+    seen = np.minimum(interval, _PAUSE * np.median(interval)) if len(interval) else interval
+    time = np.concatenate([[0.0], np.cumsum(seen)])
+    length = min(block, time[-1] / 20.0) or 1.0
     every = max(2, round(1.0 / held_out))
-    number = ((recording.stamp - recording.stamp[0]) / length).astype(np.int64)
-    # a rhythm of what was measured, such as a finger that hides its tip every few seconds, may miss every fifth of all blocks
-    _, place = np.unique(number, return_inverse=True)
+    _, place = np.unique((time / length).astype(np.int64), return_inverse=True)
     return np.asarray(place % every == every - 1)
 
 

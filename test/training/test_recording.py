@@ -492,6 +492,16 @@ class TestSamples:
         assert 0.15 <= held_out.mean() <= 0.25
         assert np.count_nonzero(np.diff(held_out)) < 15
 
+    @pytest.mark.parametrize("begin", [(0.0, 30.0, 58.0), (0.0, 58.0), (0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 58.0)])
+    def test_a_fifth_is_held_out_of_a_recording_in_which_the_tips_are_seen_a_few_times(
+        self, hand: Robot, begin: tuple[float, ...]
+    ) -> None:
+        recording = align(bag_data(hand, measurements(hand)), hand, RecordingOptions())
+        stamp = np.concatenate([at + np.arange(0.0, 0.9, 0.01) for at in begin])
+        held_out = split(replace(recording, stamp=stamp))
+        assert 0.15 <= held_out.mean() <= 0.25
+        assert np.count_nonzero(np.diff(held_out)) < 15
+
     @pytest.mark.parametrize(("seen", "period"), [(1.5, 10.0), (2.0, 5.0), (3.0, 5.0), (0.3, 10.0)])
     def test_a_fifth_is_held_out_of_a_recording_in_which_the_tips_are_seen_in_a_rhythm(
         self, hand: Robot, seen: float, period: float
