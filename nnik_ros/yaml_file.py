@@ -51,8 +51,9 @@ def report_duplicates(names: Iterable[str], what: str, problems: Problems) -> No
 def compare_names(
     given: Sequence[str], wanted: Sequence[str], what: str, problems: Problems, owner: str = "the robot"
 ) -> None:
-    """Add a problem for every name that is missing, unknown or given twice; wanted: those that the owner has."""
-    for name in wanted:
+    """Add a problem for every name that is missing, unknown or given twice; wanted: those that the owner has. Of names one of
+    which could not be read, and is empty, nobody knows what is missing."""
+    for name in wanted if "" not in given else ():
         if name not in given:
             problems.add(f"{what}: '{name}' is missing")
     for name in sorted({*given} - {*wanted, ""}):

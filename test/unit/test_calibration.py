@@ -208,6 +208,13 @@ def test_a_wrong_file_is_refused_and_the_place_is_named(
         load_calibration(edited(written, change), hand)
 
 
+def test_a_name_that_yaml_reads_as_a_number_is_told_alone(hand: Robot, written: Path) -> None:
+    with pytest.raises(FileError) as caught:
+        load_calibration(edited(written, lambda d: d["joints"][3].update(name=3)), hand)
+    told = "joints[3].name: is 3, must be a non-empty text (YAML reads it as a number, write it in quotes)"
+    assert [*caught.value.problems] == [told]
+
+
 def test_all_faults_of_a_file_are_told_at_once(hand: Robot, written: Path) -> None:
     def spoil(document: dict) -> None:  # type: ignore[type-arg]
         document["joints"][0]["zero"] = "much"
