@@ -17,7 +17,7 @@ from nnik_ros.urdf import REVOLUTE, Joint, Link, Shape
 VISUAL_GROUP, COLLISION_GROUP = 2, 3
 _STIFF = (0.004, 1.0)  # stops and contacts yield for 4 ms: hard to the eye, and still several physics steps long
 _MUJOCO_PER_URDF_SIZE = {"box": (0.5, 0.5, 0.5), "sphere": (1.0, 0.0, 0.0), "cylinder": (1.0, 0.5, 0.0)}  # half lengths
-_ROUNDING = 1e-6  # of the largest moment
+_ROUNDING = 1e-5  # of the largest moment: exporters print six digits
 _LEAST_MOMENT = 1e-13  # kg m^2: of a point too, for MuJoCo moves no body without
 _LEAST_INERTIA = 1e-12  # kg m^2, for a joint to turn: more than a few points have of their own
 _GREY = (0.5, 0.5, 0.5, 1.0)
