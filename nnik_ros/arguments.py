@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from nnik_ros.errors import FileError, range_in_words
@@ -72,6 +73,19 @@ def check_writable(path: Path, *, makes_folder: bool = False) -> None:
         raise FileError(str(path), [f"cannot be written: there is no folder {folder}"])
     if not os.access(path if os.path.exists(path) else folder, os.W_OK):
         raise FileError(str(path), ["cannot be written: permission denied"])
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tells what `check_writable` cannot foresee, such as a full disk, while a file or a folder of files is written.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise FileError(str(path), [f"cannot be written: {error.strerror or error}"]) from error
 
 
 def check_apart(path: Path, read: Mapping[str, Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from zipfile import BadZipFile, ZipFile
 import torch
 import yaml
 
+from nnik_ros.arguments import writing
 from nnik_ros.contract import check_contract
 from nnik_ros.errors import ContractError, FileError
 from nnik_ros.evaluate import FINE_TUNED_FROM
@@ -38,13 +40,23 @@ class Checkpoint(NamedTuple):
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Replace the folder's checkpoint in one go: an interruption leaves the old one whole."""
-    new = folder / f"{CHECKPOINT}.new"
-    with new.open("wb") as file:
-        torch.save({"schema": SCHEMA, **checkpoint._asdict()}, file)
-        file.flush()
-        os.fsync(file.fileno())  # a machine that is lost may otherwise keep the name without what was written
-    os.replace(new, folder / CHECKPOINT)
+    """Replace the folder's checkpoint in one go: an interruption leaves the old one whole.
+
+    Raises:
+        FileError: it cannot be written, as on a full disk; the old one is whole then, too.
+    """
+    new, data = folder / f"{CHECKPOINT}.new", io.BytesIO()
+    torch.save({"schema": SCHEMA, **checkpoint._asdict()}, data)  # into memory: on a full disk torch hides the reason
+    with writing(folder / CHECKPOINT):
+        try:
+            with new.open("wb") as file:
+                file.write(data.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())  # a machine that is lost may otherwise keep the name without what was written
+            os.replace(new, folder / CHECKPOINT)
+        except OSError:
+            new.unlink(missing_ok=True)
+            raise
 
 
 def load_checkpoint(folder: Path, recipe: Recipe, robot: Robot) -> Checkpoint:

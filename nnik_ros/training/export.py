@@ -12,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from nnik_ros.arguments import writing
 from nnik_ros.contract import (
     JOINT_POSITION,
     JOINT_POSITION_NEXT,
@@ -24,7 +25,7 @@ from nnik_ros.contract import (
     contract_for,
     nested,
 )  # fmt: skip
-from nnik_ros.errors import ContractError, FileError
+from nnik_ros.errors import ContractError
 from nnik_ros.kinematics import KinematicParameters, build_chains, forward_kinematics
 from nnik_ros.robot import Robot
 from nnik_ros.training.graph import Graph, Value
@@ -76,11 +77,9 @@ def write(exported: Exported, robot: Robot, path: Path, provenance: Mapping[str,
     model.CopyFrom(exported.model)
     model.producer_name = "nnik_ros"
     onnx.helper.set_model_props(model, {METADATA_KEY: contract.to_json()})
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         onnx.save(model, path)
-    except OSError as error:
-        raise FileError(str(path), [f"cannot be written: {error.strerror}"]) from error
     return contract
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from nnik_ros.arguments import Help, check_writable, number, seed
-from nnik_ros.errors import InputError, NnikError
+from nnik_ros.arguments import Help, check_writable, number, seed, writing
+from nnik_ros.errors import FileError, InputError, NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
@@ -96,13 +97,14 @@ def write_bag(
     """
     _check_new(path)
     store = get_typestore(Stores.ROS2_JAZZY)
-    with Writer(path, version=9, storage_plugin=_STORES[storage]) as writer:
-        messages = _joint_messages(writer, store, robot, data)
-        messages += (
-            _single_messages(writer, store, robot, data) if single_tips else _tip_messages(writer, store, robot, data)
-        )
-        for stamp, connection, message in sorted(messages, key=lambda item: item[0]):
-            writer.write(connection, stamp, store.serialize_cdr(message, connection.msgtype))
+    tip_messages = _single_messages if single_tips else _tip_messages
+    try:
+        with writing(path), Writer(path, version=9, storage_plugin=_STORES[storage]) as writer:
+            messages = _joint_messages(writer, store, robot, data) + tip_messages(writer, store, robot, data)
+            for stamp, connection, message in sorted(messages, key=lambda item: item[0]):
+                writer.write(connection, stamp, store.serialize_cdr(message, connection.msgtype))
+    except sqlite3.Error as error:
+        raise FileError(str(path), [f"cannot be written: {error}"]) from error
 
 
 def _check_new(path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnik_ros.arguments import Help, check_apart, check_writable, whole_number
+from nnik_ros.arguments import Help, check_apart, check_writable, whole_number, writing
 from nnik_ros.errors import FileError, NnikError
 from nnik_ros.evaluate import evaluate, gate_table, measured, number_of_targets, passes, provenance_fields, table
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
@@ -118,7 +118,8 @@ def remake(recipe: Recipe, path: Path, folder: Path, targets: int, *, gate_only:
     facts: dict[str, Any] = {"commit": commit(), "training_seconds": round(time.monotonic() - start)}
     if gate_only or layers is None:
         layers, facts = _kept(recipe, robot, path)
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     passed = publish(recipe, robot, layers, facts, (path, folder), targets, layout)
     _write_metrics(path, folder, recipe, [])
     return passed
@@ -142,9 +143,10 @@ def publish(
     write(exported, robot, path, provenance)
     report = f"{table(evaluation, recipe.gate)}\n{gate_table(recipe.gate, values)}\n"
     print(report)
-    np.savez(folder / "weights.npz", *layers.weights, *layers.biases)
-    (folder / "recipe.yaml").write_text(_text(recipe), encoding="utf-8")
-    (folder / "evaluation.txt").write_text(report, encoding="utf-8")
+    with writing(folder):
+        np.savez(folder / "weights.npz", *layers.weights, *layers.biases)
+        (folder / "recipe.yaml").write_text(_text(recipe), encoding="utf-8")
+        (folder / "evaluation.txt").write_text(report, encoding="utf-8")
     return all(passes(recipe.gate, values).values())
 
 
@@ -191,7 +193,8 @@ def _trained(
 
     leads, first = training.group.leads, training.iteration
     if leads:
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
     for state in training.run(until):
         if leads:
             print(_line(training, state, time.monotonic() - start, first), flush=True)
@@ -223,9 +226,10 @@ def _write_metrics(path: Path, folder: Path, recipe: Recipe, progress: Sequence[
         **read_contract(path).provenance, "hidden": recipe.hidden, "shared": recipe.shared,
         "training": asdict(recipe.training) if recipe.training else None, "progress": [p._asdict() for p in progress],
     }  # fmt: skip
-    (folder / "metrics.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
-    if progress:
-        _plot(progress, folder / "curve.png")
+    with writing(folder):
+        (folder / "metrics.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+        if progress:
+            _plot(progress, folder / "curve.png")
 
 
 def _text(recipe: Recipe) -> str:

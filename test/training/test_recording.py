@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from nnik_ros.calibration import load_calibration
 from nnik_ros.driver import JointMap, joint_map, load_driver
 from nnik_ros.errors import FileError, InputError
 from nnik_ros.geometry import Array
-from nnik_ros.paths import driver_file, robot_file
+from nnik_ros.paths import driver_file, robot_file, share_dir
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training import record_simulation
 from nnik_ros.training.bag import JOINT_STATE, POSE_ARRAY, BagData, Topics, read_bag
@@ -332,6 +335,18 @@ class TestSimulatedRecording:
         assert record_simulation.main(["--robot", "spatial_2j", "--output", str(tmp_path / place)]) == 2
         assert re.search("cannot be written|exists already", capsys.readouterr().err)
         assert (tmp_path / "file").read_text() == "kept" and not (tmp_path / "late").exists()
+
+    @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+    def test_a_bag_that_grows_beyond_what_may_be_written_is_told_by_its_name(
+        self, tmp_path: Path, storage: str
+    ) -> None:
+        command = ["--robot", "planar_2r", "--duration", "20", "--storage", storage, "--output", str(tmp_path / "bag")]
+        words = [sys.executable, "-m", record_simulation.__name__, *command]
+        # the largest file of the process, 100 kB, stands in for a full disk
+        shell = f"trap '' XFSZ; ulimit -f 100; exec {shlex.join(words)}"
+        ended = subprocess.run(["bash", "-c", shell], cwd=share_dir(), capture_output=True, text=True)
+        assert ended.returncode == 2 and "Traceback" not in ended.stderr
+        assert ended.stderr.startswith(f"{tmp_path / 'bag'}: 1 problem\n  - cannot be written: ")
 
     def test_the_largest_errors_that_can_be_asked_for_are_written_as_a_truth_that_is_read(self, tmp_path: Path) -> None:
         words = "--duration 1 --joint-offset-deg 28 --axis-error-deg 16 --length-error-mm 50 --outliers 1"

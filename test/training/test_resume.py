@@ -48,6 +48,19 @@ def arrays(layers: Layers) -> list[np.ndarray]:
     return [*layers.biases, *layers.weights]
 
 
+def test_a_checkpoint_that_a_full_disk_does_not_take_ends_the_training_with_its_name_and_the_old_one_stays(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--stop-after", "5"]) == 0
+    folder = tmp_path / "runs" / "tiny"
+    before = (folder / CHECKPOINT).read_bytes()
+    (folder / f"{CHECKPOINT}.new").symlink_to("/dev/full")
+    assert main([*command, "--resume"]) == 2
+    assert f"{folder / CHECKPOINT}: 1 problem\n  - cannot be written: No space left" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == [CHECKPOINT]
+    assert (folder / CHECKPOINT).read_bytes() == before
+
+
 class TestResume:
     @pytest.mark.parametrize("stops", [[17], [1, 39], [40]])
     def test_an_interrupted_and_resumed_training_ends_in_the_same_bits(

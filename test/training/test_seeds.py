@@ -261,6 +261,20 @@ def test_a_baseline_that_cannot_be_written_is_refused_before_it_is_trained(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    ("method", "name"), [("reach", "metrics.json"), ("reach", "predictions.png"), ("absolute", "sets_made_here")]
+)
+def test_a_result_of_a_baseline_that_a_full_disk_does_not_take_is_told(
+    write_tiny: Write, tmp_path: Path, method: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_tiny(method)
+    folder = tmp_path / "runs" / yaml.safe_load(path.read_text())["name"]
+    folder.mkdir(parents=True)
+    (folder / name).symlink_to("/dev/full")
+    assert main([str(path), "--runs", str(tmp_path / "runs")]) == 2
+    assert f"{folder}: 1 problem\n  - cannot be written: No space left" in capsys.readouterr().err
+
+
 def test_a_table_comes_back_from_its_files_bit_for_bit(tmp_path: Path, rng: np.random.Generator) -> None:
     table = Table(rng.normal(size=(20, 2)), rng.normal(size=(20, 3)) * 1e-7)
     write_table(tmp_path, "train", table, ["x", "y"], ["a", "b", "c"])

@@ -53,6 +53,17 @@ def test_one_command_trains_exports_and_evaluates(
     assert "robots_fine_10" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["weights.npz", "recipe.yaml", "evaluation.txt", "metrics.json", "curve.png"])
+def test_a_result_that_a_full_disk_does_not_take_is_no_missed_gate(
+    tiny_recipe: Write, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "runs" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / name).symlink_to("/dev/full")
+    assert main([str(tiny_recipe()), "--runs", str(tmp_path / "runs"), "--targets", "50"]) == 2
+    assert f"{folder}: 1 problem\n  - cannot be written: No space left" in capsys.readouterr().err
+
+
 def test_a_missed_gate_is_the_exit_code_of_training_and_evaluation(tiny_recipe: Write, tmp_path: Path) -> None:
     path = tiny_recipe(median=0.0001)
     assert main([str(path), "--runs", str(tmp_path / "runs"), "--targets", "200"]) == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nnik_ros.arguments import Help, check_apart, check_writable, number
+from nnik_ros.arguments import Help, check_apart, check_writable, number, writing
 from nnik_ros.errors import InputError, NnikError
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.robot import Robot, load_robot
@@ -69,11 +69,12 @@ def run(recipe: SeedRecipe, path: Path, folder: Path) -> None:
     }  # fmt: skip
     write(exported, robot, path, provenance)
     policy = OnnxPolicy(path, robot)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _RECIPE).write_text(text, encoding="utf-8")
-    (folder / "metrics.json").write_text(json.dumps({**provenance, "curves": curves}, indent=1), encoding="utf-8")
-    plot_history(trained.curves, folder / "training_history.png")
-    plot_predictions(policy, folder / "predictions.png")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _RECIPE).write_text(text, encoding="utf-8")
+        (folder / "metrics.json").write_text(json.dumps({**provenance, "curves": curves}, indent=1), encoding="utf-8")
+        plot_history(trained.curves, folder / "training_history.png")
+        plot_predictions(policy, folder / "predictions.png")
     if trained.report:
         print(trained.report)
     last = ", ".join(f"{name} {curve[-1]:.4g}" for name, curve in trained.curves.items() if len(curve))

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nnik_ros.arguments import writing
 from nnik_ros.errors import FileError
 from nnik_ros.geometry import Array
 from nnik_ros.robot import Robot
@@ -64,9 +65,10 @@ def train(recipe: SeedRecipe, robot: Robot, folder: Path) -> Trained:
     with seeded(recipe.seed) as rng:
         names = column_names(robot, columns), robot.joint_names
         if _may_be_made(folder):
-            for part, count in zip(_PARTS, (options.samples, options.test_samples), strict=True):
-                write_table(folder, part, samples(robot, options, columns, count, rng), *names)
-            (folder / _MADE_HERE).write_text("".join(f"{line}\n" for line in _digests(folder)), encoding="utf-8")
+            with writing(folder):
+                for part, count in zip(_PARTS, (options.samples, options.test_samples), strict=True):
+                    write_table(folder, part, samples(robot, options, columns, count, rng), *names)
+                (folder / _MADE_HERE).write_text("".join(f"{line}\n" for line in _digests(folder)), encoding="utf-8")
         train_set, test_set = (read_table(folder, part, *names) for part in _PARTS)
         for part, table in zip(_PARTS, (train_set, test_set), strict=True):
             _check_limits(table_files(folder, part)[1], table.outputs, robot)
