@@ -25,7 +25,7 @@ from nnik_ros.errors import NnikError
 from nnik_ros.evaluate import SEED, STEPS, final_distance, number_of_targets
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
-from nnik_ros.paths import robot_file, share_dir
+from nnik_ros.paths import model_file, robot_file, share_dir
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 
@@ -211,7 +211,12 @@ def tables(comparison: Comparison) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="compare", description="One table of many networks.", formatter_class=Help)
-    parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="default: models/ and models/seeds/")
+    parser.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help="a shipped name or the path of an ONNX file (default: those of models/ and models/seeds/)",
+    )
     parser.add_argument(
         "--robot",
         default="",
@@ -228,7 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--write replaces the page of all networks: name none, and give at least {_PAGE_TARGETS} targets")
     try:
         folder = share_dir() / "models"
-        models = options.models or [*sorted(folder.glob("*.onnx")), *sorted((folder / "seeds").glob("*.onnx"))]
+        named = [model_file(name) for name in options.models]
+        models = named or [*sorted(folder.glob("*.onnx")), *sorted((folder / "seeds").glob("*.onnx"))]
         comparisons = compare(models, options.targets, options.robot)
     except NnikError as error:
         print(error, file=sys.stderr)

@@ -108,6 +108,15 @@ def test_the_command_prints_one_row_for_each_network_and_writes_the_page(
     assert compare.main([str(tmp_path / "none.onnx")]) == 2
 
 
+def test_a_shipped_network_is_compared_by_its_name_and_an_unknown_name_is_told_with_the_shipped_ones(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert compare.main(["spatial_2j", "--targets", "20"]) == 0
+    assert capsys.readouterr().out.count("| spatial_2j (own network) |") == 2
+    assert compare.main(["spatial"]) == 2
+    assert re.search("model 'spatial' is unknown; shipped: .*, spatial_2j;", capsys.readouterr().err)
+
+
 @pytest.mark.parametrize("words", [[str(SEEDS[0])], ["--targets", "999"]], ids=["a network", "few targets"])
 def test_a_part_of_the_comparison_never_replaces_the_page(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
