@@ -1,6 +1,7 @@
 """Prints what the controller says of the hand and of every finger, whenever a state changes, until Ctrl-C."""
 
 import contextlib
+import math
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -24,8 +25,9 @@ class StatusReader(Node):
         for key, state in states.items():
             finger = key.removesuffix(".state")
             if finger != key:
-                error = 1e3 * float(values[f"{finger}.measured_error"])
-                print(f"  {finger:8} {state:12} {error:7.2f} mm off, by {values[f'{finger}.solver']}", flush=True)
+                error = 1e3 * float(values[f"{finger}.measured_error"])  # nan: it follows no target
+                off = "" if math.isnan(error) else f"{error:7.2f} mm off, by {values[f'{finger}.solver']}"
+                print(f"  {finger:8} {state:12} {off}".rstrip(), flush=True)
 
 
 def main():

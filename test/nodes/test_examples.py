@@ -135,6 +135,9 @@ def test_the_status_reader_tells_changes_of_every_finger(hand: Bench, start: Sta
     hand.until("IDLE")
     example = start("read_status.py", *in_namespace(hand))
     wait_for(lambda: "allegro_right: IDLE" in example.output, "the state", example)
+    wait_for(
+        lambda: bool(re.search(r"thumb +IDLE$", example.output, re.MULTILINE)), "the idle thumb, nothing off", example
+    )
     goal = hand.robot.kinematics.tip_position(hand.robot.home)
     wait_for(
         lambda: hand.send(goal) or bool(re.search(r"thumb +REACHED +\d+\.\d\d mm off, by \w+", example.output)),
