@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
-from rosbags.highlevel import AnyReader
+from rosbags.highlevel import AnyReader, AnyReaderError
 
 RATE = 50.0  # Hz
 THERE = {"REACHED", "UNREACHABLE", "COLLISION", "DISABLED"}  # states of a tip that comes no nearer to its target
@@ -21,10 +21,14 @@ REST = 0.5  # s for which the hand must be at the first place before the path be
 def read_path(bag, topic):
     """The recorded poses as (time since the first [s], PoseArray), oldest first."""
     with AnyReader([Path(bag)]) as reader:
-        connections = [c for c in reader.connections if c.topic.strip("/") == topic.strip("/")]
+        paths = [c for c in reader.connections if c.msgtype == "geometry_msgs/msg/PoseArray"]
+        connections = [c for c in paths if c.topic.strip("/") == topic.strip("/")]
         if not connections:
-            raise SystemExit(f"{bag}: no topic {topic}; it has {', '.join(sorted(reader.topics))}")
+            found = ", ".join(sorted(c.topic for c in paths)) or "none"
+            raise SystemExit(f"{bag}: no topic {topic} of PoseArray; those that it has: {found}")
         rows = [(stamp, deserialize_message(data, PoseArray)) for _, stamp, data in reader.messages(connections)]
+    if not rows:
+        raise SystemExit(f"{bag}: nothing was recorded on {topic}")
     return [(1e-9 * (stamp - rows[0][0]), poses) for stamp, poses in rows]
 
 
@@ -69,7 +73,12 @@ def main():
     parser.add_argument("--topic", default="tip_poses")
     parser.add_argument("--speed", type=float, default=1.0, help="1: as recorded")
     arguments, ros = parser.parse_known_args()
-    path = read_path(arguments.bag, arguments.topic)
+    if not arguments.speed > 0.0:
+        parser.error(f"--speed is {arguments.speed}, must be above 0")
+    try:
+        path = read_path(arguments.bag, arguments.topic)
+    except (AnyReaderError, OSError) as error:
+        raise SystemExit(f"{arguments.bag}: is not a readable bag: {error}") from error
     rclpy.init(args=ros)
     node = Follower(path, arguments.speed)
     print(f"{len(path)} places in {path[-1][0]:.1f} s, frame {path[0][1].header.frame_id}")

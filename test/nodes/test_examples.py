@@ -20,6 +20,7 @@ from node_bench import Bench, Lab, Station, pose_array, wait_for
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
+from sensor_msgs.msg import JointState
 from sourced import where_sourced
 
 from nnik_ros.errors import InputError
@@ -219,6 +220,32 @@ def test_a_bag_without_the_topic_lists_those_that_it_has(start: Start, tmp_path:
     example = start("follow_bag.py", str(tmp_path / "bag"))
     assert example.process.wait(30.0) != 0
     assert "/elsewhere" in example.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "bag: is not a readable bag: "),
+        (["--topic", "empty"], "bag: nothing was recorded on empty"),
+        (["--topic", "joints"], "no topic joints of PoseArray; those that it has: /empty"),
+        (["--speed", "0"], "--speed is 0.0, must be above 0"),
+        (["--speed", "nan"], "--speed is nan, must be above 0"),
+    ],
+)
+def test_a_path_that_cannot_be_followed_ends_with_its_reason(
+    start: Start, tmp_path: Path, words: list[str], told: str
+) -> None:
+    if words:
+        write_bag(tmp_path / "bag", "/empty", [], 0.1)
+        with Writer(tmp_path / "joints", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+            store = get_typestore(Stores.ROS2_JAZZY)
+            for topic, kind in (("/joints", "sensor_msgs/msg/JointState"), ("/empty", "geometry_msgs/msg/PoseArray")):
+                connection = writer.add_connection(topic, kind, typestore=store)
+                if topic == "/joints":
+                    writer.write(connection, 1, serialize_message(JointState(name=["a"], position=[0.5])))
+    example = start("follow_bag.py", str(tmp_path / ("joints" if "joints" in words else "bag")), *words)
+    assert example.process.wait(30.0) != 0
+    assert told in example.output and "Traceback" not in example.output
 
 
 def test_the_pose_of_the_shell_example_is_reached(hand: Bench) -> None:
