@@ -232,8 +232,9 @@ def _hear_rate(node: Demo, executor: SingleThreadedExecutor, stop: Stop) -> None
 def _summary(node: Demo, arguments: argparse.Namespace, interrupted: bool) -> int:
     assert node.script is not None
     record = node.monitor.record()
-    print(node.script.report())
-    print(f"loop rate        {record.rate:.2f} Hz (wanted {arguments.rate:g} within {100 * _RATE_ERROR:.0f} %)")
+    print(node.script.report() if node.script.judged else "no target was judged")
+    rate = "-" if math.isnan(record.rate) else f"{record.rate:.2f}"
+    print(f"loop rate        {rate} Hz (wanted {arguments.rate:g} within {100 * _RATE_ERROR:.0f} %)")
     print(f"missed periods   {record.missed}")
     passed = node.script.passed and abs(record.rate / arguments.rate - 1.0) <= _RATE_ERROR
     print("interrupted" if interrupted else "passed" if passed else "failed")

@@ -103,6 +103,11 @@ class LandmarkScript:
         return "\n".join(rows)
 
     @property
+    def judged(self) -> bool:
+        """Whether there is a target of which it is known how it was followed."""
+        return bool(np.isfinite(self.errors()).any())
+
+    @property
     def passed(self) -> bool:
         """Whether the hand followed the path."""
         return _median(self.errors(self.delay())) <= self._tolerance

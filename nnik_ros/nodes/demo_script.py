@@ -84,14 +84,19 @@ class Script:
         self._begin, self._inside_since = now, np.inf
 
     @property
+    def judged(self) -> bool:
+        """Whether there is a target of which it is known how it was followed."""
+        return bool(self._final)
+
+    @property
     def passed(self) -> bool:
         """Whether the hand followed."""
         return self._share() >= _SHARE
 
     def report(self) -> str:
-        """What was reached, in a few lines."""
+        """What was reached, in a few lines, once something was judged."""
         error = np.ravel(self._final)
-        p50, p95, largest = np.percentile(1e3 * error, (50, 95, 100)) if len(error) else (np.nan,) * 3
+        p50, p95, largest = np.percentile(1e3 * error, (50, 95, 100))
         return "\n".join([
             f"targets sent     {len(error)}",
             f"reached          {100 * self._share():.1f} % (within {1e3 * self._tolerance:g} mm; wanted {100 * _SHARE:.0f} %)",

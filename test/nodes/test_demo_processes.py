@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import re
 import signal
@@ -13,16 +14,23 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 from node_bench import Lab
 
 from nnik_ros.errors import InputError
-from nnik_ros.nodes.demo import _tell_page
+from nnik_ros.nodes.demo import _summary, _tell_page
 from nnik_ros.nodes.demo_arguments import read_arguments
+from nnik_ros.nodes.demo_landmarks import LandmarkScript
 from nnik_ros.nodes.demo_processes import Processes, free_domain
+from nnik_ros.nodes.demo_script import Oracle, Script
 from nnik_ros.nodes.process import Stop
 from nnik_ros.nodes.web_address import check_host, free_port, page_address
+from nnik_ros.paths import robot_file
+from nnik_ros.retarget import TipPath
+from nnik_ros.robot import load_robot
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = (
@@ -145,6 +153,26 @@ def test_a_run_shorter_than_a_second_is_judged_by_a_rate_too() -> None:
     done = finished("--headless", "--robot", "planar_2r", "--seconds", "0.1", limit=60.0)
     (rate,) = re.findall(r"loop rate +(\S+) Hz", done.stdout)
     assert float(rate) > 0.0
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_run_that_is_interrupted_before_its_first_target_ended_says_that_none_was_judged(
+    recorded: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = robot_file("planar_2r")
+    robot = load_robot(file)
+    script: Any = Script(robot, Oracle(robot, file), np.random.default_rng(1), 1e-3)
+    if recorded:
+        path = TipPath(np.array([0.0, 1.0]), np.zeros((2, 1, 3)))
+        script = LandmarkScript(robot, path, 1.0, 0.005, repeat=False)
+    script.advance(robot.home, 0.0, more=True)  # the first target is sent
+    monitor = SimpleNamespace(record=lambda: SimpleNamespace(rate=math.nan, missed=0))
+    node: Any = SimpleNamespace(script=script, monitor=monitor)
+    arguments: Any = SimpleNamespace(rate=333.0)
+    assert script.target is not None and _summary(node, arguments, interrupted=True) == 130
+    printed = capsys.readouterr().out
+    assert "no target was judged\nloop rate        - Hz" in printed and printed.endswith("interrupted\n")
+    assert not re.search(r"\b(nan|inf)\b|reached", printed)
 
 
 def test_a_page_on_an_address_that_is_not_here_is_refused_before_anything_starts() -> None:
