@@ -21,9 +21,9 @@ _REFUSED = "is not a readable rosbag2 (a folder with metadata.yaml)"
 @contextmanager
 def opened(path: Path) -> Iterator[AnyReader]:
     """Raises FileError: not a readable bag, which may show only while it is read."""
-    if not path.is_dir():
-        raise FileError(str(path), [f"{_REFUSED}: there is no such folder"])
     try:
+        if missing := _missing(path):
+            raise FileError(str(path), [f"{_REFUSED}: {missing}"])
         with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
             yield reader
     except NnikError:
@@ -33,6 +33,16 @@ def opened(path: Path) -> Iterator[AnyReader]:
         name = "" if isinstance(error, _TOLD) and str(error) else f"{type(error).__name__} "
         reason = " ".join(f"{name}{error}".split())
         raise FileError(str(path), [f"{_REFUSED}: {reason}"]) from error
+
+
+def _missing(path: Path) -> str:
+    """What there is not of a bag's folder; empty where all is there. The reader library calls the folder itself missing."""
+    if path.is_file():
+        return "it is a file, name the folder around it"
+    if not path.is_dir():
+        return "there is no such folder"
+    made = "; `ros2 bag reindex` makes it, where a recording was cut off before its end"
+    return "" if (path / "metadata.yaml").exists() else f"there is no metadata.yaml in it{made}"
 
 
 def messages(reader: AnyReader, connections: Sequence[Connection]) -> Iterator[tuple[Connection, Any, bytes]]:

@@ -265,6 +265,23 @@ class TestReading:
                 assert np.isfinite(data.joint_position).all() and (np.diff(data.tip_stamp) > 0).all()
         assert 10 < refused < 90
 
+    @pytest.mark.parametrize(
+        ("place", "told"),
+        [
+            ("", r"there is no metadata\.yaml in it; `ros2 bag reindex` makes it"),
+            ("bag.mcap", "it is a file, name the folder around it"),
+            ("none", "there is no such folder"),
+        ],
+    )
+    def test_what_is_no_bag_is_told_by_what_is_missing(
+        self, hand: Robot, joints: JointMap, tmp_path: Path, place: str, told: str
+    ) -> None:
+        path = tmp_path / "bag"
+        write_bag(path, hand, measurements(hand), "mcap")
+        (path / "metadata.yaml").unlink()  # as a recorder leaves it that lost its power
+        with pytest.raises(FileError, match=told):
+            read_bag(path / place, hand, joints, TOPICS)
+
     @pytest.mark.parametrize("at", [0.3, 0.5, 0.7])
     def test_a_bag_with_a_lost_part_is_refused_though_the_reader_goes_on_over_it(
         self, hand: Robot, joints: JointMap, tmp_path: Path, at: float
