@@ -90,6 +90,16 @@ def test_a_file_in_place_of_the_folder_is_left_as_it_is(program: Any, environmen
     assert environment.path.read_text() == "mine"
 
 
+def test_an_environment_that_cannot_be_made_in_its_place_is_told_with_the_reason(
+    program: Any, environment: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    inside = environment._replace(path=tmp_path / "file" / "jazzy")
+    with pytest.raises(program.RunError, match=r"jazzy cannot be made: Not a directory"):
+        program.make_environment(inside)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_what_an_interrupted_attempt_left_is_replaced_by_a_working_environment(program: Any, environment: Any) -> None:
     environment.path.mkdir()
     (environment.path / program.MARK).touch()
