@@ -177,10 +177,10 @@ class Reporter:
 
     def _tell_statistics(self) -> Iterator[None]:
         session = self._session
-        summary = session.loop.statistics.summary()
+        loop, data = session.loop.statistics.summary(), session.data.summary()  # of one moment
         yield
         message = statistics_status(
-            self._name, session.robot.name, session.robot.tip_names, summary, session.data, session.refusals, session.benched,
+            self._name, session.robot.name, session.robot.tip_names, loop, data, session.refusals, session.benched,
         )  # fmt: skip
         yield
         self._statistics.publish(message)

@@ -85,6 +85,15 @@ class TimedNetwork(OnnxPolicy):
         return spent or math.nan
 
 
+class DataSummary(NamedTuple):
+    """A moment of `DataStatistics`, which says what these are. Times are in s, nan before there are any."""
+
+    inference: Spread
+    state_age: Spread
+    target_age: Spread
+    solved: NDArray[np.int64]
+
+
 class DataStatistics:
     """Which solver acted, how long the network took, and how old the data were when the commands made from them went out.
 
@@ -99,6 +108,11 @@ class DataStatistics:
         self.solved: NDArray[np.int64] = np.zeros((tips, len(Solver)), dtype=np.int64)
         self._tips = np.arange(tips)
         self._waiting = math.nan  # when the oldest target that has no answer yet was sent
+
+    def summary(self) -> DataSummary:
+        return DataSummary(
+            self.inference.spread(), self.state_age.spread(), self.target_age.spread(), self.solved.copy()
+        )
 
     def forget(self) -> None:
         """There will be no ticks for now: the times are of the past, and no target waits any more."""

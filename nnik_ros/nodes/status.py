@@ -14,7 +14,7 @@ from nnik_ros.nodes.control_loop import LoopSummary
 from nnik_ros.nodes.intake import Refusals
 from nnik_ros.nodes.other_publishers import OtherPublishers
 from nnik_ros.nodes.realtime import RealtimeReport
-from nnik_ros.nodes.statistics import WINDOW, DataStatistics, Spread
+from nnik_ros.nodes.statistics import WINDOW, DataSummary, Spread
 from nnik_ros.states import TickResult, TipState
 
 _WARN = frozenset({
@@ -114,7 +114,7 @@ def loop_status(
 
 
 def statistics_status(
-    name: str, robot: str, tips: Sequence[str], summary: LoopSummary, data: DataStatistics, refusals: Refusals, benched: bool,
+    name: str, robot: str, tips: Sequence[str], summary: LoopSummary, data: DataSummary, refusals: Refusals, benched: bool,
 ) -> DiagnosticStatus:  # fmt: skip
     """Numbers alone. Percentiles (p50, p90, p99, p999, max) of the last 5 s: `period_error`, `latency`, `compute`, `inference`,
     `state_age`, `target_age`, in ms. Counted since the node was configured: `ticks`, `missed`, `late_share` (missed over
@@ -126,8 +126,7 @@ def statistics_status(
     ]  # fmt: skip
     for what, spread in (
         ("period_error", summary.jitter), ("latency", summary.latency), ("compute", summary.compute),
-        ("inference", data.inference.spread()), ("state_age", data.state_age.spread()),
-        ("target_age", data.target_age.spread()),
+        ("inference", data.inference), ("state_age", data.state_age), ("target_age", data.target_age),
     ):  # fmt: skip
         pairs += _spread_pairs(what, spread)
     pairs.append(("benched", _word(benched)))

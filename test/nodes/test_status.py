@@ -158,7 +158,7 @@ def test_the_statistics_tell_the_share_of_late_ticks_the_data_and_the_solvers_of
         window.record(value)
     data.solved[:] = np.arange(8).reshape(2, 4)
     refusals = refused(("t", "count", "x"), ("t", "count", "x"), ("s", "jump", "y"))
-    values = told(statistics_status("c", "hand", TIPS, summary(10, 5), data, refusals, benched=True))
+    values = told(statistics_status("c", "hand", TIPS, summary(10, 5), data.summary(), refusals, benched=True))
     assert (values["ticks"], values["missed"], values["late_share"], values["errors"]) == ("90", "10", "0.100000", "5")
     for what, first in (("period_error", "20"), ("latency", "30"), ("compute", "40")):
         assert values[f"{what}_p50_ms"] == f"{first}.000"
@@ -167,7 +167,9 @@ def test_the_statistics_tell_the_share_of_late_ticks_the_data_and_the_solvers_of
     assert [values[f"solver.{tip}.{solver.name}"] for tip in TIPS for solver in Solver] == [str(i) for i in range(8)]
     assert (values["benched"], values["refused"], values["refused.t.count"]) == ("true", "3", "2")
     idle = LoopSummary(0, 0, 0, math.nan, *[spread(0)] * 4)
-    assert told(statistics_status("c", "hand", TIPS, idle, data, refused(), False))["late_share"] == "0.000000"
+    assert (
+        told(statistics_status("c", "hand", TIPS, idle, data.summary(), refused(), False))["late_share"] == "0.000000"
+    )
 
 
 def test_what_was_refused_is_counted_and_warned_of_until_the_topic_is_accepted_again() -> None:

@@ -62,7 +62,7 @@ def test_the_page_names_every_limit() -> None:
 
 
 def test_the_keys_of_the_statistics_are_those_of_the_page(robot: Robot) -> None:
-    loop, data = LoopStatistics(0.003).summary(), DataStatistics(robot.nt, 0.003)
+    loop, data = LoopStatistics(0.003).summary(), DataStatistics(robot.nt, 0.003).summary()
     status = statistics_status("/controller", robot.name, robot.tip_names, loop, data, refusals(), False)
     assert keys(status, robot, "<tip>") == told(DOCS / "robustness.md", "Statistics")
 

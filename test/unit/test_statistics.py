@@ -62,6 +62,15 @@ def test_the_solvers_are_counted_for_each_tip_where_a_command_went_out() -> None
     assert (data.solved == 2 * np.eye(4)).all()
 
 
+def test_a_summary_is_of_the_moment_when_it_was_asked_for() -> None:
+    data = DataStatistics(1, 0.003)
+    data.record(result([0]), True, 0.001, 0.0, [])
+    seen = data.summary()
+    data.record(result([0]), True, 0.009, 0.0, [])
+    assert seen.inference.max == 0.001 and seen.solved.tolist()[0][0] == 1
+    assert data.summary().inference.max == 0.009 and data.summary().solved.tolist()[0][0] == 2
+
+
 def test_a_targets_age_ends_with_the_first_command_after_it() -> None:
     data, sent = DataStatistics(4, 0.003), time.time() - 1.0
     data.record(result([0] * 4), False, math.nan, 0.0, [sent + 0.5, sent])  # taken in a tick whose command is not due
