@@ -76,7 +76,9 @@ class Relay(Node):  # type: ignore[misc]  # rclpy has no types
     def _publish_statistics(self) -> None:
         name, summary = self.get_fully_qualified_name(), self.loop.statistics.summary()
         nothing = Refusals(lambda text: None)
-        self._statistics.publish(statistics_status(name, self._robot_name, [], summary, self._data, nothing, False))
+        self._statistics.publish(
+            statistics_status(name, self._robot_name, [], summary, self._data.summary(), nothing, False)
+        )
 
 
 def main() -> int:

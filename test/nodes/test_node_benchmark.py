@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import node
+from nnik_ros.robot import Robot
 
 KEYS = ("jitter_p50_us", "jitter_p99_us", "jitter_p999_us", "latency_p50_us", "latency_p99_us")
 
@@ -38,3 +40,10 @@ def test_only_a_whole_run_of_the_node_is_kept_for_the_page(
 def test_an_unknown_robot_is_refused_with_the_shipped_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert node.main(["--robot", "alegro"]) == 2
     assert "robot 'alegro' is unknown; shipped: allegro_left, allegro_right" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["relay", "controller"])
+def test_a_turn_of_either_node_gives_every_figure_of_the_table(kind: str, robot: Robot) -> None:
+    figures = node._turn(robot, kind, 333, 1.0)
+    assert figures["answers"] > 0.0 and figures["commands"] > 0.0
+    assert all(np.isfinite(figures[key]) for key in (*KEYS, "compute_p50_us", "late_share", "cpu_share"))
