@@ -76,8 +76,7 @@ def _read_npy(path: Path, problems: Problems) -> tuple[None, Array]:
     try:
         values = np.load(path, allow_pickle=False)
     except Exception as error:  # damaged bytes make numpy raise whatever they lead to
-        problems.add(f"cannot be read: {error}")
-        return None, np.zeros((0, 21, 3))
+        raise ValueError(error) from error
     if not isinstance(values, np.ndarray):
         values.close()
         problems.add("is an archive of arrays (.npz), must be one array (.npy)")

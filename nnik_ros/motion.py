@@ -211,6 +211,6 @@ class JointMotion:
         room = np.where(np.where(grown, self._offset, gap) > 0.0, self._robot.upper - asked, asked - self._robot.lower)
         at_limit = (grown | felt) & (room < _PRESSES) & (np.abs(self.v) < _RESTS)  # the gap of what moves is lag
         at_lead = (size > min(_LARGEST_OFFSET, lead) - _PRESSES) | (np.abs(asked - measured) > lead + _PRESSES)
-        pressing: NDArray[np.int64] = np.zeros(len(self._kinematics.topology.chain), dtype=np.int64)
+        pressing: NDArray[np.int64] = np.zeros(self._robot.nt, dtype=np.int64)
         np.bitwise_or.at(pressing, tip_of_joint, Limit.POSITION * at_limit | Limit.LEAD * at_lead)
         return pressing

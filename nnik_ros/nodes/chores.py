@@ -28,15 +28,17 @@ class Chore:
     def run(self) -> None:
         """All of it, or the next part."""
         begin = self._clock()
-        rest, self._rest = self._rest, None
-        if rest is None:
+        if self._rest is None:
             self._last, self._next = begin, max(self.due + self._period, begin)
-        self.due = self._next  # also after a call that raises
-        if rest is None and isinstance(parts := self._call(), Iterator):
-            rest = parts
-        if rest is not None and next(rest, _DONE) is not _DONE:
+        rest, self._rest, self.due = self._rest or self._parts(), None, self._next  # also where it raises
+        if next(rest, _DONE) is not _DONE:
             self._rest, self.due = rest, begin
         self.cost = max(self._clock() - begin, _FORGETS * self.cost)
+
+    def _parts(self) -> Iterator[object]:
+        made = self._call()
+        if isinstance(made, Iterator):
+            yield from made
 
 
 class Chores:

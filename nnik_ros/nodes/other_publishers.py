@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 
 from rclpy.node import Node
 
-_UNKNOWN = "_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_"  # a node that the middleware just found; its names follow
+from nnik_ros.nodes.receivers import UNKNOWN_NODE
+
+_UNKNOWN = f"_NODE_NAMESPACE_UNKNOWN_/{UNKNOWN_NODE}"
 
 
 class OtherPublishers:

@@ -7,9 +7,9 @@ from typing import Any
 
 from rclpy.node import Node
 
-_UNKNOWN = "_NODE_NAME_UNKNOWN_"  # what the middleware calls a node that it just found, or one that does not speak ROS
+UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"  # a node that the middleware just found, whose names follow, or one without ROS
 # names of nodes: the page, and what people look at topics with; hidden ones are of command line tools
-_ONLOOKERS = re.compile(rf"(?!{_UNKNOWN})_.*|web|rosbag2_.*|foxglove_bridge|plotjuggler.*|rqt.*")
+_ONLOOKERS = re.compile(rf"(?!{UNKNOWN_NODE})_.*|web|rosbag2_.*|foxglove_bridge|plotjuggler.*|rqt.*")
 
 
 class Receivers:

@@ -69,8 +69,8 @@ class Row:
 
 
 class Comparison(NamedTuple):
-    """Rows of one robot, with their solvers; closest (m, nt) [m]: the least distance that the
-    search for closest points or any solver found."""
+    """Rows of one robot, with their solvers; closest (m, nt) [m]: the least distance that the search for closest
+    points or any solver found."""
 
     robot: Robot
     tasks: Tasks
