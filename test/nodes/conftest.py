@@ -6,7 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-os.environ.setdefault("ROS_DOMAIN_ID", "43")  # before rclpy reads them
+# before rclpy reads them; the workers of a parallel run must not hear each other
+os.environ["ROS_DOMAIN_ID"] = str(
+    int(os.environ.get("ROS_DOMAIN_ID", "43")) + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+)
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 import pytest

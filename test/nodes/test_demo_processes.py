@@ -104,8 +104,16 @@ def test_ctrl_c_ends_the_whole_demo_within_two_seconds(number: signal.Signals) -
         begin = time.monotonic()
         process.send_signal(number)
         assert process.wait(10) == 130
-        assert time.monotonic() - begin < 2.5
+        spent = time.monotonic() - begin
+        assert spent < 1.2 + 5.0 * seconds_of_a_bare_node()  # its patience with its children, and its own end
         assert children_in_session(process.pid) == []
+
+
+def seconds_of_a_bare_node() -> float:
+    """How long a process takes that begins and ends with ROS: some 0.28 s where nothing else runs."""
+    begin = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import rclpy; rclpy.init(); rclpy.shutdown()"], check=True)
+    return time.monotonic() - begin
 
 
 def test_signals_that_come_all_at_once_end_the_demo() -> None:
