@@ -93,7 +93,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
     view = str("true" in (given["rviz"], given["view"])).lower()
     namespace = given["namespace"]
     description = ParameterValue(Path(robot.urdf_path).read_text(encoding="utf-8"), value_type=str)
-    rviz_config = given["rviz_config"] or str(_view(robot, namespace, given["frame_prefix"]))
+    rviz_config = given["rviz_config"] or str(_view(robot, _controller(context, namespace), given["frame_prefix"]))
     return [
         _node("sim_hand_node", namespace, [{**hand, **physics}], given["sim"]),
         _node("controller_node", namespace, [given["parameters"], parameters], "true"),
@@ -244,8 +244,9 @@ def _text(value: object) -> ParameterValue:
     return ParameterValue(str(value), value_type=str)  # '0' and 'true' stay texts
 
 
-def _view(robot: Robot, namespace: str, prefix: str) -> Path:
-    """The shipped view, looking at this robot's base frame from a distance that fits its size."""
+def _view(robot: Robot, controller: str, prefix: str) -> Path:
+    """The shipped view, looking at this robot's base frame from a distance that fits its size. Its file is that of the
+    controller, by its full name: a launch file around this one may start several hands, each with an RViz."""
     document = yaml.safe_load((CONFIG / "robot.rviz").read_text(encoding="utf-8"))
     manager = document["Visualization Manager"]
     size = float(robot.kinematics.reach.max())
@@ -254,7 +255,7 @@ def _view(robot: Robot, namespace: str, prefix: str) -> Path:
     manager["Displays"][1]["TF Prefix"] = prefix.removesuffix("/")  # RViz puts a '/' behind it
     manager["Displays"][0]["Cell Size"] = 10.0 ** round(-0.5 + float(f"{size:e}".split("e")[1]))
     folder = Path(launch.logging.launch_config.log_dir)
-    path = folder / f"{namespace.strip('/').replace('/', '_') or robot.name}.rviz"
+    path = folder / f"{controller.strip('/').replace('/', '.')}.rviz"
     try:
         path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     except OSError as error:

@@ -259,6 +259,35 @@ def test_two_hands_live_side_by_side_and_a_target_of_one_leaves_the_other_alone(
     assert state_of(statuses["right"]) == "IDLE"
 
 
+def view_of(namespace: str, **arguments: str) -> Path:
+    """The file of the view that the RViz of a hand in a pushed namespace is started with."""
+    from launch import LaunchContext
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+    from launch.substitutions import TextSubstitution
+    from launch_ros.actions import PushRosNamespace
+
+    context = LaunchContext()
+    PushRosNamespace(namespace).execute(context)
+    context.launch_configurations.update(arguments, rviz="true")
+    source = PythonLaunchDescriptionSource(str(ROOT / "launch" / "controller.launch.py"))
+    started = [entity.visit(context) for entity in source.get_launch_description(context).entities][-1]
+    words = [part.text for node in started for word in node.cmd for part in word if isinstance(part, TextSubstitution)]
+    (path,) = (word for word in words if word.endswith(".rviz"))
+    return Path(path)
+
+
+def test_hands_in_pushed_namespaces_have_each_a_view_of_their_own(tmp_path: Path, monkeypatch) -> None:
+    """Both RViz of two equal hands once got the view of the hand that was started last."""
+    import launch.logging
+
+    monkeypatch.setattr(launch.logging.launch_config, "_log_dir", str(tmp_path))
+    places = ("left", "right", "lab/left", "lab_left")
+    paths = [view_of(place, robot="allegro_right", frame_prefix=f"{place}/") for place in places]
+    views = [yaml.safe_load(path.read_text())["Visualization Manager"] for path in paths]
+    frames = [view["Global Options"]["Fixed Frame"] for view in views]
+    assert frames == [f"{place}/palm_link" for place in places]
+
+
 def test_another_robot_is_simulated_in_its_drivers_dialect_and_brings_a_tip_to_its_target(launch_file, lab) -> None:
     station: Station = lab.station()
     folder = ROOT / "examples" / "three_fingers"
