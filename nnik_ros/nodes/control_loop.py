@@ -92,8 +92,9 @@ class ControlLoop:
 
     def start(self) -> None:
         self._stop.clear()
-        self._thread = threading.Thread(target=self._run_on_time, name="control_loop", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run_on_time, name="control_loop", daemon=True)
+        thread.start()  # raises where the machine has no more threads
+        self._thread = thread
 
     def stop(self) -> None:
         """Ask the thread to end and wait for it; harmless when it does not run."""

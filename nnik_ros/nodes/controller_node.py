@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import traceback
 from collections.abc import Callable
@@ -25,7 +26,27 @@ from nnik_ros.nodes.session import Session
 
 RCLError: type[Exception] = rclpy_implementation.RCLError
 _STATES_IN_TIMEOUT = 1.5  # at least, on time
-SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+SUCCESS, FAILURE, ERROR = (
+    TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR,
+)  # fmt: skip
+_Transition = Callable[["ControllerNode", LifecycleState], TransitionCallbackReturn]
+
+
+def _told(otherwise: TransitionCallbackReturn) -> Callable[[_Transition], _Transition]:
+    """Decorator: log what a transition raises, and end it so; rclpy would swallow it, and nobody would learn why."""
+
+    def decorate(transition: _Transition) -> _Transition:
+        @functools.wraps(transition)
+        def run(node: ControllerNode, state: LifecycleState) -> TransitionCallbackReturn:
+            try:
+                return transition(node, state)
+            except Exception:
+                node.get_logger().error(f"internal error:\n{traceback.format_exc()}")
+                return otherwise
+
+        return run
+
+    return decorate
 
 
 class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
@@ -71,14 +92,12 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             return response
         return result
 
+    @_told(FAILURE)
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             self._configure(self._settings.options(NodeOptions))
         except NnikError as error:
             self.get_logger().error(str(error))
-            return FAILURE
-        except Exception:  # rclpy would swallow it, and nobody would learn why the node did not start
-            self.get_logger().error(f"internal error:\n{traceback.format_exc()}")
             return FAILURE
         return SUCCESS
 
@@ -126,27 +145,40 @@ class ControllerNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         if kept:
             self.get_logger().info(f"still disabled: {', '.join(kept)}")
 
+    @_told(ERROR)
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         assert self._session is not None and self._reporter is not None
         if not self._settings.options(NodeOptions).start_paused:
             self._session.follow()
+        self._ticking = True  # also where it fails in the middle: what was begun has to be ended
         self._reporter.begin()
         self._session.start_loop(self._reporter.tell_soon)
-        self._ticking = True
         return super().on_activate(state)
 
+    @_told(ERROR)
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop_ticking()
         return super().on_deactivate(state)
 
+    @_told(ERROR)
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._remove_session()
         return SUCCESS
 
+    @_told(ERROR)
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop_ticking()
         self._remove_session()
         self._shut_down = True
+        return SUCCESS
+
+    @_told(FAILURE)
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After a transition that raised: unconfigured, as after a cleanup, so that it can be configured anew."""
+        self._shut_down = True  # finalized, if this fails too
+        self._stop_ticking()
+        self._remove_session()
+        self._shut_down = False
         return SUCCESS
 
     def _stop_ticking(self) -> None:

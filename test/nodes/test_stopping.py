@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import signal
 from pathlib import Path
 
@@ -13,9 +14,13 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from node_bench import Bench, Lab, diagnostics_of, wait_for
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
+from nnik_ros.nodes.control_loop import ControlLoop
+from nnik_ros.nodes.controller_node import ControllerNode
 from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
 from test.robustness.processes import Process, ros_arguments
@@ -363,6 +368,44 @@ def test_a_configuration_that_fails_leaves_nothing_behind(lab: Lab, robot: Robot
     assert not tape.exists()
     topic = f"{bench.station.namespace}/target_poses"
     assert bench.station.node.get_subscriptions_info_by_topic(topic) == []
+
+
+def entities_of(node: ControllerNode) -> list[int]:
+    """How many of each kind the node has."""
+    return [len(list(kind)) for kind in (node.publishers, node.subscriptions, node.services, node.timers)]
+
+
+@pytest.mark.parametrize(("fails", "method"), [("activate", "start"), ("deactivate", "stop")])
+def test_a_transition_that_fails_is_told_and_leaves_nothing_behind(monkeypatch, capfd, fails: str, method: str) -> None:
+    """A second configuration once made a second session beside the first, whose services answered too."""
+    monkeypatch.setattr(ControllerNode, "_start_by_itself", lambda node: None)
+    node = ControllerNode()
+    try:
+        node.set_parameters([Parameter("model", value="none")])
+        bare = entities_of(node)
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        configured = entities_of(node)
+        if fails == "deactivate":
+            assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        right, calls = getattr(ControlLoop, method), []
+
+        def fail_once(loop: ControlLoop) -> None:
+            calls.append(loop)
+            if len(calls) == 1:
+                raise RuntimeError("can't start new thread")
+            right(loop)
+
+        monkeypatch.setattr(ControlLoop, method, fail_once)
+        assert getattr(node, f"trigger_{fails}")() == TransitionCallbackReturn.ERROR
+        assert "can't start new thread" in capfd.readouterr().err
+        assert entities_of(node) == bare
+        assert gc.isenabled()
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        assert entities_of(node) == configured
+        assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    finally:
+        node.close()
+        node.destroy_node()
 
 
 def test_a_state_timeout_that_the_drivers_joint_states_hardly_keep_is_warned_of(lab: Lab) -> None:
