@@ -6,6 +6,7 @@ import gc
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 import numpy as np
 import rclpy
@@ -51,7 +52,6 @@ class Session:
         self._options, self._cpus = options, loaded.cpus
         self._warm_up(loaded, control)
         self._policy = loaded.policy
-        self._controller, self._end_recording = make_controller(node, loaded, options, control)
         self._enabled = [True] * loaded.robot.nt
         self._requests: deque[Callable[[], None]] = deque()
         self.chores = Chores()
@@ -61,18 +61,9 @@ class Session:
         self.seen: tuple[Array, Time] | None = None  # newest believed joint position (nq,) [rad] and its stamp
         self._state_sent = math.nan  # s, wall clock: when it was sent
         self._signature: tuple[bytes, int] = (b"", 0)
-        driver, namespace = loaded.driver, options.driver_namespace
-        self._states = state_inbox(node, driver, namespace)
-        self._all_targets = Inbox(node, PoseArray, "target_poses", newest(1))
-        self._tip_targets = [
-            Inbox(node, PoseStamped, f"{tip}/target_pose", newest(1)) for tip in loaded.robot.tip_names
-        ]
-        self._output = CommandOutput(node, driver, loaded.joints, driver.topic(driver.command, namespace), control.rate)
-        self._tf = TfLookup(node, options.tf_timeout)
-        self._state = StateIntake(loaded.robot, loaded.joints, self._states.topic, self.refusals)
-        frames = Frames(loaded.robot, self._tf, options.frame_prefix)
-        self.base_frame = frames.base
-        self._targets = TargetIntake(loaded.robot, frames, self.refusals)
+        with ExitStack() as parts:  # what was made before something fails does not stay
+            self._connect(control, parts)
+            self._parts = parts.pop_all()
         self.loop = ControlLoop(
             1.0 / control.rate, self._tick, self._on_error, spin=options.spin, setup=self._set_up_thread,
             meanwhile=self.chores.serve,
@@ -80,9 +71,32 @@ class Session:
         self.data = DataStatistics(self.robot.nt, self.loop.period)
         # a second controller that tells its status here hears the same services and targets, whatever hand it moves
         alone = [self._output.topic, node.resolve_topic_name("status")]
-        if not driver.other_joints:
+        if not loaded.driver.other_joints:
             alone.append(self._states.topic)
         self.others = OtherPublishers(node, alone, self._log.warning)
+
+    def _connect(self, control: ControllerOptions, parts: ExitStack) -> None:
+        """The recording and the topics; what ends them goes to `parts`."""
+        node, loaded, options = self._node, self.loaded, self._options
+        driver, namespace = loaded.driver, options.driver_namespace
+        self._controller, end_recording = make_controller(node, loaded, options, control)
+        parts.callback(end_recording)
+        self._states = state_inbox(node, driver, namespace)
+        parts.callback(self._states.destroy, node)
+        self._all_targets = Inbox(node, PoseArray, "target_poses", newest(1))
+        parts.callback(self._all_targets.destroy, node)
+        self._tip_targets: list[Inbox[PoseStamped]] = []
+        for tip in loaded.robot.tip_names:
+            self._tip_targets.append(Inbox(node, PoseStamped, f"{tip}/target_pose", newest(1)))
+            parts.callback(self._tip_targets[-1].destroy, node)
+        self._output = CommandOutput(node, driver, loaded.joints, driver.topic(driver.command, namespace), control.rate)
+        parts.callback(self._output.destroy, node)
+        self._tf = TfLookup(node, options.tf_timeout)
+        parts.callback(self._tf.close)
+        self._state = StateIntake(loaded.robot, loaded.joints, self._states.topic, self.refusals)
+        frames = Frames(loaded.robot, self._tf, options.frame_prefix)
+        self.base_frame = frames.base
+        self._targets = TargetIntake(loaded.robot, frames, self.refusals)
 
     # from the executor's thread
 
@@ -146,11 +160,7 @@ class Session:
         release_interpreter()
 
     def destroy(self) -> None:
-        for inbox in (self._states, self._all_targets, *self._tip_targets):
-            inbox.destroy(self._node)
-        self._output.destroy(self._node)
-        self._end_recording()
-        self._tf.close()
+        self._parts.close()
 
     def follow(self) -> None:
         self._requests.append(self._controller.start)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -375,37 +376,59 @@ def entities_of(node: ControllerNode) -> list[int]:
     return [len(list(kind)) for kind in (node.publishers, node.subscriptions, node.services, node.timers)]
 
 
-@pytest.mark.parametrize(("fails", "method"), [("activate", "start"), ("deactivate", "stop")])
-def test_a_transition_that_fails_is_told_and_leaves_nothing_behind(monkeypatch, capfd, fails: str, method: str) -> None:
-    """A second configuration once made a second session beside the first, whose services answered too."""
+@pytest.fixture
+def unconfigured(monkeypatch) -> Iterator[ControllerNode]:
+    """A controller in this process, for a manager; with damped least squares."""
     monkeypatch.setattr(ControllerNode, "_start_by_itself", lambda node: None)
     node = ControllerNode()
-    try:
-        node.set_parameters([Parameter("model", value="none")])
-        bare = entities_of(node)
-        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
-        configured = entities_of(node)
-        if fails == "deactivate":
-            assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
-        right, calls = getattr(ControlLoop, method), []
+    node.set_parameters([Parameter("model", value="none")])
+    yield node
+    node.close()
+    node.destroy_node()
 
-        def fail_once(loop: ControlLoop) -> None:
-            calls.append(loop)
-            if len(calls) == 1:
-                raise RuntimeError("can't start new thread")
-            right(loop)
 
-        monkeypatch.setattr(ControlLoop, method, fail_once)
-        assert getattr(node, f"trigger_{fails}")() == TransitionCallbackReturn.ERROR
-        assert "can't start new thread" in capfd.readouterr().err
-        assert entities_of(node) == bare
-        assert gc.isenabled()
-        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
-        assert entities_of(node) == configured
+def test_a_configuration_that_fails_in_the_middle_leaves_nothing_behind(unconfigured, tmp_path: Path) -> None:
+    """Its recording once went on, and kept the next configuration from writing there."""
+    document = yaml.safe_load(driver_file("simulated").read_text())
+    document["command"].update(topic="joint_states", type="float64_multi_array")  # no topic has two types
+    driver = tmp_path / "driver.yaml"
+    driver.write_text(yaml.safe_dump(document))
+    node, bare = unconfigured, entities_of(unconfigured)
+    node.set_parameters(
+        [Parameter("driver", value=str(driver)), Parameter("record", value=str(tmp_path / "tape.jsonl"))]
+    )
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert entities_of(node) == bare
+    node.set_parameters([Parameter("driver", value="simulated")])
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+
+
+@pytest.mark.parametrize(("fails", "method"), [("activate", "start"), ("deactivate", "stop")])
+def test_a_transition_that_fails_is_told_and_leaves_nothing_behind(
+    unconfigured, monkeypatch, capfd, fails: str, method: str
+) -> None:
+    """A second configuration once made a second session beside the first, whose services answered too."""
+    node, bare = unconfigured, entities_of(unconfigured)
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    configured = entities_of(node)
+    if fails == "deactivate":
         assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
-    finally:
-        node.close()
-        node.destroy_node()
+    right, calls = getattr(ControlLoop, method), []
+
+    def fail_once(loop: ControlLoop) -> None:
+        calls.append(loop)
+        if len(calls) == 1:
+            raise RuntimeError("can't start new thread")
+        right(loop)
+
+    monkeypatch.setattr(ControlLoop, method, fail_once)
+    assert getattr(node, f"trigger_{fails}")() == TransitionCallbackReturn.ERROR
+    assert "can't start new thread" in capfd.readouterr().err
+    assert entities_of(node) == bare
+    assert gc.isenabled()
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert entities_of(node) == configured
+    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
 
 
 def test_a_state_timeout_that_the_drivers_joint_states_hardly_keep_is_warned_of(lab: Lab) -> None:
