@@ -73,16 +73,20 @@ class StateIntake:
     """
 
     def __init__(self, robot: Robot, joints: JointMap, topic: str, refusals: Refusals) -> None:
-        self.measurement: Measurement | None = None
-        self.passed_over: Sequence[str] = ()  # joints of others, of the last message that had none of the robot's
         self._robot = robot
         self._joints, self._topic, self._refusals = joints, topic, refusals
         self._names: list[str] = []
         self._indices: NDArray[np.int64] | None = None
+        self._jumped = -np.inf  # s; when a jump was last not believed
+        self.forget()
+
+    def forget(self) -> None:
+        """As before the first message: from now on the hand may be moved by others, unseen."""
+        self.measurement: Measurement | None = None
+        self.passed_over: Sequence[str] = ()  # joints of others, of the last message that had none of the robot's
         self._heard = -np.inf  # s; when the last usable message came, believed or not
         self._doubted: Array | None = None  # q of the last message that was not believed
         self._agreeing = 0
-        self._jumped = -np.inf  # s; when a jump was last not believed
 
     def measured(self, now: float, commanded: bool) -> Measurement | None:
         """The newest measurement; None while nothing is commanded and the messages contradict each other, as those of two

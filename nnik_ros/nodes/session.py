@@ -154,6 +154,7 @@ class Session:
         self._serve_requests()  # a start that came too late must not wait for the next activation
         self._controller.forget()
         self._output.forget()
+        self._state.forget()
         self._targets.clear()
         self.data.forget()
         self.result = self._command = None

@@ -309,6 +309,23 @@ def test_no_target_from_before_its_activation_moves_the_hand(lab: Lab, sent: str
     bench.reach(far_goal(bench))
 
 
+def test_no_joint_states_from_before_its_activation_are_begun_with(lab: Lab) -> None:
+    """They may well be younger than a long state_timeout, and the hand was moved since: it once jumped back there."""
+    bench = lab.bench(state_timeout=5.0)
+    bench.until("IDLE")
+    assert bench.trigger("pause").success
+    bench.until("PAUSED")
+    bench.count_statuses(30)  # of silence, after which nothing is waited for
+    count = bench.fall_silent()
+    assert change(bench, Transition.TRANSITION_DEACTIVATE)
+    bench.until("INACTIVE")
+    bench.hand.q = moved = bench.hand.q + 0.15
+    bench.count_statuses(5)
+    assert change(bench, Transition.TRANSITION_ACTIVATE)
+    bench.until("IDLE")
+    np.testing.assert_allclose(bench.hand.commands[count], moved, atol=1e-6)
+
+
 def test_a_command_that_was_not_due_is_not_sent_when_the_node_is_activated_again(lab: Lab) -> None:
     """The hand may have been moved since; a paused controller once sent it back there."""
     bench = lab.bench(driver="wonik_ros2_control", rate=800, start_paused=True)
