@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from rclpy.node import Node
 
@@ -16,11 +16,11 @@ class OtherPublishers:
     """Looks at the graph now and then. found: names of nodes by topic, only where there are too many; appeared: how often one
     was seen for the first time, or again after it had gone."""
 
-    def __init__(self, node: Node, topics: Sequence[str], on_change: Callable[[str], None]) -> None:
-        """topics: on each of them one node should publish, this one or another."""
+    def __init__(self, node: Node, topics: Mapping[str, str], on_change: Callable[[str], None]) -> None:
+        """topics: with the type of their messages; on each of them one node should publish that, this one or another."""
         self.found: dict[str, list[str]] = {}
         self.appeared: Counter[str] = Counter()
-        self._node, self._topics = node, tuple(topics)
+        self._node, self._topics = node, dict(topics)
         self._on_change = on_change
 
     @property
@@ -44,4 +44,7 @@ class OtherPublishers:
 
     def _publishers(self, topic: str) -> list[str]:
         infos = self._node.get_publishers_info_by_topic(topic)
-        return sorted(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in infos)
+        kind = self._topics[topic]  # who publishes another one is heard by nobody who waits for this
+        return sorted(
+            f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in infos if info.topic_type == kind
+        )

@@ -11,14 +11,16 @@ from contextlib import ExitStack
 import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseArray, PoseStamped
 from rclpy.node import Node
+from sensor_msgs.msg import JointState
 
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.geometry import Array
 from nnik_ros.nodes.chores import Chores
-from nnik_ros.nodes.commands import CommandOutput
+from nnik_ros.nodes.commands import MESSAGE_OF, CommandOutput
 from nnik_ros.nodes.control_loop import ControlLoop
 from nnik_ros.nodes.frames import Frames, TfLookup
 from nnik_ros.nodes.inbox import Inbox, newest, state_inbox
@@ -27,7 +29,7 @@ from nnik_ros.nodes.loading import Loaded
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.nodes.other_publishers import OtherPublishers
 from nnik_ros.nodes.realtime import RealtimeReport, apply_realtime, prepare_interpreter, release_interpreter
-from nnik_ros.nodes.receivers import Receivers
+from nnik_ros.nodes.receivers import Receivers, type_name
 from nnik_ros.nodes.statistics import DataStatistics, TimedNetwork
 from nnik_ros.nodes.tape_writer import make_controller
 from nnik_ros.policy import Policy
@@ -70,9 +72,10 @@ class Session:
         )  # fmt: skip
         self.data = DataStatistics(self.robot.nt, self.loop.period)
         # a second controller that tells its status here hears the same services and targets, whatever hand it moves
-        alone = [self._output.topic, node.resolve_topic_name("status")]
+        alone = {self._output.topic: type_name(MESSAGE_OF[loaded.driver.command_type])}
+        alone[node.resolve_topic_name("status")] = type_name(DiagnosticStatus)
         if not loaded.driver.other_joints:
-            alone.append(self._states.topic)
+            alone[self._states.topic] = type_name(JointState)
         self.others = OtherPublishers(node, alone, self._log.warning)
 
     def _connect(self, control: ControllerOptions, parts: ExitStack) -> None:

@@ -9,6 +9,7 @@ import pytest
 import rclpy
 from node_bench import Station, wait_for
 from rclpy.node import Node
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState
 
 from nnik_ros.nodes.receivers import Receivers
@@ -77,6 +78,24 @@ def test_a_driver_whose_name_the_middleware_does_not_know_yet_or_ever_counts(rec
     seen(receivers, 1)
     unknown = SimpleNamespace(node_name="_NODE_NAME_UNKNOWN_")
     monkeypatch.setattr(receivers._node, "get_subscriptions_info_by_topic", lambda topic: [unknown])
+    receivers.look()
+    assert receivers.count == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "durability"),
+    [("sensor_msgs/msg/JointState", "TRANSIENT_LOCAL"), ("std_msgs/msg/String", "VOLATILE")],
+)
+def test_an_onlooker_who_hears_nothing_is_not_taken_off_the_drivers(receivers, listen, monkeypatch, kind, durability):
+    """Such as `ros2 topic echo` with a quality of service that does not fit: the driver was told to be missing."""
+    listen("allegro_node")
+    seen(receivers, 1)
+    profile = QoSProfile(depth=1, durability=QoSDurabilityPolicy[durability])
+    onlooker = SimpleNamespace(node_name="_ros2cli_4711", topic_type=kind, qos_profile=profile)
+    driver = SimpleNamespace(
+        node_name="allegro_node", topic_type="sensor_msgs/msg/JointState", qos_profile=QoSProfile(depth=1)
+    )
+    monkeypatch.setattr(receivers._node, "get_subscriptions_info_by_topic", lambda topic: [onlooker, driver])
     receivers.look()
     assert receivers.count == 1
 
