@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import launch.logging
@@ -22,7 +22,7 @@ from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import InputError, NnikError, Problems
 from nnik_ros.nodes.loading import load_named_driver, prefixed
 from nnik_ros.nodes.node_options import AUTO_MODEL, NO_MODEL, NodeOptions, SimHandOptions
-from nnik_ros.nodes.parameter_file import parameters_of, sections_of_others
+from nnik_ros.nodes.parameter_file import parameters_of, sections_of_others, with_last_word
 from nnik_ros.options import OptionInfo, describe
 from nnik_ros.paths import driver_file, given_path, model_file, robot_file, share_dir, shipped
 from nnik_ros.robot import Robot, load_robot
@@ -93,10 +93,12 @@ def _nodes(context: LaunchContext) -> list[Node]:
     view = str("true" in (given["rviz"], given["view"])).lower()
     namespace = given["namespace"]
     description = ParameterValue(Path(robot.urdf_path).read_text(encoding="utf-8"), value_type=str)
-    rviz_config = given["rviz_config"] or str(_view(robot, _controller(context, namespace), given["frame_prefix"]))
+    controller = _controller(context, namespace)
+    files = [given["parameters"], *map(str, _arguments_file(context, controller, given["parameters"], parameters))]
+    rviz_config = given["rviz_config"] or str(_view(robot, controller, given["frame_prefix"]))
     return [
         _node("sim_hand_node", namespace, [{**hand, **physics}], given["sim"]),
-        _node("controller_node", namespace, [given["parameters"], parameters], "true"),
+        _node("controller_node", namespace, files, "true"),
         _node("marker_node", namespace, [{**hand, **frames}], view),
         _node("web_node", namespace, [{**hand, **frames}], given["web"]),
         Node(
@@ -114,7 +116,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
     ]  # fmt: skip
 
 
-def _node(executable: str, namespace: str, parameters: list[object], wanted: str) -> Node:
+def _node(executable: str, namespace: str, parameters: Sequence[object], wanted: str) -> Node:
     return Node(
         package="nnik_ros",
         executable=executable,
@@ -152,7 +154,7 @@ def _checked(context: LaunchContext) -> tuple[dict[str, str], dict[str, object],
         problems.add(f"parameters '{file}': has nothing for {controller}: {sections}")
     _fill_in(given, in_file)
     if given["robot"] != in_file.get("robot", ROBOT):
-        parameters["robot"] = _text(given["robot"])
+        parameters["robot"] = given["robot"]
     _check_files(given, problems)
     problems.raise_if_any()
     robot = load_robot(robot_file(given["robot"]))
@@ -197,7 +199,7 @@ def _parameters(given: dict[str, str], problems: Problems) -> dict[str, object]:
             hint = number_in_text(value) if info.type is float else ""
             problems.add(f"{info.name}: is '{given[info.name]}', must be {info.allowed}{hint}")
         else:
-            parameters[info.name] = _text(value) if info.type is str or info.many else info.type(value)
+            parameters[info.name] = str(value) if info.type is str or info.many else info.type(value)
     return parameters
 
 
@@ -240,13 +242,31 @@ def _check_together(robot: Robot, given: dict[str, str]) -> None:
         load_calibration(Path(given["calibration"]), robot)
 
 
+def _arguments_file(context: LaunchContext, controller: str, file: str, parameters: dict[str, object]) -> list[Path]:
+    """The arguments as a parameter file of their own, if there are any. A dictionary would become a section '/**', and so be
+    overruled by the parameter file wherever `SetParameter`, in a launch file around this one, begins with such a section."""
+    of_all = context.launch_configurations.get("global_params") or []
+    files = [Path(file), *(Path(entry) for entry in of_all if not isinstance(entry, tuple))]
+    text = with_last_word(parameters, controller, files)
+    return [_written(controller, "arguments.yaml", text)] if parameters else []
+
+
+def _written(controller: str, what: str, text: str) -> Path:
+    """A file of this launch. It is named as the controller, in full: a launch file around this one may start several."""
+    path = Path(launch.logging.launch_config.log_dir) / f"{controller.strip('/').replace('/', '.')}.{what}"
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} could not be written: {error}") from error
+    return path
+
+
 def _text(value: object) -> ParameterValue:
     return ParameterValue(str(value), value_type=str)  # '0' and 'true' stay texts
 
 
 def _view(robot: Robot, controller: str, prefix: str) -> Path:
-    """The shipped view, looking at this robot's base frame from a distance that fits its size. Its file is that of the
-    controller, by its full name: a launch file around this one may start several hands, each with an RViz."""
+    """The shipped view, looking at this robot's base frame from a distance that fits its size."""
     document = yaml.safe_load((CONFIG / "robot.rviz").read_text(encoding="utf-8"))
     manager = document["Visualization Manager"]
     size = float(robot.kinematics.reach.max())
@@ -254,10 +274,4 @@ def _view(robot: Robot, controller: str, prefix: str) -> Path:
     manager["Views"]["Current"]["Distance"] = 3.5 * size
     manager["Displays"][1]["TF Prefix"] = prefix.removesuffix("/")  # RViz puts a '/' behind it
     manager["Displays"][0]["Cell Size"] = 10.0 ** round(-0.5 + float(f"{size:e}".split("e")[1]))
-    folder = Path(launch.logging.launch_config.log_dir)
-    path = folder / f"{controller.strip('/').replace('/', '.')}.rviz"
-    try:
-        path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"the view could not be written to {path}: {error}") from error
-    return path
+    return _written(controller, "rviz", yaml.safe_dump(document, sort_keys=False))

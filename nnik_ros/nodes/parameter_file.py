@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,19 @@ def sections_of_others(path: Path, node: str) -> list[str]:
     one is for it, and of no parameter file."""
     names = [name for name, _ in _sections(_document(path), "")]
     return [] if any(re.fullmatch(_pattern(name), node) for name in names) else names
+
+
+def with_last_word(values: Mapping[str, Any], node: str, files: Iterable[Path]) -> str:
+    """The text of a parameter file whose values go before all of `files`, if it is given to `node` after them.
+
+    rcl puts sections of one name together and takes them in the order in which their names came first, so that what comes last
+    in a section of a name that was there before, as '/**' is after any `-p`, may be overruled by a section between the two.
+    """
+    taken = {name for file in files for name, _ in _sections(_document(file), "")}
+    section = node
+    while section in taken:
+        section = f"/**{section}"  # which is the same node
+    return json.dumps({section: {"ros__parameters": dict(values)}}, indent=2)  # quotes every text; JSON is YAML
 
 
 def _document(path: Path) -> Any:

@@ -20,6 +20,7 @@ import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 from node_bench import Station, pose_stamped, wait_for
+from rcl_interfaces.srv import GetParameters
 from sensor_msgs.msg import JointState
 from sourced import where_sourced
 
@@ -69,6 +70,17 @@ def generate_launch_description():
     controller = IncludeLaunchDescription(PythonLaunchDescriptionSource("{controller}"))
     pushed = PushRosNamespace(LaunchConfiguration("place"))
     return LaunchDescription([DeclareLaunchArgument("place"), GroupAction([pushed, controller])])
+"""
+SET = """
+from launch import LaunchDescription
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import SetParameter
+
+
+def generate_launch_description():
+    controller = IncludeLaunchDescription(PythonLaunchDescriptionSource("{controller}"))
+    return LaunchDescription([SetParameter("use_sim_time", False), controller])
 """
 
 
@@ -257,6 +269,28 @@ def test_two_hands_live_side_by_side_and_a_target_of_one_leaves_the_other_alone(
         "the left hand to take its target", launched,
     )  # fmt: skip
     assert state_of(statuses["right"]) == "IDLE"
+
+
+@pytest.mark.parametrize("everywhere", ["by the parameter file", "by the launch file around it"])
+def test_arguments_go_before_the_parameter_file_also_where_something_is_set_for_every_node(
+    launch_file, lab, tmp_path: Path, everywhere: str
+) -> None:
+    """rcl took them with what is set for every node, and so before the parameter file: a hand once had its full speed."""
+    station: Station = lab.station()
+    statuses = station.listen(DiagnosticStatus, "status")
+    around, path = tmp_path / "around.launch.py", tmp_path / "mine.yaml"
+    around.write_text(SET.format(controller=ROOT / "launch" / "controller.launch.py"))
+    sections = {"/**/controller": {"ros__parameters": {"robot": "planar_2r", "driver": "joint_state", "speed": 1.0}}}
+    if everywhere == "by the parameter file":
+        sections = {"/**": {"ros__parameters": {"use_sim_time": False}}, **sections}
+    path.write_text(yaml.safe_dump(sections, sort_keys=False))
+    given = ("robot:=allegro_left", "driver:=allegro_v4", "speed:=0.1", "model:=none", f"parameters:={path}")
+    file = "launch/controller.launch.py" if everywhere == "by the parameter file" else around
+    launched = launch_file(file, f"namespace:={station.namespace}", *given)
+    wait_for(lambda: bool(statuses), "the controller", launched, limit=40.0)
+    asked = GetParameters.Request(names=["robot", "driver", "speed"])
+    robot, driver, speed = station.call(GetParameters, "controller/get_parameters", asked).values
+    assert (robot.string_value, driver.string_value, speed.double_value) == ("allegro_left", "allegro_v4", 0.1)
 
 
 def view_of(namespace: str, **arguments: str) -> Path:

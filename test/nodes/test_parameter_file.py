@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rclpy.node import Node
 
-from nnik_ros.nodes.parameter_file import parameters_of, sections_of_others
+from nnik_ros.nodes.parameter_file import parameters_of, sections_of_others, with_last_word
 
 TWO_HANDS = """
 /left/controller: {ros__parameters: {robot: allegro_left, driver: allegro_v4}}
@@ -51,6 +51,34 @@ def test_a_parameter_file_is_read_as_rcl_reads_it(text: str, namespace: str, tmp
     given = {name: value.value for name, value in node.get_parameters_by_prefix("").items() if name not in own}
     assert parameters_of(path, node.get_fully_qualified_name()) == given
     node.destroy_node()
+
+
+@pytest.mark.parametrize("namespace", ["/", "/left", "/right"])
+@pytest.mark.parametrize("text", [TWO_HANDS, NESTED, ORDERED, WILD])
+@pytest.mark.parametrize("before", [[], ["-p", "use_sim_time:=false"]])
+def test_what_has_the_last_word_is_what_rcl_gives_the_node(
+    before: list[str], text: str, namespace: str, tmp_path: Path
+) -> None:
+    own, last = tmp_path / "parameters.yaml", tmp_path / "last.yaml"
+    own.write_text(text)
+    wanted = {
+        "speed": 0.05,
+        "driver": "1e3",
+        "robot": "true",
+        "model": "ä: '0'",
+        "rate": 1e-6,
+        "f": 7,
+        "lock_memory": True,
+    }
+    node = f"{namespace.rstrip('/')}/controller"
+    last.write_text(with_last_word(wanted, node, [own]), encoding="utf-8")
+    files = [word for path in (own, last) for word in ("--params-file", str(path))]
+    started = Node(
+        "controller", namespace=namespace, cli_args=["--ros-args", *before, *files],
+        automatically_declare_parameters_from_overrides=True, start_parameter_services=False, enable_rosout=False,
+    )  # fmt: skip
+    assert {name: started.get_parameter(name).value for name in wanted} == wanted
+    started.destroy_node()
 
 
 @pytest.mark.parametrize("namespace", ["/", "/left", "/lab/left"])
