@@ -149,6 +149,10 @@ class Session:
         self._on_change = on_change
         self.realtime = RealtimeReport()
         prepare_interpreter()
+        # what waited there may be of any age; not in the thread, which may take its time to begin, for what is sent as soon as
+        # the activation is answered counts
+        for inbox in (self._states, self._all_targets, *self._tip_targets):
+            inbox.take()
         self.loop.start()
 
     def stop_loop(self) -> None:
@@ -202,8 +206,6 @@ class Session:
             self._log.info(text)
         for text in self.realtime.refused:
             self._log.warning(text)
-        for inbox in (self._states, self._all_targets, *self._tip_targets):
-            inbox.take()  # what waited there may be of any age
 
     def _tick(self, now: float) -> None:
         self._serve_requests()

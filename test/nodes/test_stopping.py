@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from node_bench import Bench, Lab, diagnostics_of, wait_for
+from node_bench import Bench, Lab, diagnostics_of, pose_array, wait_for
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
@@ -418,6 +419,24 @@ def test_a_configuration_that_fails_in_the_middle_leaves_nothing_behind(unconfig
     assert entities_of(node) == bare
     node.set_parameters([Parameter("driver", value="simulated")])
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+
+
+def test_a_target_that_is_sent_as_soon_as_the_activation_is_answered_is_not_lost(
+    unconfigured, lab: Lab, monkeypatch
+) -> None:
+    """Locking the memory takes its time; whatever came before the first tick was once thrown away."""
+    node, station = unconfigured, lab.station()
+    begin = threading.Event()
+    monkeypatch.setattr("nnik_ros.nodes.session.apply_realtime", lambda *options: begin.wait(5.0))
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    session = node._session
+    goal = session.robot.kinematics.tip_position(session.robot.home)
+    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    station.publish("/target_poses", pose_array(session.robot.base_frame, goal))
+    threading.Event().wait(0.5)  # for the message to arrive
+    begin.set()
+    wait_for(lambda: session.result is not None, "a tick")
+    np.testing.assert_allclose(session.targets, goal, atol=1e-9)
 
 
 @pytest.mark.parametrize(("fails", "method"), [("activate", "start"), ("deactivate", "stop")])
