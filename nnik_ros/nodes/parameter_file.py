@@ -40,7 +40,8 @@ def with_last_word(values: Mapping[str, Any], node: str, files: Iterable[Path]) 
     section = node
     while section in taken:
         section = f"/**{section}"  # which is the same node
-    return json.dumps({section: {"ros__parameters": dict(values)}}, indent=2)  # quotes every text; JSON is YAML
+    # quotes every text, and is YAML, but for how it escapes what lies beyond 16 bits
+    return json.dumps({section: {"ros__parameters": dict(values)}}, indent=2, ensure_ascii=False)
 
 
 def _document(path: Path) -> Any:
