@@ -96,5 +96,6 @@ class ControllerOptions:
 
 def _of_tips(name: str, values: tuple[float, ...], nt: int) -> Array:
     if len(values) not in (1, nt):
-        raise InputError(f"{name}: has {len(values)} values, must be 1 or {nt}, one for each tip")
+        several = "" if nt == 1 else f" or {nt}, one for each tip"
+        raise InputError(f"{name}: has {len(values)} values, must be 1{several}")
     return np.array(np.broadcast_to(values, nt), dtype=np.float64)

@@ -69,3 +69,8 @@ def test_a_change_of_weights_in_motion_keeps_every_joint_within_its_acceleration
 def test_another_number_of_weights_than_tips_is_refused(hand: Robot) -> None:
     with pytest.raises(InputError, match="tip_weight: has 2 values, must be 1 or 4"):
         Controller(hand, None, ControllerOptions(tip_weight=(1.0, 0.5)))
+
+
+def test_of_a_robot_with_one_tip_one_weight_is_asked_for() -> None:
+    with pytest.raises(InputError, match=r"tip_weight: has 2 values, must be 1$"):
+        ControllerOptions(tip_weight=(1.0, 0.5)).tip_speed(1)
