@@ -206,7 +206,8 @@ class Controller:
         follows, goal = judged.follows, judged.goal
         homing, way_out = self._homing(judged, stale_state), self._way_out
         escaping, held = way_out.escaping & follows, ~(follows | homing)
-        self._hold(held)
+        silencing = self._resetting or self._mode is _Mode.PAUSED or self._nothing_to_follow(judged)
+        self._hold(held, silencing)
         by_joints = held | homing | escaping
         near = points.drawn_in(goal, self._centre, self._farthest)  # a reference must not be led away for ever
         reference = self._advance_references(near, by_joints)
@@ -215,7 +216,9 @@ class Controller:
         wish = way_out.calmed(self._motion.q, wish)
         if np.count_nonzero(by_joints):
             wish = np.where(by_joints[self._guard.tip_of_joint], self._towards_posture(homing), wish)
-        motion = self._motion.step(wish, step.followed, self._tip_speed, held, measured, self.options)
+        motion = self._motion.step(
+            wish, step.followed, self._tip_speed, held, measured, self.options, silencing=silencing
+        )
         if not stale_state:
             self._hand.follows(self._motion.sent)
         end_of_way = np.where(homing[:, None], self._home_tips, goal) if np.count_nonzero(homing) else goal
@@ -298,11 +301,11 @@ class Controller:
             goal = np.where(by_joints[:, None], np.nan, goal)
         return self._governor.advance(self._stream.advance(goal), self._tip_speed)
 
-    def _hold(self, held: _Mask) -> None:
+    def _hold(self, held: _Mask, silencing: bool) -> None:
         """Let tips come to rest from where and how they move when they begin to be held, or sooner: what others cut short of
-        the way to rest is not made up for."""
+        the way to rest is not made up for, and before silence nothing is that the lead takes later."""
         fresh = held & ~self._held
-        self._held, self._braking = held, (self._braking | fresh) & held
+        self._held, self._braking = held, (self._braking | fresh | silencing) & held
         if np.count_nonzero(self._braking):
             q, stop, tip_of_joint = self._motion.q, self._motion.at_rest(), self._guard.tip_of_joint
             sooner = np.abs(stop - q) < np.abs(self._rest_posture - q)

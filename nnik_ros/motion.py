@@ -119,11 +119,13 @@ class JointMotion:
         return wish
 
     def step(
-        self, wish: Array, followed: Array, speed: Array, held: NDArray[np.bool_], measured: Array, options: ControllerOptions
+        self, wish: Array, followed: Array, speed: Array, held: NDArray[np.bool_], measured: Array,
+        options: ControllerOptions, *, silencing: bool = False,
     ) -> Motion:  # fmt: skip
         """One period towards wish (nq,) [rad], of whose own motion each finger follows a share, followed (nt,), with
         a share of its joints' velocity, speed (nt,). held (nt,): fingers that shall come to rest, to which the closed loop
-        must add nothing, and which others must not move aside; measured (nq,) [rad]."""
+        must add nothing, and which others must not move aside; measured (nq,) [rad]; silencing: nothing more is to be sent as
+        soon as all stand."""
         self._watch(options.collision_margin)
         checked = self._collision if options.collision_check else None
         place, ends, pairs, radii = self._no_pairs if checked is None else checked.pairs
@@ -140,7 +142,7 @@ class JointMotion:
         else:  # cannot happen with finite inputs; if it does, the command comes to rest
             self.q, self.v, _ = self._limits.step(self.q, self.v, self.at_rest())
             self._look_around()
-        self._send(measured, held, speed[self._tip_of_joint], options)
+        self._send(measured, held, speed[self._tip_of_joint], options, silencing)
         pressing = self._pressing(measured, options) if options.closed_loop_gain > 0.0 else self._no_limit
         return Motion(self.tips.position, measured_tip, limited, pressing, met, finite)
 
@@ -164,7 +166,9 @@ class JointMotion:
             offset = np.where(joints_near & (np.abs(offset) > np.abs(kept)), kept, offset)
         return offset
 
-    def _send(self, measured: Array, held: NDArray[np.bool_], speed: Array, options: ControllerOptions) -> None:
+    def _send(
+        self, measured: Array, held: NDArray[np.bool_], speed: Array, options: ControllerOptions, silencing: bool
+    ) -> None:
         """What is published: q, and in the closed loop an offset that removes the lasting gap of the measured joints, at no
         more than a share of the velocity, speed (nq,), but for fingers that are pushed beyond the lead bound.
 
@@ -192,6 +196,9 @@ class JointMotion:
         room = min(_LARGEST_OFFSET, lead)
         self._offset = np.minimum(np.maximum(offset, -room), room)
         wish = np.minimum(np.maximum(self.q + self._offset, measured - lead), measured + lead)
+        if silencing:  # what the lead takes is not given back, for encoders that tremble shake this bound for ever
+            left = np.minimum(np.maximum(wish - self.q, np.minimum(self._offset, 0.0)), np.maximum(self._offset, 0.0))
+            self._offset = np.where(held[self._tip_of_joint], left, self._offset)
         pace = np.maximum(speed * self._robot.velocity, joints.SLOWEST)
         joints.give_way(
             self.sent, wish, pace, measured, lead, self._robot.velocity, self._tip_of_joint, len(held), self._period

@@ -121,6 +121,29 @@ def test_a_command_that_leads_as_far_as_it_may_comes_to_rest_and_falls_silent(ha
     assert rig.run(2.0, seen=pause, frozen=True).command is None
 
 
+@pytest.mark.parametrize("why", ["pause", "reset", "stale targets"])
+@pytest.mark.parametrize(("noise", "gain"), [(0.01, 0.0), (0.001, 2.0)])
+def test_a_hand_that_presses_with_all_of_its_lead_falls_silent_however_its_encoders_tremble(
+    hand: Robot, noise: float, gain: float, why: str
+) -> None:
+    options = ControllerOptions(closed_loop_gain=gain, target_timeout=3.0, on_stale_target="stop")
+    controller, rng, commands = Controller(hand, None, options), np.random.default_rng(1), []
+    controller.start()
+    goal = hand.kinematics.tip_position(hand.home + np.tile([0.1, 0.8, 0.2, 0.0], 4))
+    for k in range(round(5.0 / T)):  # something blocks all of it
+        now = k * T
+        if why != "stale targets" and k == round(3.0 / T):
+            getattr(controller, why)()
+        measured = Measurement(hand.home + noise * rng.normal(size=hand.nq), now)
+        commands.append(controller.tick(now, measured, Targets(goal, np.zeros(4))).command)
+    assert commands[-1] is None
+    silent = [command is None for command in commands].index(True)
+    assert silent * T < 3.5
+    steps = np.diff([*commands[:silent], commands[silent - 1]], axis=0) / T
+    change = np.abs(np.diff(steps, axis=0)) / (hand.acceleration * T)
+    assert change.max() <= 1.0 + 1e-6, "it stands when it falls silent"
+
+
 @pytest.mark.parametrize(
     "calls", [("reset", "start"), ("pause", "reset", "start"), ("reset", "home", "start"), ("reset", "home")]
 )
