@@ -20,6 +20,7 @@ _LEAD_BRAKE = 0.6  # of the acceleration, before the lead bound; the rest is for
 _CLOSING = 0.2  # of the acceleration of a joint at the length of a finger: with so much fingers that meet can brake
 _LARGEST_OFFSET = 0.3  # rad, that the closed loop may add
 _RESTS = 0.05  # rad/s, below which a joint counts as at rest
+_LEARNS = 0.15  # rad/s, at which the closed loop adds at most: so slow that the lag of a drive stays a small gap
 _ARRIVED = 0.01  # rad, from what is to be sent; a gap that is only due to being late says nothing about the drive
 _SAME = 1e-9  # rad, in position and in the way of a period: what rounding makes of one and the same command
 _PRESSES = 1e-4  # rad: an offset that is so close to what bounds it would go on
@@ -82,6 +83,7 @@ class JointMotion:
         self.sent: Array = self.q
         self.sent_v: Array = self.v
         self._offset: Array = np.zeros(len(self.q))
+        self._offset_v: Array = self._offset
         self._closed = False  # whether what is sent goes, or still comes back from, ways of its own
         self._last_wish: Array = np.full(len(self.q), np.nan)
         self._look_around()
@@ -181,24 +183,27 @@ class JointMotion:
             return
         self._closed = True
         if gain > 0.0:
-            rests = np.maximum(np.abs(self.v), np.abs(self.sent_v)) < _RESTS
+            # its own motion is no reason to stop: it would go on and off with every tick
+            rests = np.maximum(np.abs(self.v), np.abs(self.sent_v - self._offset_v)) < _RESTS
             down, up = self._robot.lower - self.q, self._robot.upper - self.q  # as far as an offset can be sent
             there = np.abs(self.sent - self.q - np.minimum(np.maximum(self._offset, down), up)) < _ARRIVED
             learns = rests & there & ~held[self._tip_of_joint]
-            offset = self._offset + gain * self._period * np.where(learns, self.q - measured, 0.0)
+            rate = np.minimum(np.maximum(gain * (self.q - measured), -_LEARNS), _LEARNS)
+            offset = self._offset + self._period * np.where(learns, rate, 0.0)
             # one that was learned elsewhere may be larger, and unlearns; none grows beyond it
             offset = np.minimum(np.maximum(offset, np.minimum(self._offset, down)), np.maximum(self._offset, up))
             if options.collision_check:
                 offset = self._kept_apart(offset, options.collision_margin)
         else:
             offset = np.where(np.abs(self._offset) < _FORGOTTEN, 0.0, self._fade * self._offset)
-        lead = options.max_lead
+        lead, before = options.max_lead, self._offset
         room = min(_LARGEST_OFFSET, lead)
         self._offset = np.minimum(np.maximum(offset, -room), room)
         wish = np.minimum(np.maximum(self.q + self._offset, measured - lead), measured + lead)
         if silencing:  # what the lead takes is not given back, for encoders that tremble shake this bound for ever
             left = np.minimum(np.maximum(wish - self.q, np.minimum(self._offset, 0.0)), np.maximum(self._offset, 0.0))
             self._offset = np.where(held[self._tip_of_joint], left, self._offset)
+        self._offset_v = (self._offset - before) / self._period
         pace = np.maximum(speed * self._robot.velocity, joints.SLOWEST)
         joints.give_way(
             self.sent, wish, pace, measured, lead, self._robot.velocity, self._tip_of_joint, len(held), self._period

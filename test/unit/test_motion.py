@@ -374,6 +374,24 @@ def test_the_closed_loop_learns_nothing_that_a_limit_keeps_from_being_sent(hand:
     np.testing.assert_allclose(side * (motion.sent - motion.q), 0.05, atol=1e-3)
 
 
+@pytest.mark.parametrize("gain", [1.0, 5.0, 20.0])
+def test_a_sag_is_taken_out_in_one_even_motion_however_large_it_is(hand: Robot, gain: float) -> None:
+    motion, middle = JointMotion(hand, hand.kinematics, None, T), 0.5 * (hand.lower + hand.upper)
+    motion.seed(middle)
+    sag, sent = np.linspace(0.01, 0.15, 16), []
+    measured = middle - sag
+    for _ in range(round((2.0 + 6.0 / gain) / T)):
+        motion.step(
+            middle, np.ones(4), np.ones(4), np.zeros(4, dtype=bool), measured, ControllerOptions(closed_loop_gain=gain)
+        )
+        sent.append(motion.sent)
+        measured = measured + (motion.sent - sag - measured) * T / 0.03  # a drive that lags behind
+    assert np.abs(middle - measured).max() < 0.02 * sag.max()
+    speed = np.diff(sent, axis=0) / T
+    assert (np.abs(np.diff(speed, axis=0)).sum(axis=0) < 3.0 * speed.max(axis=0)).all(), "on and off, again and again"
+    assert speed.max() < 0.16
+
+
 def test_the_lag_of_a_moving_drive_is_no_gap_that_the_closed_loop_removes(hand: Robot) -> None:
     options, pace, lag = ControllerOptions(closed_loop_gain=5.0), 0.5, 0.05
     motion, middle = JointMotion(hand, hand.kinematics, None, T), 0.5 * (hand.lower + hand.upper)
