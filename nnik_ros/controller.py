@@ -36,6 +36,7 @@ from nnik_ros.way_out import AT_POSTURE, WayOut
 
 _BEYOND_REACH = 1.1  # times the reach: as far as a reference goes
 _STUCK_PROGRESS = 0.00333  # of the error, per second
+_SEEN = 0.1  # s, over which the closed loop averages the measured tips: encoders tremble, and states must not
 _HOLD = int(Solver.HOLD)
 # of a tip, the first that applies; passing by a goal is not reaching it, and the stand-in tells that before all else
 _STATES = np.array([
@@ -86,6 +87,7 @@ class Controller:
         self._enabled: _Mask = np.ones(robot.nt, dtype=bool)
         self._silent_ticks = int(options.rate)  # a second: nothing was ever published
         self._hand = MeasuredHand(robot.nq)
+        self._seen_tips: Array = np.full((robot.nt, 3), np.nan)
         self._take_options(options)
         self.set_policy(policy)
         self._mode = _Mode.PAUSED
@@ -223,8 +225,9 @@ class Controller:
             self._hand.follows(self._motion.sent)
         end_of_way = np.where(homing[:, None], self._home_tips, goal) if np.count_nonzero(homing) else goal
         error, measured_error, best_error, reached, stuck = progress.seen(
-            motion.tip_position, motion.measured_tip_position, end_of_way, near, reference, way_out.best_error, follows,
-            escaping, way_out.ticks, self.options.closed_loop_gain > 0, self.options.tolerance, _STUCK_PROGRESS * self._period,
+            motion.tip_position, self._seen(motion.measured_tip_position), end_of_way, near, reference, way_out.best_error,
+            follows, escaping, way_out.ticks, self.options.closed_loop_gain > 0, self.options.tolerance,
+            _STUCK_PROGRESS * self._period,
         )  # fmt: skip
         limited = motion.limited | self._stands
         way_out.watch(best_error, stuck, goal, self._motion, limited, self.options.tolerance)
@@ -300,6 +303,13 @@ class Controller:
             self._governor.reset(self._motion.tips.position, by_joints)
             goal = np.where(by_joints[:, None], np.nan, goal)
         return self._governor.advance(self._stream.advance(goal), self._tip_speed)
+
+    def _seen(self, measured_tips: Array) -> Array:
+        """Measured tips (nt, 3) [m] as errors are judged by them: averaged in the closed loop."""
+        known = self.options.closed_loop_gain > 0.0 and not np.isnan(self._seen_tips[0, 0])
+        share = min(1.0, self._period / _SEEN)
+        self._seen_tips = self._seen_tips + share * (measured_tips - self._seen_tips) if known else measured_tips
+        return self._seen_tips
 
     def _hold(self, held: _Mask, silencing: bool) -> None:
         """Let tips come to rest from where and how they move when they begin to be held, or sooner: what others cut short of
@@ -383,6 +393,7 @@ class Controller:
         nowhere = np.full((nt, 3), np.nan)
         q = self._hand.q
         measured = self._kinematics.tip_position(q) if q is not None else nowhere
+        self._seen_tips = measured.copy()
         own = self._motion.tips.position if self._seeded else measured
         goal = np.where(judged.given[:, None], targets.position, np.nan)
         tip_state = np.full(nt, int(state))

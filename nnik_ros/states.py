@@ -77,7 +77,7 @@ class TickResult(NamedTuple):
     hand_state: TipState
     tip_state: NDArray[np.int64]  # (nt,) of TipState
     error: Array  # (nt,) [m] commanded tip to goal
-    measured_error: Array  # (nt,) [m] measured tip to goal
+    measured_error: Array  # (nt,) [m] measured tip to goal, in the closed loop its average over 0.1 s
     solver: NDArray[np.int64]  # (nt,) of guard.Solver
     limited: NDArray[np.int64]  # (nt,) of limits.Limit
     met: NDArray[np.int64]  # (nt,) the tip, -1 for the base, from which one in COLLISION is kept apart

@@ -505,6 +505,20 @@ def test_the_closed_loop_removes_the_sag_of_the_drive_and_the_open_loop_does_not
     assert errors[5.0].max() < 1e-4
 
 
+@pytest.mark.parametrize("noise", [0.003, 0.005])
+def test_encoders_that_tremble_let_no_state_tremble_in_the_closed_loop(hand: Robot, noise: float) -> None:
+    rig, rng, states = Rig(hand, target_timeout=0.0, closed_loop_gain=2.0), np.random.default_rng(3), []
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    for _ in range(3000):
+        result = rig.tick(moves=False)
+        rig.q = result.command - 0.01 + noise * rng.normal(size=hand.nq)
+        states.append(result.tip_state)
+    assert (np.array(states[-1000:]) == TipState.REACHED).all()
+    rig.q = hand.home  # somebody holds the fingers elsewhere
+    assert TipState.REACHED not in rig.run(200, moves=False).tip_state
+
+
 @pytest.mark.parametrize(
     ("room", "sag", "limits"), [(0.02, 0.05, "position"), (0.0, 0.05, "position"), (0.4, 0.35, "lead"), (0.4, 0.05, "")],
     ids=["before a limit", "at a limit", "a drive that gives way too far", "in the middle"],
