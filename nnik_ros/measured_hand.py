@@ -13,6 +13,7 @@ from nnik_ros.states import Measurement
 
 _MOVED = 0.05  # rad farther from the command than when it was last seen: the hand was moved, or is another one
 _STIRRED = 0.01  # rad: a hand that moved less for AT_REST is on its way nowhere
+_AVERAGED = 0.05  # s, over which joints are averaged to see whether they moved: encoders of a hand at rest tremble
 AT_REST = 0.25  # s
 
 
@@ -27,7 +28,8 @@ class MeasuredHand:
         """As if nothing had ever been seen."""
         self.q: Array | None = None
         self._stamp = self._rest_stamp = -np.inf
-        self._rest: Array = np.zeros(self._nq)  # where the hand has stood since _rest_stamp [s]
+        self._average: Array = np.zeros(self._nq)
+        self._rest: Array = self._average  # where the hand has stood since _rest_stamp [s]
         self._gap: Array = np.zeros(self._nq)  # from the command to the hand when it was last seen to follow
 
     def take(self, measurement: Measurement | None, timeout: float) -> None:
@@ -38,13 +40,14 @@ class MeasuredHand:
             q = shaped("joint positions", measurement.q, (self._nq,))
         except InputError:
             return
-        moved = points.largest_gap(q, self._rest)
-        if not math.isfinite(moved):
+        if not math.isfinite(points.largest_gap(q, self._rest)):
             return
-        came_back = not abs(measurement.stamp - self._stamp) <= timeout
+        since = abs(measurement.stamp - self._stamp)
+        came_back = not since <= timeout
         self.q, self._stamp = q, measurement.stamp
-        if came_back or moved > _STIRRED:
-            self._rest, self._rest_stamp = self.q, self._stamp
+        self._average = q if came_back else self._average + -math.expm1(-since / _AVERAGED) * (q - self._average)
+        if came_back or points.largest_gap(self._average, self._rest) > _STIRRED:
+            self._rest, self._rest_stamp = self._average, self._stamp
 
     def age(self, now: float) -> float:
         """Of the newest joint states [s]; a clock that jumped makes data stale in both directions."""

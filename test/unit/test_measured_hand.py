@@ -41,7 +41,19 @@ def test_a_hand_rests_once_it_has_moved_less_than_a_hundredth_for_a_quarter_of_a
 ) -> None:
     still = [0.5 + 0.009 * (i % 2) for i in range(ticks)]
     assert seen(*still).rests is rests
-    assert seen(*[0.5] * 30, *[0.511] * (ticks - 1)).rests is (ticks > 26), "it begins anew with a joint that stirs"
+    late = 11  # ticks until the average over 0.05 s has gone a hundredth of 0.011 rad: 0.05 ln(11) s
+    stirs = [*[0.5] * 30, *[0.511] * (ticks - 1 + late)]
+    assert seen(*stirs).rests is (ticks > 26), "it begins anew with a joint that stirs"
+
+
+@pytest.mark.parametrize(("period", "noise"), [(0.003, 0.005), (0.01, 0.003)])
+def test_a_hand_rests_however_its_encoders_tremble_but_not_while_it_creeps(period: float, noise: float) -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        trembles = noise * rng.normal(size=round(0.6 / period))
+        assert seen(*(0.5 + trembles), period=period).rests
+        creeps = 0.1 * period * np.arange(len(trembles))
+        assert not seen(*(0.5 + creeps + trembles), period=period).rests
 
 
 @pytest.mark.parametrize("clock", [1.0, 0.15, -1.0])
