@@ -28,6 +28,7 @@ from nnik_ros.training.alignment import AXIS_PRIOR, aligned, check_independent, 
 from nnik_ros.training.bag import BagData
 from nnik_ros.training.bag_arguments import bag_parser, needs_truth, read_task
 from nnik_ros.training.calibration_check import (
+    check_judged,
     check_seen,
     hardly_moved,
     little_motion,
@@ -119,6 +120,7 @@ def _fit(bag: BagData, robot: Robot, options: CalibrateOptions) -> tuple[Recordi
     """Fit all poses but the held-out ones; the fit's delay is the whole one."""
     recording, delay = aligned(bag, robot, options.recording)
     check_seen(recording, robot)
+    check_judged(recording, robot, split(recording))
     check_independent(bag, recording, robot, delay)
     result = fit(robot.kinematics, fit_data(recording), Priors(axis=AXIS_PRIOR if options.axes else 0.0))
     return recording, replace(result, delay=delay + result.delay)
@@ -127,7 +129,7 @@ def _fit(bag: BagData, robot: Robot, options: CalibrateOptions) -> tuple[Recordi
 def _check_explained(recording: Recording, robot: Robot, result: Fit, after: Array, options: CalibrateOptions) -> None:
     share = result.used.sum() / recording.measured[~split(recording)].sum()
     noise = np.nanmedian(after, axis=0) / _DISTANCE_OF_NOISE  # of each tip, whose fault the others do not hide
-    wrong = [f"{robot.tip_names[t]} {noise[t] * 1e3:.2f} mm" for t in np.flatnonzero(~(noise <= options.largest_noise))]
+    wrong = [f"{robot.tip_names[t]} {noise[t] * 1e3:.2f} mm" for t in np.flatnonzero(noise > options.largest_noise)]
     if share >= _LEAST_USED and result.noise <= options.largest_noise and not wrong:
         return
     raise InputError(

@@ -75,6 +75,18 @@ def check_measured(recording: Recording, robot: Robot, least: int) -> None:
         )
 
 
+def check_judged(recording: Recording, robot: Robot, held_out: NDArray[np.bool_]) -> None:
+    """Raises InputError: a tip was not measured both in the poses that are held out (n,) and in the others."""
+    seen = recording.measured
+    brief = ~(seen[held_out].any(0) & seen[~held_out].any(0))
+    if brief.any():
+        names = ", ".join(f"'{robot.tip_names[t]}'" for t in np.flatnonzero(brief))
+        raise InputError(
+            f"seen for too short a time: {names}; of each tip some measurements are held out, in stretches of their own, to "
+            "judge by them what is learned from the others: let the tracker see every tip again and again"
+        )
+
+
 def hardly_moved(moved: Array, robot: Robot) -> NDArray[np.bool_]:
     """Which joints (nq,) moved too little to tell much of them. moved (nq,) [rad]: over what each did."""
     return np.asarray(moved < _FEW_RANGE * (robot.upper - robot.lower))

@@ -33,6 +33,7 @@ from nnik_ros.training.bag import BagData
 from nnik_ros.training.bag_arguments import bag_parser, needs_truth, read_task
 from nnik_ros.training.calibration_check import (
     MOVE_ALL,
+    check_judged,
     check_measured,
     check_robot,
     hardly_moved,
@@ -91,6 +92,7 @@ def finetune(bag: BagData, robot: Robot, options: FinetuneOptions) -> Finetuned:
         if not delay:  # which differs from one round to the next, but not whether anything was measured
             check_independent(bag, recording, robot, delay)
         held_out = split(recording)
+        check_judged(recording, robot, held_out)
         data = recording.q[~held_out], recording.dq[~held_out], recording.tip[~held_out]
         correction, late = _learned(robot, data, options, iterations)
         delay += late

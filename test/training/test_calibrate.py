@@ -326,6 +326,18 @@ class TestRefusals:
         with pytest.raises(InputError, match=r"too few usable tip measurements.*: ring 20"):
             calibrate(bag_data(data._replace(tip=tip)), hand, CalibrateOptions(), "")
 
+    @pytest.mark.filterwarnings("error")
+    def test_a_tip_that_was_seen_for_a_moment_alone_is_named_for_nothing_of_it_is_held_out(
+        self, hand: Robot, real: DisturbedRobot
+    ) -> None:
+        data = posed(real, 1200, 1e-4, np.random.default_rng(1))
+        tip = data.tip.copy()
+        tip[100:, 2] = np.nan
+        with pytest.raises(
+            InputError, match="seen for too short a time: 'ring'; of each tip some measurements are held"
+        ):
+            calibrate(bag_data(data._replace(tip=tip)), hand, CalibrateOptions(), "")
+
     def test_a_recording_of_the_other_hand_is_refused_and_the_other_hand_is_thought_of(
         self, real: DisturbedRobot
     ) -> None:

@@ -120,6 +120,19 @@ def test_a_recording_with_too_little_is_refused(hand: Robot, real: DisturbedRobo
         finetune(recorded(real, 900), hand, OPTIONS)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_tip_that_was_seen_for_a_moment_alone_is_named_before_anything_is_learned(
+    hand: Robot, real: DisturbedRobot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_learned", lambda *_: pytest.fail("it was learned from"))
+    bag = recorded(real, 7000)
+    tip = bag.tip_position.copy()
+    tip[1300:, 2] = np.nan
+    bag = replace(bag, joint_stamp=0.1 * bag.joint_stamp, tip_stamp=0.1 * bag.tip_stamp, tip_position=tip)
+    with pytest.raises(InputError, match="seen for too short a time: 'ring'; of each tip"):
+        finetune(bag, hand, OPTIONS)
+
+
 def spoiled(bag: BagData, robot: Robot, how: str) -> BagData:
     q, tip = bag.joint_position.copy(), bag.tip_position.copy()
     if how == "degrees":
