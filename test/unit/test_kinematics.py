@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nnik_ros.errors import InputError
-from nnik_ros.kinematics import KinematicParameters, jacobian
+from nnik_ros.kinematics import KinematicParameters, Kinematics, jacobian
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot, load_robot
 
@@ -120,16 +120,41 @@ def test_calibration_moves_the_tips_as_its_numbers_say(planar: Robot) -> None:
     np.testing.assert_allclose(longer.tip_position(np.zeros(2))[0], [11.0, 0, 0], atol=1e-9)
 
 
-def test_calibration_of_another_shape_is_refused_by_name(planar: Robot) -> None:
-    with pytest.raises(InputError, match=r"joint_zero must be finite and of shape \(2,\), has shape \(3,\)"):
-        planar.kinematics.calibrated(planar.kinematics.parameters._replace(joint_zero=np.zeros(3)))
+@pytest.mark.parametrize(
+    ("zero", "shape"), [([0.0, 0.0, 0.0], "(3,)"), ([0.0, math.nan], "(2,)"), ([math.inf, 0.0], "(2,)")]
+)
+def test_calibration_of_another_shape_or_not_finite_is_refused_by_name(
+    planar: Robot, zero: list[float], shape: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        planar.kinematics.calibrated(planar.kinematics.parameters._replace(joint_zero=np.array(zero)))
+    assert str(error.value) == f"joint_zero must be finite and of shape (2,), has shape {shape}"
 
 
-def test_the_digest_tells_robots_apart_and_forgives_rounding(hand: Robot) -> None:
-    parameters = hand.kinematics.parameters
-    nudged = hand.kinematics.calibrated(parameters._replace(tip_offset=parameters.tip_offset + 1e-12))
-    moved = hand.kinematics.calibrated(parameters._replace(tip_offset=parameters.tip_offset + 1e-5))
-    assert nudged.digest() == hand.kinematics.digest() != moved.digest()
+def test_the_digest_tells_robots_apart_by_every_number_and_forgives_rounding(hand: Robot) -> None:
+    topology, parameters = hand.kinematics.topology, hand.kinematics.parameters
+    for nudge in (-1e-12, 1e-12):
+        nudged = KinematicParameters(*(value + nudge for value in parameters))
+        assert hand.kinematics.calibrated(nudged).digest() == hand.kinematics.digest()
+
+    def shifted(value: np.ndarray) -> np.ndarray:
+        return value + 1e-5 * (np.arange(value.size) == value.size - 1).reshape(value.shape)
+
+    others = [
+        hand.kinematics.calibrated(parameters._replace(**{n: shifted(v)})) for n, v in parameters._asdict().items()
+    ]
+    changes = {"chain": topology.chain[[1, 0, 2, 3]], "axis": -topology.axis, "tip_rotation": -topology.tip_rotation}
+    others += [Kinematics.build(topology._replace(**{name: value}), parameters) for name, value in changes.items()]
+    assert len({kinematics.digest() for kinematics in (hand.kinematics, *others)}) == 8
+
+
+def test_nobody_writes_into_a_kinematics(planar: Robot) -> None:
+    given = KinematicParameters(*(np.array(value) for value in planar.kinematics.parameters))
+    kinematics = planar.kinematics.calibrated(given)
+    given.tip_offset[:] = 9.0
+    assert kinematics.parameters.tip_offset.tolist() == [[5.0, 0.0, 0.0]]
+    own = (*kinematics.parameters, *kinematics.chains, kinematics.reach, kinematics.tip_of_joint, kinematics.model[1])
+    assert not any(value.flags.writeable for value in own)
 
 
 def test_chains_of_different_length_live_in_one_robot(make_planar_hand) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -123,6 +124,7 @@ def test_a_segment_that_was_seen_too_long_in_one_frame_changes_the_targets_of_no
     np.testing.assert_allclose(retarget(motion_of(*frames), robot, hand_map).target[3:], whole[3:], atol=1e-12)
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_finger_that_was_never_seen_is_an_error_that_names_it(right: tuple[Robot, HandMap]) -> None:
     frame = drawn_hand(ALONG)
     frame[POINTS.index("middle_dip")] = np.nan
@@ -321,6 +323,14 @@ def test_every_shipped_map_fits_its_robot(file: Path) -> None:
     np.testing.assert_allclose(hand_map.palm[:, 2], [1.0, 0.0, 0.0], atol=1e-12)  # the palms look along +x
 
 
+def test_fingers_of_a_map_may_stand_in_any_order(right: tuple[Robot, HandMap], tmp_path: Path) -> None:
+    document = yaml.safe_load((MAPS / "allegro_right.yaml").read_text())
+    document["fingers"].reverse()
+    (tmp_path / "map.yaml").write_text(yaml.safe_dump(document))
+    again = load_hand_map(tmp_path / "map.yaml", right[0])
+    assert again.fingers == right[1].fingers and again.share.tolist() == right[1].share.tolist()
+
+
 def test_a_wrong_map_names_every_problem(right: tuple[Robot, HandMap], tmp_path: Path) -> None:
     (tmp_path / "map.yaml").write_text(
         "schema: 1\nhand: mine\nside: up\npalm: {forward: [0, 0, 1], across: [0, 0, 2]}\n"
@@ -348,9 +358,11 @@ def test_a_wrong_map_names_every_problem(right: tuple[Robot, HandMap], tmp_path:
         (r"forward: \[.*?\], ", "", "palm.forward: missing"),
         (r"forward: \[.*?\]", "forward: [0, 0]", "palm.forward: is [0, 0], must be a list of 3"),
         (r"(?s)fingers:.*", "fingers: []", "fingers: is [], must be at least one item"),
+        ("share: 0.7", "share: 0", "fingers[3].share: is 0, must be above 0 and up to 2"),
+        ("share: 0.7", "share: 2.1", "fingers[3].share: is 2.1, must be above 0 and up to 2"),
     ],
 )
-def test_what_follows_from_a_missing_part_of_a_map_is_not_told_as_well(
+def test_what_follows_from_a_missing_or_wrong_part_of_a_map_is_not_told_as_well(
     was: str, becomes: str, told: str, right: tuple[Robot, HandMap], tmp_path: Path
 ) -> None:
     (tmp_path / "map.yaml").write_text(re.sub(was, becomes, (MAPS / "allegro_right.yaml").read_text()))

@@ -44,6 +44,7 @@ def test_a_hand_rests_once_it_has_moved_less_than_a_hundredth_for_a_quarter_of_a
     late = 11  # ticks until the average over 0.05 s has gone a hundredth of 0.011 rad: 0.05 ln(11) s
     stirs = [*[0.5] * 30, *[0.511] * (ticks - 1 + late)]
     assert seen(*stirs).rests is (ticks > 26), "it begins anew with a joint that stirs"
+    assert not seen(*[0.5 + 0.003 * i for i in range(ticks)]).rests, "a slow motion is one"
 
 
 @pytest.mark.parametrize(("period", "noise"), [(0.003, 0.005), (0.01, 0.003)])
@@ -102,6 +103,10 @@ def test_a_hand_that_was_never_seen_or_was_forgotten_is_nowhere() -> None:
     assert hand.q is None and not hand.is_where_left(np.array([0.3, 0.5]))
     hand.take(Measurement(np.array([0.3, 0.5]), 5.4), TIMEOUT)
     assert not hand.rests
+    hand.follows(np.array([0.3, 0.7]))
+    hand.forget()
+    hand.take(Measurement(np.array([0.3, 0.5]), 5.5), TIMEOUT)
+    assert not hand.is_where_left(np.array([0.3, 0.7])), "how far it sagged is forgotten, too"
 
 
 def test_a_hand_that_was_sent_nothing_yet_is_where_it_was_left_within_a_twentieth() -> None:
