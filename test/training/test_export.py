@@ -9,6 +9,7 @@ import onnx
 import pytest
 import torch
 
+from nnik_ros.calibration import rotation_from_vector
 from nnik_ros.contract import OPTIONAL_INPUTS
 from nnik_ros.errors import ContractError
 from nnik_ros.geometry import Array
@@ -166,6 +167,27 @@ def test_calibrated_constants_move_the_target_of_the_steps(
         )
     assert left["calibrated"] < 1e-5
     assert left["nominal"] > 1e-3
+
+
+@pytest.mark.parametrize("field", KinematicParameters._fields)
+def test_each_constant_alone_moves_the_target_of_the_steps(
+    field: str, lively: Make, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    arm, path = load_robot(robot_file("spatial_2j")), tmp_path / "network.onnx"
+    exported(arm, lively(arm), path)
+    value = np.array(getattr(arm.kinematics.parameters, field))
+    change = rng.uniform(-0.03, 0.03, (arm.nq, 3))
+    if field == "joint_origin_rotation":
+        value = value @ [rotation_from_vector(turn) for turn in change]
+    else:
+        value += change[:, 0] if value.ndim == 1 else change[: len(value)]
+    real = arm.kinematics.calibrated(arm.kinematics.parameters._replace(**{field: value}))
+    goal = arm.lower + rng.uniform(0.3, 0.7, (50, arm.nq)) * (arm.upper - arm.lower)
+    policy, q, target = OnnxPolicy(path, arm, real), goal + 0.02, real.tip_position(goal)
+    for _ in range(15):
+        q = policy.step(q, target)
+    error = np.linalg.norm(real.tip_position(q) - target, axis=-1)
+    assert np.median(error) < 1e-5 * arm.kinematics.reach.max()
 
 
 def test_the_constants_of_the_robot_are_inputs_that_may_be_left_out(
