@@ -496,6 +496,21 @@ class TestSamples:
         samples = recorded_samples(recording, hand, 300, np.random.default_rng(1), near_share=1.0, near=0.3)
         assert np.abs(samples.q_goal - samples.q).max() <= 0.3
 
+    def test_four_goals_of_ten_are_near_unless_asked_otherwise(self, hand: Robot) -> None:
+        recording = align(bag_data(hand, measurements(hand, 20.0)), hand, RecordingOptions())
+        samples = recorded_samples(recording, hand, 500, np.random.default_rng(1))
+        assert (np.abs(samples.q_goal - samples.q).max(-1) <= 0.2).mean() == pytest.approx(0.4, abs=0.07)
+
+    def test_the_closest_pose_is_the_goal_where_none_is_near(self, hand: Robot) -> None:
+        data, thumb = measurements(hand), hand.kinematics.topology.chain[3]
+        data.tip[::2, 3] = np.nan
+        recording = align(bag_data(hand, data), hand, RecordingOptions())
+        samples = recorded_samples(recording, hand, 50, np.random.default_rng(1), near_share=1.0, near=0.0)
+        seen = recording.q[recording.measured[:, 3]][:, thumb]
+        closest = np.abs(samples.q[:, None, thumb] - seen).max(-1).min(-1)
+        assert closest.max() > 0.0
+        np.testing.assert_array_equal(np.abs(samples.q_goal - samples.q)[:, thumb].max(-1), closest)
+
     def test_a_missing_tip_is_never_a_target(self, hand: Robot) -> None:
         data = measurements(hand)
         tip = data.tip.copy()
@@ -516,13 +531,20 @@ class TestSamples:
         with pytest.raises(InputError, match="no measurement of ring"):
             recorded_samples(recording, hand, 5, np.random.default_rng(0))
 
-    @pytest.mark.parametrize("duration", [3.0, 60.0])
+    @pytest.mark.parametrize("duration", [3.0, 60.0, 301.0])
     def test_held_out_poses_are_a_fifth_in_whole_blocks(self, hand: Robot, duration: float) -> None:
         recording = align(bag_data(hand, measurements(hand)), hand, RecordingOptions())
         stamp = np.arange(0.0, duration, 0.01)
         held_out = split(replace(recording, stamp=stamp))
         assert 0.15 <= held_out.mean() <= 0.25
-        assert np.count_nonzero(np.diff(held_out)) < 15
+        ends = np.flatnonzero(np.diff(held_out, prepend=False, append=False))
+        np.testing.assert_allclose(0.01 * np.diff(ends)[::2], min(2.0, duration / 20.0), rtol=0, atol=0.011)
+
+    @pytest.mark.filterwarnings("error")
+    @pytest.mark.parametrize("stamp", [[5.0], [5.0] * 7])
+    def test_nothing_is_held_out_of_a_single_moment(self, hand: Robot, stamp: list[float]) -> None:
+        recording = align(bag_data(hand, measurements(hand)), hand, RecordingOptions())
+        assert split(replace(recording, stamp=np.array(stamp))).tolist() == [False] * len(stamp)
 
     @pytest.mark.parametrize("begin", [(0.0, 30.0, 58.0), (0.0, 58.0), (0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 58.0)])
     def test_a_fifth_is_held_out_of_a_recording_in_which_the_tips_are_seen_a_few_times(
@@ -534,7 +556,7 @@ class TestSamples:
         assert 0.15 <= held_out.mean() <= 0.25
         assert np.count_nonzero(np.diff(held_out)) < 15
 
-    @pytest.mark.parametrize(("seen", "period"), [(1.5, 10.0), (2.0, 5.0), (3.0, 5.0), (0.3, 10.0)])
+    @pytest.mark.parametrize(("seen", "period"), [(1.5, 10.0), (2.0, 5.0), (3.0, 5.0), (0.3, 10.0), (0.01, 10.0)])
     def test_a_fifth_is_held_out_of_a_recording_in_which_the_tips_are_seen_in_a_rhythm(
         self, hand: Robot, seen: float, period: float
     ) -> None:
