@@ -19,7 +19,7 @@ from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.sim.hand import SimHand
 from nnik_ros.sim.options import SimOptions, find_sim_file, load_sim_options
-from nnik_ros.training import bag_arguments, record_simulation
+from nnik_ros.training import bag_arguments, calibration_check, record_simulation
 from nnik_ros.training import calibrate as command
 from nnik_ros.training.bag import BagData
 from nnik_ros.training.calibrate import CalibrateOptions, Result, calibrate
@@ -27,6 +27,7 @@ from nnik_ros.training.calibration_check import inner_goals, reached_error, solv
 from nnik_ros.training.calibration_fit import Data, Priors, Unknowns, fit
 from nnik_ros.training.disturbed import Disturbance, DisturbedRobot, disturbed
 from nnik_ros.training.record_simulation import Measurements, RecordOptions, measure
+from nnik_ros.training.recording import RecordingOptions
 
 DISTURBANCE = Disturbance(math.radians(3.0), 2e-3, 0.0)
 DELAY = 0.012  # s
@@ -182,6 +183,32 @@ class TestAccuracy:
         assert all(name in text for name in (*hand.joint_names, *hand.tip_names))
         assert "late by 12.0" in text
 
+    def test_the_report_tells_errors_in_millimetres_and_joints_in_degrees(
+        self, hand: Robot, real: DisturbedRobot, calibrated: Result
+    ) -> None:
+        words = [line.split() for line in calibrated.text().splitlines() if line]
+        told = {name: np.array(numbers, dtype=float) for name, *numbers in words if name in hand.tip_names}
+        for t, name in enumerate(hand.tip_names):
+            errors = [np.nanpercentile(x[:, t], (50, 95)) for x in (calibrated.before, calibrated.after)]
+            wanted = 1e3 * np.concatenate([*errors, calibrated.uncertainty[t : t + 1]])
+            np.testing.assert_allclose(told[name], wanted, rtol=0, atol=6e-4)
+        zero, spread, moved = np.array([row[1:] for row in words if row[0] in hand.joint_names], dtype=float).T
+        assert (np.abs(np.degrees(real.calibration.joint_zero) - zero) < 3.0 * spread).all()
+        np.testing.assert_allclose(spread, np.degrees(calibrated.fit.joint_zero_uncertainty), rtol=0, atol=6e-4)
+        np.testing.assert_allclose(moved, np.degrees(np.ptp(calibrated.recording.q, axis=0)), rtol=0, atol=0.06)
+
+    def test_the_uncertainty_of_a_tip_holds_in_19_of_20_poses(self, hand: Robot, calibrated: Result) -> None:
+        q = hand.random_joint_position(np.random.default_rng(3), 800)
+        within = (calibrated.fit.tip_uncertainty(q) <= calibrated.uncertainty).mean(0)
+        np.testing.assert_allclose(within, 0.95, rtol=0, atol=0.03)
+
+    def test_the_table_of_true_errors_has_median_99th_percentile_and_largest_in_millimetres(
+        self, hand: Robot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(calibration_check, "reached_error", lambda *_: 1e-3 * np.arange(101.0)[:, None])
+        table = calibration_check.true_error_table({"one": DampedLeastSquares(hand)}, hand.kinematics)
+        assert table.splitlines()[1].split() == ["one", "50.0000", "99.0000", "100.0000"]
+
     def test_the_error_check_of_the_command_agrees_with_mujoco(
         self, hand: Robot, real: DisturbedRobot, sim: SimOptions
     ) -> None:
@@ -213,6 +240,19 @@ class TestFit:
         result = fit(hand.kinematics, Data(q, np.zeros_like(q), true.tip_position(q)), Priors(delay=0.0))
         fresh = hand.random_joint_position(np.random.default_rng(7), 200)
         assert np.abs(result.kinematics.tip_position(fresh) - true.tip_position(fresh)).max() < 1e-6
+
+    def test_the_uncertainty_of_the_zeros_is_that_of_two_unknowns_where_all_else_is_known(
+        self, rng: np.random.Generator
+    ) -> None:
+        arm, noise, prior = load_robot(robot_file("planar_2r")), 0.02, 0.002
+        q = arm.random_joint_position(rng, 60)
+        tip = arm.kinematics.tip_position(q) + rng.normal(0.0, noise, (60, 1, 3))
+        result = fit(arm.kinematics, Data(q, np.zeros_like(q), tip), Priors(prior, 1e-9, 1e-9, delay=0.0))
+        a, b = q[:, 0], q.sum(1)
+        second = 5.0 * np.stack([-np.sin(b), np.cos(b)], -1)
+        slope = np.stack([5.0 * np.stack([-np.sin(a), np.cos(a)], -1) + second, second], -1).reshape(-1, 2)
+        covariance = np.linalg.inv(slope.T @ slope / noise**2 + np.eye(2) / prior**2)
+        np.testing.assert_allclose(result.joint_zero_uncertainty, np.sqrt(np.diag(covariance)), rtol=0.2)
 
     def test_long_runs_of_wrong_measurements_do_not_pull_it(self, hand: Robot, real: DisturbedRobot) -> None:
         rng = np.random.default_rng(8)
@@ -400,6 +440,23 @@ class TestCommands:
         message = capsys.readouterr().err
         assert f"argument {option}: is '{given}'" in message and allowed in message and not list(tmp_path.iterdir())
 
+    def test_its_options_are_those_of_the_fit_in_metres_and_by_default_the_same(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = []
+
+        def calibrate(bag: BagData, robot: Robot, options: CalibrateOptions, source: str) -> Result:
+            asked.append((options, source))
+            raise InputError("asked for enough")
+
+        monkeypatch.setattr(bag_arguments, "read_bag", lambda *_: None)
+        monkeypatch.setattr(command, "calibrate", calibrate)
+        words = [str(tmp_path / "bag"), "--robot", "spatial_2j", "--output", str(tmp_path / "new.yaml")]
+        own = ["--no-axes", "--precision-mm", "0.5", "--largest-noise-mm", "3", "--longest-gap", "0.2"]
+        assert command.main(words) == command.main([*words, *own]) == 2
+        wanted = [CalibrateOptions(), CalibrateOptions(False, 0.0005, 0.003, RecordingOptions(0.2))]
+        assert asked == [(options, "bag") for options in wanted]
+
     @pytest.mark.parametrize(
         ("option", "given", "message"),
         [
@@ -425,6 +482,18 @@ class TestCommands:
         assert message in capsys.readouterr().err
         assert [path.name for path in tmp_path.iterdir()] == ["truth.yaml"]
 
+    def test_the_network_that_is_compared_is_not_overwritten(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bag_arguments, "read_bag", lambda *_: pytest.fail("it was read"))
+        robot, network, truth = load_robot(robot_file("spatial_2j")), tmp_path / "own.onnx", tmp_path / "truth.yaml"
+        calibration_of(robot, robot.kinematics.parameters).write(truth)
+        network.write_bytes(before := model_file("spatial_2j").read_bytes())
+        words = ["bag", "--robot", "spatial_2j", "--truth", str(truth), "--model", str(network)]
+        assert command.main([*words, "--output", str(network)]) == 2
+        assert f"{network}: 1 problem\n  - cannot be written: is the network" in capsys.readouterr().err
+        assert network.read_bytes() == before
+
     @pytest.mark.parametrize(("storage", "single_tips"), [("mcap", False), ("sqlite3", True)])
     def test_from_a_simulated_recording_to_a_file_that_reaches(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], storage: str, single_tips: bool
@@ -446,7 +515,7 @@ class TestCommands:
         robot = load_robot(robot_file("spatial_2j"))
         tips = [f"{name}=/{name}/measured_pose" for name in robot.tip_names] if single_tips else ["measured_tip_poses"]
         arguments = ["--robot", "spatial_2j", "--output", str(file), "--truth", f"{bag}.truth.yaml", "--tips", *tips]
-        assert command.main([str(bag), *arguments]) == 0
+        assert command.main([str(bag), *arguments, "--model", "spatial_2j"]) == 0
         true = load_calibration(Path(f"{bag}.truth.yaml"), robot).apply(robot)
         q = robot.random_joint_position(np.random.default_rng(1), 300)
         errors = [
@@ -455,7 +524,10 @@ class TestCommands:
         ]
         assert errors[1] < SPECIFIED < 1e-3 < errors[0]
         output = capsys.readouterr().out
-        assert "as described" in output and "as calibrated" in output and str(file) in output
+        assert str(file) in output
+        medians = {line[:41].strip(): float(line.split()[-3]) for line in output.splitlines() if line.startswith("as ")}
+        for solver in ("damped least squares", "network"):
+            assert medians[f"as calibrated, {solver}"] < 0.1 < 1.0 < medians[f"as described, {solver}"]
 
     def test_the_same_recording_gives_the_same_file(self, tmp_path: Path) -> None:
         bag = tmp_path / "bag"
