@@ -9,10 +9,12 @@ import pytest
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import load_robot
+from nnik_ros.training import error_map
 from nnik_ros.training.error_map import draw, main, runs, text
 
 
-def test_the_map_tells_errors_limits_and_stretched_poses_of_every_target() -> None:
+def test_the_map_tells_errors_limits_and_stretched_poses_of_every_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(error_map, "_CHUNK", 70)
     robot = load_robot(robot_file("planar_2r"))
     found = runs(DampedLeastSquares(robot), 300)
     assert found.place.shape == (300, 1, 2)
@@ -27,7 +29,16 @@ def test_the_map_tells_errors_limits_and_stretched_poses_of_every_target() -> No
     np.testing.assert_allclose(
         values[:, 0] * found.singular[:, 0], lengths.prod() * np.abs(np.sin(goal[:, 1])), atol=1e-6
     )
-    radius = np.linalg.norm(robot.kinematics.tip_position(goal)[:, 0], axis=-1)
+    np.testing.assert_allclose(
+        found.margin[:, 0], (0.5 - np.abs(goal / (2.0 * np.pi))).min(-1), rtol=0, atol=1e-6
+    )  # every joint turns a full circle
+    q, target = robot.random_joint_position(rng, 300), robot.kinematics.tip_position(goal)
+    errors = []
+    for _ in range(5):
+        q = DampedLeastSquares(robot).step(q, target)
+        errors.append(np.linalg.norm(robot.kinematics.tip_position(q) - target, axis=-1))
+    np.testing.assert_allclose([found.early, found.late], [errors[1], errors[4]], rtol=0, atol=1e-9)
+    radius = np.linalg.norm(target[:, 0], axis=-1)
     assert np.corrcoef(np.linalg.norm(found.place[:, 0], axis=-1), radius)[0, 1] > 0.95
 
 
@@ -57,7 +68,8 @@ def test_the_picture_of_a_robot_of_any_size_holds_every_target(
     monkeypatch.undo()
     pyplot.close("all")
     for t in range(robot.nt):
-        assert above[t].collections[0].norm.vmax >= found.early[:, t].max() * 1e3
+        shades = above[t].collections[0]
+        assert shades.norm.vmax >= shades.get_array().max() == pytest.approx(found.early[:, t].max() * 1e3 + 1e-6)
         assert below[t].get_ylim()[1] >= found.singular[:, t].max() * 1e3
 
 
@@ -109,5 +121,6 @@ def test_a_missed_target_is_counted_where_it_lies() -> None:
     found = runs(DampedLeastSquares(robot), 400)
     assert 0 < found.missed.sum() < 400
     line = text(found, robot.tip_names).splitlines()[1].split()
-    assert int(line[1]) == found.missed.sum()
-    assert int(line[2]) == (found.margin < 0.05)[found.missed].sum()
+    assert int(line[1]) == (found.late > 1e-4).sum()
+    for words, close in ((line[2:8], found.margin < 0.05), (line[8:], found.singular < 0.005)):
+        assert words == [str(close[found.missed].sum()), f"({close.mean() * 100:.0f}", "%", "of", "all", "targets)"]
