@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import pytest
 from nnik_ros.errors import ContractError, FileError
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import model_file, robot_file, share_dir
-from nnik_ros.robot import load_robot
+from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training.export import export, write
 from nnik_ros.training.mirror import mirrored
+from nnik_ros.training.network import StepNetwork
 from nnik_ros.training.recipe import load_recipe
+from nnik_ros.training.train import main
 
 JOINTS = np.where(np.isin(np.arange(16), (0, 4, 8)), -1.0, 1.0)
 AXES = np.array([1.0, -1.0, 1.0])
@@ -27,6 +31,28 @@ def test_the_left_hand_steps_as_the_mirrored_right_hand(rng: np.random.Generator
     difference = np.abs(left.step(q * JOINTS, target * AXES) - right.step(q, target) * JOINTS).max(-1)
     assert np.quantile(difference, 0.95) < 1e-5
     assert difference.max() < 1e-2
+
+
+def test_the_command_makes_the_mirror_image_of_a_network_and_keeps_it_under_a_new_gate(
+    tiny_recipe: Callable[..., Path], planar: Robot, lively: Callable[[Robot], StepNetwork], tmp_path: Path,
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    source, path, words = tiny_recipe(), tmp_path / "image.yaml", ["--runs", str(tmp_path / "runs"), "--targets", "5"]
+    head = "schema: 1\nname: image\nrobot: {}\nmodel: image.onnx\nmirror: {{recipe: tiny.yaml, axis: y, joints: {}}}\n"
+    gate = source.read_text()[source.read_text().index("gate:") :]
+    path.write_text(head.format(robot_file("planar_2r"), "[joint_1, joint_2]") + gate)
+    write(export(planar, lively(planar).layers()), planar, tmp_path / "tiny.onnx", {"recipe_text": source.read_text()})
+    q = planar.random_joint_position(rng, 50)
+    target = planar.kinematics.tip_position(planar.random_joint_position(rng, 50))
+    for own, maker in ([], "first"), (["--gate-only"], "second"):
+        monkeypatch.setattr("nnik_ros.training.train.commit", lambda maker=maker: maker)
+        assert main([str(path), *words, *own]) == 0
+        trained, image = (OnnxPolicy(tmp_path / f"{name}.onnx", planar) for name in ("tiny", "image"))
+        np.testing.assert_allclose(image.step(-q, target * AXES), -trained.step(q, target), rtol=0, atol=1e-4)
+        assert image.contract.provenance["commit"] == "first"
+    capsys.readouterr()
+    assert main([str(path), *words, "--model", str(source)]) == 2
+    assert f"{source}: 1 problem\n  - cannot be written: is the recipe to mirror" in capsys.readouterr().err
 
 
 def mirror_recipe(path: Path, *changes: tuple[str, str]) -> Path:

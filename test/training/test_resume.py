@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from nnik_ros.errors import FileError, NnikError
+from nnik_ros.onnx_policy import read_contract
 from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.robot import Robot
 from nnik_ros.training.checkpoint import CHECKPOINT, load_checkpoint
@@ -76,6 +78,21 @@ class TestResume:
             assert main([*command, "--model", str(parts), "--resume"]) == 0
         for one, other in zip(arrays(read_layers(whole)), arrays(read_layers(parts)), strict=True):
             np.testing.assert_array_equal(one, other)
+
+    def test_a_resumed_training_tells_the_seconds_and_the_sources_of_all_its_parts(
+        self, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for at, source in ((5, "first"), (10, "first"), (40, "second")):
+            monkeypatch.setattr("nnik_ros.training.train.commit", lambda source=source: source)
+            assert main([*command, "--stop-after", str(at), *["--resume"] * (at > 5)]) == 0
+            if at < 40:
+                file = tmp_path / "runs" / "tiny" / CHECKPOINT
+                document = torch.load(file, weights_only=True)
+                torch.save({**document, "seconds": document["seconds"] + 1000.0}, file)
+        facts = read_contract(tmp_path / "tiny.onnx").provenance
+        assert facts["commit"] == "first, from iteration 10 second" and 2000 <= facts["training_seconds"] < 2100
+        metrics = json.loads((tmp_path / "runs" / "tiny" / "metrics.json").read_text())
+        assert metrics["progress"][-1]["iteration"] == 40
 
     def test_a_finished_run_is_not_resumed(self, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert main(command) == 0
