@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -37,6 +40,16 @@ def test_a_shipped_network_passes_the_gate_of_its_recipe(name: str) -> None:
 def test_the_table_of_networks_tells_what_their_contracts_tell() -> None:
     folder = share_dir() / "models"
     assert (folder / "README.md").read_text(encoding="utf-8") == table(folder)
+
+
+def test_the_table_is_written_beside_the_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    shutil.copy(model_file("planar_2r"), tmp_path / "models")
+    monkeypatch.setattr(models_table, "share_dir", lambda: tmp_path)
+    assert models_table.main([]) == 0
+    text = (tmp_path / "models" / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if ".onnx |" in line]
+    assert len(rows) == 1 and rows[0] in (share_dir() / "models" / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("argument", ["--help", "models/allegro_right.onnx"])
