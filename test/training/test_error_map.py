@@ -114,6 +114,7 @@ def test_a_finger_of_two_joints_beside_one_of_four_is_judged_by_its_own_two_slop
     slope_a = 0.3 * np.stack([-np.sin(a), np.cos(a)], -1) + slope_b
     values = np.linalg.svd(np.stack([slope_a, slope_b], -1), compute_uv=False)
     np.testing.assert_allclose(found.singular[:, 0], values[:, 1], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.margin[:, 0], 0.5 - 0.5 * np.maximum(np.abs(a), np.abs(b)), rtol=0, atol=1e-12)
 
 
 def test_a_missed_target_is_counted_where_it_lies() -> None:

@@ -101,8 +101,8 @@ def test_signs_that_do_not_mirror_the_robot_are_refused(tmp_path: Path, change: 
 def test_a_robot_with_other_joint_limits_is_no_mirror_image() -> None:
     recipe = load_recipe(RECIPE)
     robot = load_robot(recipe.robot)
-    upper = robot.upper - 0.01 * np.eye(16)[5]
-    with pytest.raises(FileError, match=r"the joint limits of .* differ by 0\.01 rad"):
+    upper = robot.upper - 1e-5 * np.eye(16)[5]
+    with pytest.raises(FileError, match=r"the joint limits of .* differ by 1e-05 rad"):
         mirrored(recipe, replace(robot, upper=upper))
 
 

@@ -162,7 +162,7 @@ class TestResume:
         assert robot.read_text() != text
         assert main([*command, "--resume"]) == 0
 
-    @pytest.mark.parametrize("spoil", ["size", "missing"])
+    @pytest.mark.parametrize("spoil", ["size", "missing", "optimizer"])
     def test_weights_of_another_network_are_refused(
         self, command: list[str], tmp_path: Path, spoil: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -172,6 +172,8 @@ class TestResume:
         weights = document["training"]["network"]
         if spoil == "size":
             weights["weights.0"] = weights["weights.0"][..., :-1]
+        elif spoil == "optimizer":
+            document["training"]["optimizer"]["param_groups"][0]["params"].pop()
         else:
             del document["training"]["hard"]
         torch.save(document, file)

@@ -103,6 +103,18 @@ def test_weights_are_not_kept_for_a_robot_that_changed_since(
     assert "kinematics_digest" in capsys.readouterr().err
 
 
+def test_weights_of_a_model_that_tells_no_recipe_are_not_kept(
+    tiny_recipe: Write, planar: Robot, lively: Callable[[Robot], StepNetwork], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    write(export(planar, lively(planar).layers()), planar, tmp_path / "tiny.onnx", {})
+    assert main([str(tiny_recipe()), "--runs", str(tmp_path / "runs"), "--gate-only"]) == 2
+    told = capsys.readouterr().err
+    assert (
+        "was made by another recipe than" in told and "differing in: model, name, network, robot, schema, seed" in told
+    )
+
+
 @pytest.mark.parametrize("run", [main, evaluate_main])
 @pytest.mark.parametrize("number", ["4", "-20", "many", "999999999999"])
 def test_too_few_or_too_many_targets_are_refused_before_anything_is_trained(
