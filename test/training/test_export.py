@@ -216,6 +216,36 @@ def test_weights_are_read_back_as_they_were_written(planar: Robot, lively: Make,
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_network_with_weights_of_its_own_for_each_tip_steps_and_is_read_as_torch_has_it(
+    rng: np.random.Generator, tmp_path: Path
+) -> None:
+    hand = load_robot(robot_file("allegro_right"))
+    network = StepNetwork(hand, (8,), torch.Generator().manual_seed(5), shared=False)
+    with torch.no_grad():
+        for part in (*network.weights, *network.biases):
+            part += 0.1 * torch.randn(part.shape, generator=torch.Generator().manual_seed(6))
+    policy = exported(hand, network, tmp_path / "network.onnx")
+    q, goal = (hand.random_joint_position(rng, 200) for _ in range(2))
+    assert_steps_as_torch(policy, network, q, hand.kinematics.tip_position(goal))
+    found, given = read_layers(tmp_path / "network.onnx"), network.layers()
+    for a, b in zip((*found.weights, *found.biases), (*given.weights, *given.biases), strict=True):
+        assert len(a) == hand.nt
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_file_with_other_weights_than_it_was_probed_with_is_refused(
+    planar: Robot, lively: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "network.onnx"
+    exported(planar, lively(planar), path)
+    model = onnx.load(path)
+    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "bias_0")
+    bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(0.5), "bias_0"))
+    onnx.save(model, path)
+    with pytest.raises(ContractError, match="probe"):
+        OnnxPolicy(path, planar)
+
+
 def test_a_file_of_another_origin_has_no_weights_to_read(tmp_path: Path) -> None:
     value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "other", [value], [value])
