@@ -6,9 +6,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import chain, repeat
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -79,20 +82,26 @@ class TestResume:
         for one, other in zip(arrays(read_layers(whole)), arrays(read_layers(parts)), strict=True):
             np.testing.assert_array_equal(one, other)
 
-    def test_a_resumed_training_tells_the_seconds_and_the_sources_of_all_its_parts(
-        self, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_a_resumed_training_tells_the_time_the_sources_and_the_course_of_all_its_parts(
+        self, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for at, source in ((5, "first"), (10, "first"), (40, "second")):
+            clock = SimpleNamespace(monotonic=chain([1000.0], repeat(1125.0)).__next__)  # each part takes 125 s
+            monkeypatch.setattr("nnik_ros.training.train.time", clock)
             monkeypatch.setattr("nnik_ros.training.train.commit", lambda source=source: source)
             assert main([*command, "--stop-after", str(at), *["--resume"] * (at > 5)]) == 0
-            if at < 40:
-                file = tmp_path / "runs" / "tiny" / CHECKPOINT
-                document = torch.load(file, weights_only=True)
-                torch.save({**document, "seconds": document["seconds"] + 1000.0}, file)
-        facts = read_contract(tmp_path / "tiny.onnx").provenance
-        assert facts["commit"] == "first, from iteration 10 second" and 2000 <= facts["training_seconds"] < 2100
-        metrics = json.loads((tmp_path / "runs" / "tiny" / "metrics.json").read_text())
-        assert metrics["progress"][-1]["iteration"] == 40
+        model, folder = tmp_path / "tiny.onnx", tmp_path / "runs" / "tiny"
+        facts, metrics = read_contract(model).provenance, json.loads((folder / "metrics.json").read_text())
+        assert facts["commit"] == "first, from iteration 10 second" and facts["training_seconds"] == 375
+        assert facts["nodes"] == len(onnx.load(model).graph.node)
+        assert [progress["iteration"] for progress in metrics["progress"]] == [5, 10, 40]
+        loss, median = (metrics["progress"][1][key] for key in ("loss", "median"))
+        told = f"10 of 40  loss {loss:8.4f}  median {1e3 * median:.5f} mm  12 min 30 s left"
+        assert f"[#####               ]      {told}\n" in capsys.readouterr().out
+        layers = read_layers(model)
+        with np.load(folder / "weights.npz") as stored:
+            for array, written in zip((*layers.weights, *layers.biases), stored.values(), strict=True):
+                np.testing.assert_array_equal(array, written)
 
     def test_a_finished_run_is_not_resumed(self, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert main(command) == 0
