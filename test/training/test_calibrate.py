@@ -202,6 +202,17 @@ class TestAccuracy:
         within = (calibrated.fit.tip_uncertainty(q) <= calibrated.uncertainty).mean(0)
         np.testing.assert_allclose(within, 0.95, rtol=0, atol=0.03)
 
+    def test_what_is_held_out_judges_the_fit_and_decides_nothing_of_it(self) -> None:
+        arm = load_robot(robot_file("spatial_2j"))
+        data = posed(disturbed(arm, DISTURBANCE, np.random.default_rng(5)), 1200, 1e-4, np.random.default_rng(6))
+        block = 20.0 * data.tip_stamp / data.tip_stamp[-1]  # shorter than two seconds; each fifth one is held out
+        inside = (block % 5.0 > 4.1) & (block % 5.0 < 4.9)
+        moved = data._replace(tip=data.tip + 5e-4 * inside[:, None, None])
+        one, other = (calibrate(bag_data(x), arm, CalibrateOptions(), "") for x in (data, moved))
+        for a, b in zip(one.fit.kinematics.parameters, other.fit.kinematics.parameters, strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert np.median(one.after) < 3e-4 < 7e-4 < np.median(other.after)
+
     def test_the_table_of_true_errors_has_median_99th_percentile_and_largest_in_millimetres(
         self, hand: Robot, monkeypatch: pytest.MonkeyPatch
     ) -> None:

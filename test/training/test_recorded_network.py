@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnik_ros.errors import FileError
+from nnik_ros.errors import FileError, InputError
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
+from nnik_ros.training.alignment import followed
 from nnik_ros.training.record_simulation import Measurements, write_bag
+from nnik_ros.training.recording import Recording, Report
 from nnik_ros.training.seeds.base import load_seed_recipe
 from nnik_ros.training.seeds.methods import METHODS
 from nnik_ros.training.seeds.recorded import Source, recorded_sets
@@ -178,6 +180,22 @@ def test_a_stretch_over_which_the_tracker_stood_still_is_left_out_and_told(
         assert np.linalg.norm(wrong, axis=-1).max() < 0.06 * 10.0
     (dropped,) = (line for line in told.splitlines() if "elsewhere than the joints tell" in line)
     assert 300 < int(dropped.split()[1]) <= 400
+
+
+@pytest.mark.parametrize(("elsewhere", "refused"), [(0.16, False), (0.24, True)])
+def test_a_fifth_of_the_measurements_of_a_tip_may_be_elsewhere_however_few_they_are(
+    planar: Robot, rng: np.random.Generator, elsewhere: float, refused: bool
+) -> None:
+    q = planar.random_joint_position(rng, 600)
+    tip = closed_form(q[:, 0], q[:, 1])
+    tip[: int(elsewhere * 300)] += 2.0  # m
+    tip[300:] = np.nan
+    recording = Recording(np.arange(600.0), q, 0.0 * q, tip, Report(599.0, 600, 600, 300, 300, {}, False))
+    if refused:
+        with pytest.raises(InputError, match=r"remain for 'tip' 24% of the measurements; at most 20% of a tip's"):
+            followed(recording, planar)
+    else:
+        assert followed(recording, planar).measured.sum() == 300 - 48
 
 
 def test_a_clock_that_jumps_on_the_way_teaches_nothing(
