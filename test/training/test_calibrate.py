@@ -359,7 +359,7 @@ class TestRefusals:
         data = posed(real, 1200, 0.0, rng)
         stamp, encoder = data.joint_stamp[50:-50:3], data.encoder[50:-50:3]
         if told == "late":
-            stamp = stamp + rng.uniform(0.002, 0.03, len(stamp))
+            stamp = stamp + rng.uniform(0.002, 0.1, len(stamp))
         if told == "in between":
             stamp, encoder = stamp + 0.01, 0.5 * (encoder + data.encoder[51:-49:3])
         tip = (crooked.calibration.apply(hand) if calibrated else hand.kinematics).tip_position(encoder)
