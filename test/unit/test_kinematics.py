@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from nnik_ros.errors import InputError
-from nnik_ros.kinematics import KinematicParameters, Kinematics, jacobian
+from nnik_ros.geometry import rotation_about_axis, transform
+from nnik_ros.kinematics import KinematicParameters, Kinematics, jacobian, kinematics_of_chains
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot, load_robot
+from nnik_ros.urdf import FIXED, REVOLUTE, Joint
 
 ROBOTS = sorted((share_dir() / "config" / "robots").glob("*.yaml"))
 
@@ -188,6 +190,30 @@ def test_a_shorter_chain_is_the_same_all_at_once_and_its_tip_turns_with_its_own_
     assert kinematics.reach.tolist() == [3.0, 1.0, 2.0, 1.0]
     assert (kinematics.nq, kinematics.nt, kinematics.depth) == (7, 4, 3)
     assert kinematics.tip_of_joint.tolist() == [0, 0, 0, 1, 2, 2, 3]
+
+
+def test_fixed_joints_before_between_and_behind_the_others_turn_and_shift_what_follows(
+    rng: np.random.Generator,
+) -> None:
+    ways = [(1.0, 0.3, ""), (2.0 - 0.5j, 0.2, "a"), (1.0, -0.5, ""), (0.5 + 0.2j, 0.7, ""), (1.0j, 0.1, "b")]
+    ways += [
+        (1.0, 0.4, ""),
+        (0.3 - 0.1j, 0.6, ""),
+    ]  # in the plane: how far on, by how much turned, and which joint turns
+    chain = []
+    for i, (shift, turn, name) in enumerate(ways):
+        frame = transform(rotation_about_axis((0, 0, 1), turn), (shift.real, shift.imag, 0.0))
+        kind = REVOLUTE if name else FIXED
+        chain.append(Joint(name or f"fixed_{i}", kind, str(i), str(i + 1), frame, np.array([0.0, 0.0, 1.0])))
+    kinematics = kinematics_of_chains([chain], ["b", "a"])
+    for q in rng.uniform(-2.0, 2.0, (5, 2)):
+        place, heading = 0.0j, 0.0
+        for shift, turn, name in ways:
+            place += shift * np.exp(1j * heading)
+            heading += turn + {"": 0.0, "a": q[1], "b": q[0]}[name]
+        np.testing.assert_allclose(kinematics.tip_position(q), [[place.real, place.imag, 0.0]], atol=1e-12)
+        ahead = kinematics.directions(q, np.array([[1.0, 0.0, 0.0]])).position
+        np.testing.assert_allclose(ahead, [[np.cos(heading), np.sin(heading), 0.0]], atol=1e-12)
 
 
 def _planar_chain(q: np.ndarray) -> list[float]:
