@@ -165,8 +165,11 @@ def test_a_hand_at_targets_with_joints_at_their_limits_arrives_and_stands_still(
     assert np.ptp(sent[-300:], axis=0).max() < 2e-4
 
 
-def test_a_robot_without_a_free_degree_is_left_alone(planar: Robot) -> None:
-    assert not Posture(planar, planar.kinematics, T).shapes_any
+def test_a_robot_without_a_free_degree_is_left_alone_and_one_with_a_single_such_finger_is_not(
+    planar: Robot, make_planar_hand
+) -> None:
+    mixed = make_planar_hand({"long": 4, "short": 3})
+    assert [Posture(robot, robot.kinematics, T).shapes_any for robot in (planar, mixed)] == [False, True]
 
 
 def follow(hand: Robot, path: np.ndarray, **options) -> np.ndarray:
