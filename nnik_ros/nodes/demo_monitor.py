@@ -51,8 +51,7 @@ class Monitor:
             f"{what} {_text(1e3 * spread.p50, 2)}/{_text(1e3 * spread.p99, 2)}"
             for what, spread in (("period", loop.period), ("latency", loop.latency), ("compute", loop.compute))
         )
-        state = status.state or "no controller yet"
-        return f"{state:<13}{_text(loop.rate, 1)} Hz | {tips} mm | p50/p99 ms: {times} | missed {loop.missed}"
+        return f"{status.state:<13} {_text(loop.rate, 1)} Hz | {tips} mm | p50/p99 ms: {times} | missed {loop.missed}"
 
     def _take_status(self, message: DiagnosticStatus) -> None:
         self.status = read_status(message, self._tips)
