@@ -145,7 +145,6 @@ class StateIntake:
             raise InputError(
                 f"{reason}, and stays far from its command: look at its encoder; pause and start to go on from here"
             )
-        self._doubted = None
 
     def _check_range(self, q: Array, max_lead: float) -> None:
         """Commands stay within the limits: a joint that stands farther outside than max_lead has none that it may get."""

@@ -335,7 +335,7 @@ def test_a_target_that_its_frame_takes_beyond_all_reason_is_refused(robot: Robot
 def test_a_target_of_one_tip_keeps_the_others_and_their_age(robot: Robot) -> None:
     targets, _, _ = intake(robot, NoOtherFrames())
     assert np.isneginf(targets.targets.stamp).all()
-    targets.take_one("t", 1, pose_stamped(robot.base_frame, (0.1, 0.2, 0.3)), 5.0, None)
+    assert targets.take_one("t", 1, pose_stamped(robot.base_frame, (0.1, 0.2, 0.3)), 5.0, None)
     before: Targets = targets.targets
     targets.take_one("t", 2, pose_stamped(robot.base_frame, (0.4, 0.5, 0.6)), 6.0, None)
     assert targets.targets.stamp.tolist() == [-math.inf, 5.0, 6.0, -math.inf]
@@ -583,6 +583,23 @@ def test_a_joint_may_move_a_tenth_of_a_radian_and_what_twice_its_velocity_makes_
     possible = 0.1 + 2.0 * float(robot.velocity[2]) * pause
     assert heard(robot, 0.0, 0.99 * possible, pause=pause)[1] == 0
     assert heard(robot, 0.0, 1.01 * possible, pause=pause)[1] == 1
+
+
+def test_after_a_jump_nothing_is_measured_for_a_quarter_second_unless_a_command_holds_the_hand(robot: Robot) -> None:
+    """Whoever begins at the wrong one of two publishers makes the hand jump; one that is held may lose no sample."""
+    states = StateIntake(robot, joint_map(load_driver(driver_file("simulated")), robot), "s", Refusals(print))
+
+    def hear(shift: float, now: float) -> None:
+        states.take(JointState(name=list(robot.joint_names), position=(robot.home + shift).tolist()), now)
+
+    hear(0.0, 1.0)
+    hear(math.nan, 1.001)
+    home = states.measurement
+    assert home is not None and states.measured(1.002, commanded=False) is home, "what is no number contradicts nothing"
+    hear(0.5, 1.01)
+    for now, begins in ((1.01, False), (1.25, False), (1.27, True)):
+        assert states.measured(now, commanded=False) is (home if begins else None)
+        assert states.measured(now, commanded=True) is home
 
 
 @pytest.mark.parametrize(
