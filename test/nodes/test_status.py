@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +24,9 @@ from nnik_ros.nodes.status import (
     input_status,
     level_of,
     loop_status,
+    others_in_words,
+    publisher_status,
+    publishers_in_words,
     statistics_status,
 )
 from nnik_ros.states import TickResult, TipState
@@ -63,6 +69,7 @@ def test_a_hand_that_needs_somebody_is_no_ok_and_one_whose_command_is_in_doubt_i
 def test_the_status_tells_every_number_of_every_tip_under_its_key() -> None:
     status = controller_status("c", "hand", TIPS, [True, False], result(), "", refused(), "", "")
     assert (status.level, status.name, status.hardware_id) == (OK, "c", "hand")
+    assert status.message == result().hand_message(), "nothing is waited for"
     assert told(status) == {
         "state": "TRACKING", "code": str(int(TipState.TRACKING)),
         "index.state": "TRACKING", "index.code": str(int(TipState.TRACKING)), "index.enabled": "true",
@@ -124,15 +131,16 @@ def summary(missed: int = 0, errors: int = 0, mean: float = 0.004) -> LoopSummar
 
 
 def test_the_loop_tells_its_times_in_milliseconds_its_counts_and_who_listens() -> None:
-    status = loop_status("c", "hand", 0.003, summary(10), RealtimeReport(["a", "b"], []), 7)
+    status = loop_status("c", "hand", 0.003, summary(10), RealtimeReport(["a", "b"], ["c", "d"]), 7)
     values = told(status)
+    assert (status.name, status.hardware_id) == ("c: loop", "hand")
     assert status.message == "250.0 Hz, 10 deadlines missed"
     assert (values["period_wanted_ms"], values["period_mean_ms"]) == ("3.000", "4.000")
     for what, first in (("period", 10), ("jitter", 20), ("latency", 30), ("compute", 40)):
         for i, share in enumerate(("p50", "p90", "p99", "p999", "max")):
             assert values[f"{what}_{share}_ms"] == f"{first + i}.000"
     assert (values["ticks"], values["missed"], values["errors"]) == ("90", "10", "0")
-    assert (values["command_receivers"], values["realtime"], values["realtime_refused"]) == ("7", "a; b", "")
+    assert (values["command_receivers"], values["realtime"], values["realtime_refused"]) == ("7", "a; b", "c; d")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +166,9 @@ def test_the_statistics_tell_the_share_of_late_ticks_the_data_and_the_solvers_of
         window.record(value)
     data.solved[:] = np.arange(8).reshape(2, 4)
     refusals = refused(("t", "count", "x"), ("t", "count", "x"), ("s", "jump", "y"))
-    values = told(statistics_status("c", "hand", TIPS, summary(10, 5), data.summary(), refusals, benched=True))
+    status = statistics_status("c", "hand", TIPS, summary(10, 5), data.summary(), refusals, benched=True)
+    values = told(status)
+    assert (status.name, status.hardware_id, status.message) == ("c: statistics", "hand", "of the last 5 s")
     assert (values["ticks"], values["missed"], values["late_share"], values["errors"]) == ("90", "10", "0.100000", "5")
     for what, first in (("period_error", "20"), ("latency", "30"), ("compute", "40")):
         assert values[f"{what}_p50_ms"] == f"{first}.000"
@@ -173,9 +183,44 @@ def test_the_statistics_tell_the_share_of_late_ticks_the_data_and_the_solvers_of
 
 
 def test_what_was_refused_is_counted_and_warned_of_until_the_topic_is_accepted_again() -> None:
-    refusals = refused(("t", "count", "3 poses"))
+    refusals = refused(("t", "count", "3 poses"), ("s", "jump", "too far"))
     status = input_status("c", "hand", refusals)
-    assert (status.level, status.message, told(status)["refused.t.count"]) == (WARN, "t: 3 poses", "1")
+    assert (status.name, status.hardware_id) == ("c: inputs", "hand")
+    assert (status.level, status.message) == (WARN, "t: 3 poses; s: too far")
+    assert told(status) == {"refused": "2", "refused.s.jump": "1", "refused.t.count": "1"}
+    refusals.accept("s")
     refusals.accept("t")
     status = input_status("c", "hand", refusals)
     assert (status.level, status.message, told(status)["refused.t.count"]) == (OK, "all accepted", "1")
+
+
+def test_who_else_publishes_is_named_by_topic_and_counted_also_when_it_has_gone() -> None:
+    others: Any = SimpleNamespace(
+        found={"/cmd": ["/a", "/b"]}, appeared=Counter({"/status": 1, "/cmd": 3}), message="two"
+    )
+    status = publisher_status("c", "hand", others)
+    assert (status.level, status.name, status.hardware_id, status.message) == (WARN, "c: publishers", "hand", "two")
+    assert told(status) == {"/cmd": "/a, /b", "appeared./cmd": "3", "appeared./status": "1"}
+    others.found, others.message = {}, ""
+    status = publisher_status("c", "hand", others)
+    assert (status.level, status.message) == (OK, "one publisher for each topic")
+    assert told(status) == {"appeared./cmd": "3", "appeared./status": "1"}
+
+
+@pytest.mark.parametrize(
+    ("types", "words"),
+    [
+        ([], "0 publishers"),
+        (["a", "a"], "2 publishers"),
+        (["c", "b", "a", "c"], "1 publishers of a, but 1 of b, 2 of c"),
+    ],
+)
+def test_publishers_of_another_type_are_told_apart_from_those_that_are_heard(types: list[str], words: str) -> None:
+    assert publishers_in_words(types, "a") == words
+
+
+def test_of_the_joints_of_others_three_are_named_and_none_of_them_at_full_length_when_it_has_no_end() -> None:
+    assert others_in_words([], ["a"]) == ""
+    assert others_in_words(["a", "b", "c"], ["d"]) == "; joint states there are of others, a, b, c, not of d"
+    words = others_in_words(["a", "b", "c", "d"], ["e" * 41, "f" * 40])
+    assert words == f"; joint states there are of others, a, b, c, ..., not of {'e' * 40}, {'f' * 40}"
