@@ -7,7 +7,7 @@ import math
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from nnik_ros.nodes.web_status import LoopStatus, Spread, TipStatus, no_status, read_loop, read_status
+from nnik_ros.nodes.web_status import LoopStatus, Spread, TipStatus, no_status, read_loop, read_status, state_color
 
 SPREADS = {
     "period_p50_ms": "3.0", "period_p90_ms": "3.1", "period_p99_ms": "3.2", "period_p999_ms": "3.3", "period_max_ms": "3.4",
@@ -60,3 +60,9 @@ def test_before_the_first_message_nothing_is_known_but_the_names() -> None:
     assert (told.state, "no controller" in told.message) == ("", True)
     assert [tip.name for tip in told.tips] == ["index", "thumb"]
     assert all(math.isnan(tip.error) and math.isnan(tip.measured_error) and not tip.state for tip in told.tips)
+
+
+def test_a_state_that_is_not_known_yet_is_grey_and_one_that_nobody_knows_is_red() -> None:
+    grey, red = state_color(""), state_color("UPSIDE_DOWN")
+    assert max(grey) - min(grey) < 20
+    assert red[0] > 2 * max(red[1:])
