@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Point, PoseArray, PoseStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import InteractiveMarkerFeedback as Feedback
@@ -34,6 +35,7 @@ from nnik_ros.nodes.web_status import SILENT, STATUS_LIFE, no_status, read_statu
 NAMESPACE = "tip_markers"  # of the topics between a viewer and this node
 _PAINT_PERIOD = 0.5  # s; a repainted marker closes its menu, so a flickering state must not repaint all the time
 _STILL = 2e-4  # m; a viewer is not told of less
+_FEEDBACK_DEPTH = 100  # messages of viewers that wait
 
 
 class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
@@ -191,7 +193,8 @@ def _marker_server(node: Node) -> Any:
             "the ROS 2 package interactive_markers is not installed: apt install ros-$ROS_DISTRO-interactive-markers; "
             "the browser page steers without it"
         ) from error
-    return InteractiveMarkerServer(node, NAMESPACE)
+    # as deep as RViz's publisher: the default keeps but the newest message, and a marker that is let go gets two at once
+    return InteractiveMarkerServer(node, NAMESPACE, feedback_sub_qos=QoSProfile(depth=_FEEDBACK_DEPTH))
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -166,24 +167,39 @@ class Viewer:
         self.bench, self.process, self.station = bench, process, bench.station
         self.updates = self.station.listen(InteractiveMarkerUpdate, "tip_markers/update")
         self.targets = self.station.listen(PoseStamped, "index/target_pose")
+        self.feedback = self.station.node.create_publisher(Feedback, "tip_markers/feedback", 100)  # as RViz
 
     def markers(self) -> dict[str, InteractiveMarker]:
         answer = self.station.call(GetInteractiveMarkers, "tip_markers/get_interactive_markers")
         return {marker.name: marker for marker in answer.markers}
 
-    def tell(self, kind: int, tip: str = "index", place: np.ndarray | None = None, entry: int = 0) -> None:
+    def tell(
+        self, kind: int, tip: str = "index", place: np.ndarray | None = None, entry: int = 0, frame: str = ""
+    ) -> None:
         message = Feedback(client_id="viewer", marker_name=tip, event_type=kind, menu_entry_id=entry)
-        stamped = pose_stamped(self.bench.robot.base_frame, HERE if place is None else place)
+        stamped = pose_stamped(frame or self.bench.robot.base_frame, HERE if place is None else place)
         message.header, message.pose = stamped.header, stamped.pose
-        self.station.publish("tip_markers/feedback", message)
+        wait_for(lambda: self.feedback.get_subscription_count() > 0, "the markers to listen", self.process)
+        self.feedback.publish(message)
 
-    def choose(self, name: str) -> None:
+    def choose(self, name: str, tip: str = "index") -> None:
         entries = {service: number for number, service in TRIGGERS.items()}
-        self.tell(Feedback.MENU_SELECT, entry=entries.get(name, ENABLE))
+        self.tell(Feedback.MENU_SELECT, tip, entry=entries.get(name, ENABLE))
 
     def place_of(self, tip: str) -> np.ndarray:
         p = self.markers()[tip].pose.position
         return np.array([p.x, p.y, p.z])
+
+    def color(self) -> tuple[int, ...]:
+        """0 to 255, of the index finger's ball."""
+        ball = self.markers()["index"].controls[0].markers[0].color
+        return tuple(round(255 * value) for value in (ball.r, ball.g, ball.b))
+
+    def rest(self) -> None:
+        """Until the last target is old, and shown to be so: nothing is painted from now on."""
+        self.bench.until("STALE_TARGET", "index.state")
+        wait_for(lambda: self.color() == state_color("STALE_TARGET"), "the colour of an old target", self.process)
+        self.bench.come_to_rest()
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +254,7 @@ def test_a_marker_that_is_not_held_follows_its_tip(viewer: Viewer) -> None:
 
 @with_the_package
 def test_a_marker_that_was_dragged_to_no_number_goes_back_to_its_tip_and_nothing_is_sent(viewer: Viewer) -> None:
+    viewer.rest()
     count = len(viewer.targets)
     viewer.tell(Feedback.POSE_UPDATE, place=np.full(3, np.nan))
     wait_for(lambda: any(np.isnan(p.pose.position.x) for u in viewer.updates for p in u.poses), "the marker to be away")
@@ -245,6 +262,107 @@ def test_a_marker_that_was_dragged_to_no_number_goes_back_to_its_tip_and_nothing
         lambda: np.linalg.norm(viewer.place_of("index") - viewer.bench.tips()[0]) < 1e-3, "the marker", viewer.process
     )
     assert len(viewer.targets) == count
+
+
+@with_the_package
+def test_a_viewer_is_told_nothing_while_nothing_changes(viewer: Viewer) -> None:
+    """A marker that is painted anew closes the menu that somebody opened."""
+    viewer.rest()
+    viewer.bench.count_statuses(5)
+    count = len(viewer.updates)
+    viewer.bench.count_statuses(75)
+    assert len(viewer.updates) == count
+
+
+@with_the_package
+def test_a_marker_that_is_held_still_steers_until_it_is_let_go_and_no_longer(viewer: Viewer) -> None:
+    place, dragged = viewer.bench.tips()[0] + (0.0, 0.005, 0.0), [time.monotonic()]
+
+    def held_on() -> bool:
+        if viewer.bench.state("index.state") == "REACHED":
+            viewer.tell(Feedback.KEEP_ALIVE)
+        else:  # on its way, or let go because this process did not get its turn
+            viewer.tell(Feedback.POSE_UPDATE, place=place)
+            dragged[0] = time.monotonic()
+        return time.monotonic() > dragged[0] + 3.5
+
+    wait_for(
+        held_on, "a tip that stays at its marker for longer than its target and a silent viewer last", viewer.process
+    )
+    viewer.tell(Feedback.MOUSE_UP, place=place)
+    viewer.bench.until("STALE_TARGET", "index.state", lambda: viewer.tell(Feedback.KEEP_ALIVE))
+
+
+@with_the_package
+def test_a_marker_ends_where_it_was_let_go_though_that_is_told_together_with_its_last_place(viewer: Viewer) -> None:
+    """RViz sends both at once, and of several messages the server kept the newest alone."""
+    first = viewer.bench.tips()[0]
+    for step in range(1, 6):
+        places = first + (0.0, 0.001 * step, 0.0), first + (0.0, 0.001 * step, 0.002)
+        viewer.bench.until("REACHED", "index.state", lambda p=places[0]: viewer.tell(Feedback.POSE_UPDATE, place=p))
+        for kind in (Feedback.POSE_UPDATE, Feedback.MOUSE_UP):
+            viewer.tell(kind, place=places[1])
+        viewer.rest()
+        p = viewer.targets[-1].pose.position
+        np.testing.assert_array_equal((p.x, p.y, p.z), places[1])
+
+
+@with_the_package
+def test_a_drag_in_another_frame_is_sent_in_that_frame(viewer: Viewer) -> None:
+    frame = viewer.bench.robot.tip_links[3]
+    wait_for(
+        lambda: viewer.tell(Feedback.POSE_UPDATE, frame=frame) or viewer.targets[-1].header.frame_id == frame,
+        "a target in that frame",
+        viewer.process,
+    )
+    p = viewer.targets[-1].pose.position
+    assert (p.x, p.y, p.z) == tuple(HERE)
+    viewer.tell(Feedback.MOUSE_UP)
+
+
+@with_the_package
+def test_a_marker_that_was_dragged_in_vain_goes_back_to_its_tip_once_let_go(viewer: Viewer) -> None:
+    bench = viewer.bench
+    viewer.choose("pause")
+    bench.until("PAUSED")
+    wait_for(lambda: viewer.color() == state_color("PAUSED"), "the colour of a pause", viewer.process)
+    for kind in (Feedback.POSE_UPDATE, Feedback.MOUSE_UP):
+        viewer.tell(kind, place=bench.tips()[0] + (0.0, 0.03, 0.0))
+    wait_for(lambda: np.linalg.norm(viewer.place_of("index") - bench.tips()[0]) < 3e-4, "the marker", viewer.process)
+    viewer.choose("start")
+    bench.until("STALE_TARGET", "index.state")
+
+
+@with_the_package
+def test_whoever_pauses_or_sends_it_home_ends_a_drag_and_whoever_starts_does_not(viewer: Viewer) -> None:
+    place, log = viewer.bench.tips()[0] + (0.0, 0.005, 0.0), viewer.bench.process
+
+    def goes_on_after(service: str) -> bool:
+        """Whether targets come while the viewer holds on, after somebody chose this at another marker."""
+        calls = log.output.count(f"{service}: accepted")
+        viewer.tell(Feedback.POSE_UPDATE, place=place)
+        viewer.choose(service, tip="thumb")
+        wait_for(lambda: log.output.count(f"{service}: accepted") > calls, service, log)
+        before, end = len(viewer.targets), time.monotonic() + 0.5
+        while time.monotonic() < end:
+            viewer.tell(Feedback.KEEP_ALIVE)
+            time.sleep(0.05)
+        return len(viewer.targets) > before + 2
+
+    wait_for(lambda: goes_on_after("start"), "a start that ends no drag", viewer.process)
+    assert not goes_on_after("home")
+    assert not goes_on_after("pause")
+    viewer.tell(Feedback.MOUSE_UP)
+    viewer.choose("start")
+    viewer.bench.until("STALE_TARGET", "index.state")
+
+
+@with_the_package
+def test_the_node_passes_on_the_joints_that_the_robots_picture_moves_by(viewer: Viewer) -> None:
+    heard = viewer.station.listen(JointState, "measured_joints")
+    wait_for(lambda: bool(heard), "measured joints", viewer.process)
+    assert heard[-1].name == list(viewer.bench.robot.joint_names)
+    np.testing.assert_allclose(heard[-1].position, viewer.bench.hand.q, atol=1e-3)
 
 
 @with_the_package
@@ -333,20 +451,37 @@ def test_measured_joints_have_the_drivers_time_and_the_present_one_where_it_tell
         assert begin - 0.001 <= stamp.sec + 1e-9 * stamp.nanosec <= time.time() + 0.001
 
 
+def test_measured_joints_leave_out_joints_of_others_and_what_is_no_position_of_the_hand(lab: Lab) -> None:
+    """Of a shared topic, where the controller tells why it refuses a message."""
+    station = lab.station()
+    passing = MeasuredJoints(station.node, lab.robot, "joint_state", station.namespace)
+    heard = station.listen(JointState, "measured_joints")
+    names, q = list(lab.robot.joint_names), lab.robot.home.tolist()
+    others = JointState(name=["shoulder", "elbow"], position=[1.0, 2.0])
+    short = JointState(name=names[:-1], position=q[:-1])
+    no_number = JointState(name=names, position=[math.nan] * len(q))
+    good = JointState(name=[*names, "elbow"], position=[*q, 2.0])
+
+    def passed_on() -> bool:
+        for message in (others, short, no_number, good, others):
+            station.publish("joint_states", message)
+        passing.pass_on()
+        return len(heard) >= 3
+
+    wait_for(passed_on, "joints that are passed on")
+    assert all((message.name, message.position.tolist()) == (names, q) for message in heard)
+
+
 @with_the_package
 def test_markers_lose_their_colour_with_their_controller(lab: Lab) -> None:
     bench = lab.bench()
     viewer = Viewer(bench, lab.start("marker_node", bench.station.namespace))
     goal = bench.robot.kinematics.tip_position(bench.robot.home)
 
-    def color() -> tuple[int, ...]:
-        ball = viewer.markers()["index"].controls[0].markers[0].color
-        return tuple(round(255 * value) for value in (ball.r, ball.g, ball.b))
-
     def green() -> bool:
         bench.send(goal)
-        return "index" in viewer.markers() and color() == state_color("REACHED")
+        return "index" in viewer.markers() and viewer.color() == state_color("REACHED")
 
     wait_for(green, "a tip that is there", viewer.process)
     bench.process.send(signal.SIGKILL)
-    wait_for(lambda: color() == state_color(""), "the colour of an unknown state", viewer.process)
+    wait_for(lambda: viewer.color() == state_color(""), "the colour of an unknown state", viewer.process)
