@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -147,6 +148,22 @@ def test_a_hand_with_a_prefix_speaks_and_follows_in_frames_of_its_own(lab, robot
     wait_for(lambda: bool(poses and markers), "tip poses and markers", bench.process)
     assert poses[-1].header.frame_id == f"left/{robot.base_frame}"
     assert {marker.header.frame_id for marker in markers[-1].markers} == {f"left/{robot.base_frame}"}
+
+
+def test_tip_poses_of_a_driver_that_tells_no_time_have_the_present_one_and_cease_with_the_joint_states(lab):
+    begin = time.time()
+    bench = lab.bench()
+    poses = bench.station.listen(PoseArray, "tip_poses")
+    wait_for(lambda: len(poses) > 5, "tip poses", bench.process)
+    stamps = [pose.header.stamp.sec + 1e-9 * pose.header.stamp.nanosec for pose in poses[:6]]
+    assert begin < stamps[0] and stamps[-1] < time.time() + 0.001
+    assert (np.diff(stamps) > 0.0).all()
+    bench.hand.silent = True
+    bench.until("STALE_STATE")
+    bench.count_statuses(3)
+    count = len(poses)
+    bench.count_statuses(20)
+    assert len(poses) == count, "old joints under a new stamp would be taken for new ones"
 
 
 def test_the_orientation_of_a_target_turns_the_tip_in_any_frame(lab, robot):
