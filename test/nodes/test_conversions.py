@@ -303,6 +303,23 @@ def test_transforms_from_before_a_jump_back_of_the_clock_are_forgotten(monkeypat
     assert len(cleared) - begun == 1
 
 
+def test_tf_is_heard_by_the_node_itself_without_a_thread_of_its_own_until_it_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    buffer, node, heard = SimpleNamespace(), SimpleNamespace(get_clock=Clock), []
+
+    def listener(*given: object, spin_thread: bool) -> SimpleNamespace:
+        heard.append((*given, spin_thread))
+        return SimpleNamespace(unregister=heard.clear)
+
+    stand_in = SimpleNamespace(Buffer=lambda: buffer, TransformListener=listener, TransformException=KeyError)
+    monkeypatch.setitem(sys.modules, "tf2_ros", stand_in)
+    lookup = TfLookup(node, 0.5)
+    assert heard == [(buffer, node, False)]
+    lookup.close()
+    assert heard == []
+
+
 def intake(robot: Robot, other: object) -> tuple[TargetIntake, Refusals, list[str]]:
     told: list[str] = []
     refusals = Refusals(told.append, clock=itertools.count().__next__)

@@ -135,6 +135,8 @@ def test_the_loop_tells_its_times_in_milliseconds_its_counts_and_who_listens() -
     values = told(status)
     assert (status.name, status.hardware_id) == ("c: loop", "hand")
     assert status.message == "250.0 Hz, 10 deadlines missed"
+    one = loop_status("c", "hand", 0.003, summary(1), RealtimeReport(), 7)
+    assert "1 deadlines missed" in one.message
     assert (values["period_wanted_ms"], values["period_mean_ms"]) == ("3.000", "4.000")
     for what, first in (("period", 10), ("jitter", 20), ("latency", 30), ("compute", 40)):
         for i, share in enumerate(("p50", "p90", "p99", "p999", "max")):
