@@ -413,6 +413,15 @@ def test_the_menu_pauses_starts_and_lets_one_finger_rest(viewer: Viewer) -> None
 
 
 @with_the_package
+def test_the_menu_shows_what_others_switch(viewer: Viewer) -> None:
+    for enabled, box in ((False, "[ ]"), (True, "[x]")):
+        assert viewer.bench.enable("ring", enabled).success
+        wait_for(
+            lambda title=f"{box} Enable ring": enable_title(viewer.markers()["ring"]) == title, box, viewer.process
+        )
+
+
+@with_the_package
 def test_markers_follow_their_tips_where_the_ros_time_stands_still(lab: Lab) -> None:
     """Their timer once ran on that time: with use_sim_time and no /clock there were no markers."""
     bench = lab.bench()
