@@ -9,7 +9,11 @@ import time
 from typing import Any
 
 import numpy as np
-import viser
+
+try:
+    import viser
+except ModuleNotFoundError as error:  # no rosdep key exists, so a workspace may lack it
+    raise SystemExit(f"web: {error}; the page needs the Python package viser: pip install viser") from error
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Point, PoseArray, PoseStamped
 from rclpy.clock import Clock, ClockType

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +117,14 @@ def test_a_simulated_hand_of_an_unknown_robot_is_refused(lab: Lab) -> None:
     process = lab.start("sim_hand_node", "/refused", robot="shadow")
     assert process.exit_code() == 1
     assert "allegro_right" in process.output
+
+
+def test_a_page_without_its_package_says_what_to_install() -> None:
+    without = "import runpy, sys; sys.modules['viser'] = None; runpy.run_module('nnik_ros.nodes.web_node', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install viser" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_links_that_have_nothing_but_meshes_to_be_kept_apart_by_are_warned_of(lab: Lab, tmp_path: Path) -> None:
