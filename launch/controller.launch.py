@@ -72,7 +72,9 @@ ARGUMENTS = (
     DeclareLaunchArgument("namespace", default_value="", description="Namespace of all nodes, for instance 'right'"),
     *map(_passed_on, PASSED_ON),
     DeclareLaunchArgument(
-        "parameters", default_value=str(CONFIG / "controller.yaml"), description="Parameter file; the arguments go first"
+        "parameters",
+        default_value=str(CONFIG / "controller.yaml"),
+        description="Parameter file of the controller; the arguments go first",
     ),
     _choice("rviz", "false", "Start RViz, with what it shows: the robot, its targets, a marker to drag for every fingertip"),
     _choice("view", "false", "Start robot_state_publisher and the markers alone, for an RViz elsewhere"),
