@@ -247,10 +247,11 @@ def _check_together(robot: Robot, given: dict[str, str]) -> None:
 def _arguments_file(context: LaunchContext, controller: str, file: str, parameters: dict[str, object]) -> list[Path]:
     """The arguments as a parameter file of their own, if there are any. A dictionary would become a section '/**', and so be
     overruled by the parameter file wherever `SetParameter`, in a launch file around this one, begins with such a section."""
+    if not parameters:
+        return []
     of_all = context.launch_configurations.get("global_params") or []
     files = [Path(file), *(Path(entry) for entry in of_all if not isinstance(entry, tuple))]
-    text = with_last_word(parameters, controller, files)
-    return [_written(controller, "arguments.yaml", text)] if parameters else []
+    return [_written(controller, "arguments.yaml", with_last_word(parameters, controller, files))]
 
 
 def _written(controller: str, what: str, text: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Pose, PoseArray, Quaternion, Transform
@@ -55,3 +56,8 @@ def fill_poses(message: PoseArray, position: Array, rotation: Array) -> None:
     for pose, p, R in zip(message.poses, np.asarray(position).tolist(), rotation, strict=True):
         pose.position.x, pose.position.y, pose.position.z = p
         pose.orientation = quaternion_of(R)
+
+
+def type_name(kind: Any) -> str:
+    """The class of a message as the graph names it, such as 'std_msgs/msg/String'."""
+    return f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"

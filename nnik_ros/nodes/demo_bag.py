@@ -15,6 +15,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys import Stores, get_typestore
 
 from nnik_ros.errors import InputError
+from nnik_ros.nodes.conversions import type_name
 
 _DEPTH = 2000  # messages that wait for the writer at most
 _LAST_WORDS = 2.0  # s that a bag waits for the end of the recording of a controller that has ended
@@ -47,8 +48,7 @@ class BagRecorder:
         store = get_typestore(Stores.ROS2_JAZZY)
         for said in topics:
             name = node.resolve_topic_name(said.topic)
-            kind = f"{said.kind.__module__.split('.')[0]}/msg/{said.kind.__name__}"
-            connection = self._writer.add_connection(name, kind, typestore=store)
+            connection = self._writer.add_connection(name, type_name(said.kind), typestore=store)
             take = functools.partial(self._take, connection, said.lasting)
             node.create_subscription(said.kind, name, take, _qos(said.lasting), raw=True)
 

@@ -8,14 +8,11 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy
 
+from nnik_ros.nodes.conversions import type_name
+
 UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"  # a node that the middleware just found, whose names follow, or one without ROS
 # names of nodes: the page, and what people look at topics with; hidden ones are of command line tools
 _ONLOOKERS = re.compile(rf"(?!{UNKNOWN_NODE})_.*|web|rosbag2_.*|foxglove_bridge|plotjuggler.*|rqt.*")
-
-
-def type_name(kind: Any) -> str:
-    """The class of a message as the graph names it, such as 'std_msgs/msg/String'."""
-    return f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
 
 
 class Receivers:

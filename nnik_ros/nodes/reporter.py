@@ -11,11 +11,12 @@ from geometry_msgs.msg import PoseArray
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.node import Node
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from nnik_ros.geometry import Array
-from nnik_ros.nodes.conversions import fill_poses
+from nnik_ros.nodes.conversions import fill_poses, type_name
 from nnik_ros.nodes.markers import marker_array
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.nodes.session import Session
@@ -33,7 +34,6 @@ from nnik_ros.states import TickResult, TipState
 
 _CLOSEST_STATUSES = 0.01  # s; a state that flickers must not flood the status
 _SLOW = 1.0  # s between statistics
-_STATE_TYPE = "sensor_msgs/msg/JointState"
 _LAST_WORD = Duration(seconds=0.5)  # at most, for the last status to arrive
 _OF_JOINT_STATES = frozenset({TipState.WAITING_STATE, TipState.STALE_STATE})
 _LOGGED = frozenset({
@@ -134,7 +134,7 @@ class Reporter:
             others = others_in_words(session.passed_over, session.loaded.joints.names)
             # a driver may be there and send, only slower than that
             longest = f"; state_timeout is {session.state_timeout:g} s" if state is TipState.STALE_STATE else ""
-            return f"{topic} has {publishers_in_words(types, _STATE_TYPE)}{others}{longest}"
+            return f"{topic} has {publishers_in_words(types, type_name(JointState))}{others}{longest}"
         if state is TipState.PAUSED:
             return f"call {self._name}/start"
         return f"targets on {session.target_topic}" if state is TipState.IDLE else ""

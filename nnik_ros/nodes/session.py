@@ -22,6 +22,7 @@ from nnik_ros.geometry import Array
 from nnik_ros.nodes.chores import Chores
 from nnik_ros.nodes.commands import MESSAGE_OF, CommandOutput
 from nnik_ros.nodes.control_loop import ControlLoop
+from nnik_ros.nodes.conversions import type_name
 from nnik_ros.nodes.frames import Frames, TfLookup
 from nnik_ros.nodes.inbox import Inbox, newest, state_inbox
 from nnik_ros.nodes.intake import Refusals, StateIntake, TargetIntake
@@ -29,7 +30,7 @@ from nnik_ros.nodes.loading import Loaded
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.nodes.other_publishers import OtherPublishers
 from nnik_ros.nodes.realtime import RealtimeReport, apply_realtime, prepare_interpreter, release_interpreter
-from nnik_ros.nodes.receivers import Receivers, type_name
+from nnik_ros.nodes.receivers import Receivers
 from nnik_ros.nodes.statistics import DataStatistics, TimedNetwork
 from nnik_ros.nodes.tape_writer import make_controller
 from nnik_ros.policy import Policy
