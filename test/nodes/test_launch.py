@@ -228,6 +228,7 @@ def test_robot_and_driver_of_a_parameter_file_are_those_of_all_nodes(launch_file
     launched = launch_file("launch/controller.launch.py", *given)
     wait_for(lambda: state_of(statuses) == "IDLE", "the controller to run", launched, limit=40.0)
     assert statuses[-1].hardware_id == "allegro_v5_b_left"
+    wait_for(lambda: spoken, "joint states", launched)
     assert spoken[-1].name[0] == "joint_0_0", "the simulated hand was another one"
 
 
@@ -251,6 +252,7 @@ def test_of_a_parameter_file_for_two_hands_each_one_gets_its_own_section(launch_
     launched = launch_file(around, f"place:={station.namespace}", *words)
     wait_for(lambda: state_of(statuses) == "IDLE", "the controller to run", launched, limit=40.0)
     assert statuses[-1].hardware_id == "allegro_v5_b_left"
+    wait_for(lambda: spoken, "joint states", launched)
     assert spoken[-1].name[0] == "joint_0_0", "the simulated hand was another one"
 
 
@@ -332,6 +334,7 @@ def test_another_robot_is_simulated_in_its_drivers_dialect_and_brings_a_tip_to_i
         "launch/controller.launch.py", *files, f"namespace:={station.namespace}", "sim:=true", "start_paused:=false",
     )  # fmt: skip
     wait_for(lambda: state_of(statuses) == "IDLE", "the controller to wait for targets", launched, limit=40.0)
+    wait_for(lambda: spoken, "joint states", launched)
     wait_for(lambda: spoken, "joint states", launched)
     assert spoken[-1].name[0] == "c0"
     target = pose_stamped(

@@ -301,6 +301,7 @@ def test_a_marker_that_is_held_still_steers_until_it_is_let_go_and_no_longer(vie
 @with_the_package
 def test_a_marker_ends_where_it_was_let_go_though_that_is_told_together_with_its_last_place(viewer: Viewer) -> None:
     """RViz sends both at once, and of several messages the server kept the newest alone."""
+    viewer.rest()
     first = viewer.bench.tips()[0]
     for step in range(1, 6):
         places = first + (0.0, 0.001 * step, 0.0), first + (0.0, 0.001 * step, 0.002)
@@ -367,6 +368,7 @@ def test_whoever_pauses_or_sends_it_home_ends_a_drag_and_whoever_starts_does_not
 
 @with_the_package
 def test_the_node_passes_on_the_joints_that_the_robots_picture_moves_by(viewer: Viewer) -> None:
+    viewer.rest()
     heard = viewer.station.listen(JointState, "measured_joints")
     wait_for(lambda: bool(heard), "measured joints", viewer.process)
     assert heard[-1].name == list(viewer.bench.robot.joint_names)
