@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import launch.logging
@@ -30,6 +30,7 @@ from nnik_ros.yaml_file import number_in_text
 
 CONFIG = share_dir() / "config"
 BOOLEANS = ("true", "false")
+AS_IN_FILE = "Without this argument: what the parameter file says, as shipped"
 ROBOT = "allegro_right"  # where neither an argument nor the parameter file names another
 _NAMESPACE = re.compile(r"/|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 OF_ROS2_LAUNCH = ("launch-prefix", "launch-prefix-filter")
@@ -44,6 +45,11 @@ PASSED_ON = tuple(
     }
 )  # fmt: skip
 PHYSICS = next(info for info in describe(SimHandOptions) if info.name == "physics")
+OTHERS = (
+    "sim_hand",
+    "tip_markers",
+    "web",
+)  # beside the controller the parameter file may have sections for these nodes
 
 
 def _choice(name: str, default: str, description: str, choices: Iterable[str] = BOOLEANS) -> DeclareLaunchArgument:
@@ -55,7 +61,7 @@ def _passed_on(info: OptionInfo) -> DeclareLaunchArgument:
     listed = f" Shipped: {', '.join(names[info.name])}." if info.name in names else ""
     allowed = "" if info.type is str else f" Allowed: {info.allowed}."
     default = str(info.plain).lower() if info.type is bool else str(info.plain)
-    text = f"{info.doc}{listed}{allowed} Without this argument: what the parameter file says, as shipped '{default}'."
+    text = f"{info.doc}{listed}{allowed} {AS_IN_FILE} '{default}'."
     return DeclareLaunchArgument(info.name, default_value="", description=text)
 
 
@@ -68,13 +74,13 @@ ARGUMENTS = (
         "this argument: what the parameter file says, as shipped 'allegro_right', or the Allegro hand of the given side",
     ),
     _choice("sim", "false", "true: start a simulated robot that speaks the driver's dialect; false: a real one is there"),
-    _choice("physics", str(PHYSICS.default), PHYSICS.doc, PHYSICS.choices),
+    _choice("physics", "", f"{PHYSICS.doc} {AS_IN_FILE} '{PHYSICS.default}'.", ("", *PHYSICS.choices)),
     DeclareLaunchArgument("namespace", default_value="", description="Namespace of all nodes, for instance 'right'"),
     *map(_passed_on, PASSED_ON),
     DeclareLaunchArgument(
         "parameters",
         default_value=str(CONFIG / "controller.yaml"),
-        description="Parameter file of the controller; the arguments go first",
+        description=f"Parameter file of the controller and of {', '.join(OTHERS)}; the arguments go first",
     ),
     _choice("rviz", "false", "Start RViz, with what it shows: the robot, its targets, a marker to drag for every fingertip"),
     _choice("view", "false", "Start robot_state_publisher and the markers alone, for an RViz elsewhere"),
@@ -89,25 +95,30 @@ def generate_launch_description() -> LaunchDescription:
 
 def _nodes(context: LaunchContext) -> list[Node]:
     given, parameters, robot = _checked(context)
-    hand = {name: _text(given[name]) for name in ("robot", "driver", "driver_namespace")}
-    frames = {"frame_prefix": _text(given["frame_prefix"])}
-    physics = {"physics": given["physics"]}
+    hand = {name: given[name] for name in ("robot", "driver", "driver_namespace")}
+    frames = {"frame_prefix": given["frame_prefix"]}
+    physics = {"physics": given["physics"]} if given["physics"] else {}
     view = str("true" in (given["rviz"], given["view"])).lower()
-    namespace = given["namespace"]
+    namespace, file = given["namespace"], Path(given["parameters"])
     description = ParameterValue(Path(robot.urdf_path).read_text(encoding="utf-8"), value_type=str)
-    controller = _controller(context, namespace)
-    files = [given["parameters"], *map(str, _arguments_file(context, controller, given["parameters"], parameters))]
+    prefix = ParameterValue(given["frame_prefix"], value_type=str)
+    controller = _node_name(context, namespace, "controller")
+
+    def beside(node: str, arguments: Mapping[str, object]) -> list[str]:
+        name = _node_name(context, namespace, node)
+        return _arguments_file(context, name, [], {**parameters_of(file, name, by_name=True), **arguments})
+
     rviz_config = given["rviz_config"] or str(_view(robot, controller, given["frame_prefix"]))
     return [
-        _node("sim_hand_node", namespace, [{**hand, **physics}], given["sim"]),
-        _node("controller_node", namespace, files, "true"),
-        _node("marker_node", namespace, [{**hand, **frames}], view),
-        _node("web_node", namespace, [{**hand, **frames}], given["web"]),
+        _node("sim_hand_node", namespace, beside("sim_hand", {**hand, **physics}), given["sim"]),
+        _node("controller_node", namespace, [str(file), *_arguments_file(context, controller, [file], parameters)], "true"),
+        _node("marker_node", namespace, beside("tip_markers", {**hand, **frames}), view),
+        _node("web_node", namespace, beside("web", {**hand, **frames}), given["web"]),
         Node(
             package="robot_state_publisher",
             executable="robot_state_publisher",
             namespace=namespace,
-            parameters=[{"robot_description": description, **frames}],
+            parameters=[{"robot_description": description, "frame_prefix": prefix}],
             remappings=[("joint_states", "measured_joints")],
             condition=IfCondition(view),
         ),
@@ -148,9 +159,10 @@ def _checked(context: LaunchContext) -> tuple[dict[str, str], dict[str, object],
         allowed = "letters, digits and underscores between slashes, no digit first"
         problems.add(f"namespace: is '{given['namespace']}', must be {allowed}")
     parameters = _parameters(given, problems)
-    file, controller = Path(given["parameters"]), _controller(context, given["namespace"])
+    file = Path(given["parameters"])
+    controller, *beside = (_node_name(context, given["namespace"], node) for node in ("controller", *OTHERS))
     in_file = parameters_of(file, controller)
-    others = sections_of_others(file, controller)
+    others = sections_of_others(file, [controller, *beside])
     if others and named:
         sections = f"its sections are for {', '.join(others)}, and '/**/controller' is for every one"
         problems.add(f"parameters '{file}': has nothing for {controller}: {sections}")
@@ -164,10 +176,10 @@ def _checked(context: LaunchContext) -> tuple[dict[str, str], dict[str, object],
     return given, parameters, robot
 
 
-def _controller(context: LaunchContext, namespace: str) -> str:
-    """The full name of the controller node; a launch file around this one may have pushed a namespace."""
+def _node_name(context: LaunchContext, namespace: str, node: str) -> str:
+    """The full name of a node; a launch file around this one may have pushed a namespace."""
     pushed = context.launch_configurations.get("ros_namespace")
-    return f"{make_namespace_absolute(prefix_namespace(pushed, namespace)).rstrip('/')}/controller"
+    return f"{make_namespace_absolute(prefix_namespace(pushed, namespace)).rstrip('/')}/{node}"
 
 
 def _fill_in(given: dict[str, str], in_file: dict[str, object]) -> None:
@@ -244,28 +256,27 @@ def _check_together(robot: Robot, given: dict[str, str]) -> None:
         load_calibration(Path(given["calibration"]), robot)
 
 
-def _arguments_file(context: LaunchContext, controller: str, file: str, parameters: dict[str, object]) -> list[Path]:
-    """The arguments as a parameter file of their own, if there are any. A dictionary would become a section '/**', and so be
-    overruled by the parameter file wherever `SetParameter`, in a launch file around this one, begins with such a section."""
+def _arguments_file(
+    context: LaunchContext, node: str, files: list[Path], parameters: Mapping[str, object]
+) -> list[str]:
+    """Parameters that go before those of `files`, as a parameter file of their own, if there are any. A dictionary would become
+    a section '/**', and so be overruled by a file wherever `SetParameter`, in a launch file around this one, begins with such a
+    section."""
     if not parameters:
         return []
     of_all = context.launch_configurations.get("global_params") or []
-    files = [Path(file), *(Path(entry) for entry in of_all if not isinstance(entry, tuple))]
-    return [_written(controller, "arguments.yaml", with_last_word(parameters, controller, files))]
+    before = [*files, *(Path(entry) for entry in of_all if not isinstance(entry, tuple))]
+    return [str(_written(node, "arguments.yaml", with_last_word(parameters, node, before)))]
 
 
-def _written(controller: str, what: str, text: str) -> Path:
-    """A file of this launch. It is named as the controller, in full: a launch file around this one may start several."""
-    path = Path(launch.logging.launch_config.log_dir) / f"{controller.strip('/').replace('/', '.')}.{what}"
+def _written(node: str, what: str, text: str) -> Path:
+    """A file of this launch. It is named as its node, in full: a launch file around this one may start several."""
+    path = Path(launch.logging.launch_config.log_dir) / f"{node.strip('/').replace('/', '.')}.{what}"
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} could not be written: {error}") from error
     return path
-
-
-def _text(value: object) -> ParameterValue:
-    return ParameterValue(str(value), value_type=str)  # '0' and 'true' stay texts
 
 
 def _view(robot: Robot, controller: str, prefix: str) -> Path:

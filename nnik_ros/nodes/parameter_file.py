@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 
-def parameters_of(path: Path, node: str) -> dict[str, Any]:
+def parameters_of(path: Path, node: str, *, by_name: bool = False) -> dict[str, Any]:
     """Values for `node`, a full name such as '/left/controller': of all sections that match it, a later one over an earlier.
+    by_name: of those that end with its own name alone, for '/**' may be meant for another node.
 
     Nothing of a file that is no parameter file; that is told by the node that is started with it.
     """
     found: dict[str, Any] = {}
+    own = node[node.rindex("/") :] if by_name else ""
     for name, values in _sections(_document(path), ""):
-        if re.fullmatch(_pattern(name), node):
+        if name.endswith(own) and re.fullmatch(_pattern(name), node):
             found.update(values)
     return found
 
 
-def sections_of_others(path: Path, node: str) -> list[str]:
-    """The names of all sections of a file in which none is for `node`: rcl passes over such a file without a word. Empty where
-    one is for it, and of no parameter file."""
+def sections_of_others(path: Path, nodes: Sequence[str]) -> list[str]:
+    """The names of all sections of a file in which none is for any of the nodes: rcl passes over such a file without a word.
+    Empty where one is for them, and of no parameter file."""
     names = [name for name, _ in _sections(_document(path), "")]
-    return [] if any(re.fullmatch(_pattern(name), node) for name in names) else names
+    return [] if any(re.fullmatch(_pattern(name), node) for name in names for node in nodes) else names
 
 
 def with_last_word(values: Mapping[str, Any], node: str, files: Iterable[Path]) -> str:
@@ -41,7 +43,7 @@ def with_last_word(values: Mapping[str, Any], node: str, files: Iterable[Path]) 
     while section in taken:
         section = f"/**{section}"  # which is the same node
     # quotes every text, and is YAML, but for how it escapes what lies beyond 16 bits
-    return json.dumps({section: {"ros__parameters": dict(values)}}, indent=2, ensure_ascii=False)
+    return json.dumps({section: {"ros__parameters": dict(values)}}, indent=2, ensure_ascii=False, default=str)
 
 
 def _document(path: Path) -> Any:

@@ -295,6 +295,34 @@ def test_arguments_go_before_the_parameter_file_also_where_something_is_set_for_
     assert (robot.string_value, driver.string_value, speed.double_value) == ("allegro_left", "allegro_v4", 0.1)
 
 
+def test_the_parameter_file_is_read_by_the_nodes_beside_the_controller_that_it_names(
+    launch_file, lab, tmp_path: Path
+) -> None:
+    """What is there for every node may be the controller's, and another node would refuse it. Arguments go first."""
+    station: Station = lab.station()
+    path = tmp_path / "mine.yaml"
+    sections = {
+        "/**": {"speed": 0.2, "model": "none"},
+        f"{station.namespace}/web": {"port": 18080, "robot": "planar_2r"},
+        "/**/sim_hand": {"physics": "stiff"},
+    }
+    path.write_text(yaml.safe_dump({name: {"ros__parameters": values} for name, values in sections.items()}))
+    given = (f"namespace:={station.namespace}", f"parameters:={path}", "robot:=allegro_left", "sim:=true", "web:=true")
+    launched = launch_file("launch/controller.launch.py", *given)
+    wait_for(
+        lambda: "page of allegro_left: http://127.0.0.1:18080" in launched.output, "the page", launched, limit=40.0
+    )
+    asked = {"sim_hand": ["robot", "physics"], "controller": ["robot", "model"]}
+    told = {
+        node: [
+            v.string_value
+            for v in station.call(GetParameters, f"{node}/get_parameters", GetParameters.Request(names=names)).values
+        ]
+        for node, names in asked.items()
+    }
+    assert told == {"sim_hand": ["allegro_left", "stiff"], "controller": ["allegro_left", "none"]}
+
+
 def view_of(namespace: str, **arguments: str) -> Path:
     """The file of the view that the RViz of a hand in a pushed namespace is started with."""
     from launch import LaunchContext
@@ -334,7 +362,6 @@ def test_another_robot_is_simulated_in_its_drivers_dialect_and_brings_a_tip_to_i
         "launch/controller.launch.py", *files, f"namespace:={station.namespace}", "sim:=true", "start_paused:=false",
     )  # fmt: skip
     wait_for(lambda: state_of(statuses) == "IDLE", "the controller to wait for targets", launched, limit=40.0)
-    wait_for(lambda: spoken, "joint states", launched)
     wait_for(lambda: spoken, "joint states", launched)
     assert spoken[-1].name[0] == "c0"
     target = pose_stamped(

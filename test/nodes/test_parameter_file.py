@@ -90,7 +90,7 @@ def test_a_file_of_which_rcl_gives_a_node_nothing_is_told_with_the_names_in_it(
     text: str, namespace: str, tmp_path: Path
 ) -> None:
     path, node = started_with(text, namespace, tmp_path)
-    others = sections_of_others(path, node.get_fully_qualified_name())
+    others = sections_of_others(path, [node.get_fully_qualified_name()])
     assert bool(others) is not node.has_parameter("speed")
     node.destroy_node()
     assert all(other.split("/")[-1] in text for other in others)
@@ -108,4 +108,4 @@ def test_nothing_is_found_in_what_is_no_parameter_file(text: str, tmp_path: Path
     path.write_text(text)
     for file in (path, tmp_path / "missing.yaml"):
         assert parameters_of(file, "/left/controller") == {}
-        assert sections_of_others(file, "/left/controller") == []
+        assert sections_of_others(file, ["/left/controller"]) == []
