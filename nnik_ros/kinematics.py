@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -143,7 +144,7 @@ def jacobian(xp: Any, frames: Frames) -> Any:
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value: one is equal to itself alone, and can be a key
 class Kinematics:
-    """Kinematics of a robot in numpy, float64."""
+    """Kinematics of a robot in numpy, float64. Joint positions of another number of joints raise InputError."""
 
     topology: Topology = field(repr=False)
     parameters: KinematicParameters = field(repr=False)
@@ -202,7 +203,7 @@ class Kinematics:
 
     def frames(self, q: Array) -> Frames:
         """q (..., nq) [rad]."""
-        return forward_kinematics(np, self.chains, q)
+        return forward_kinematics(np, self.chains, self._checked(q))
 
     def tip_position(self, q: Array) -> Array:
         """q (..., nq) [rad]; returns (..., nt, 3) [m] in the base frame."""
@@ -230,15 +231,24 @@ class Kinematics:
 
     def rows(self, q: Array, target: Array) -> tuple[Array, Array]:
         """q (..., nq) and target (..., nt, 3), broadcast to it, as the kernels take them: (n, nq) and (n, nt, 3), in double
-        precision."""
-        if target.shape[:-2] != q.shape[:-1]:
-            target = np.broadcast_to(target, (*q.shape[:-1], self.nt, 3))
-        rows = self._rows(q)
+        precision.
+
+        Raises:
+            InputError: one of another shape.
+        """
+        rows, wanted = self._rows(q), (*q.shape[:-1], self.nt, 3)
+        if target.shape != wanted:
+            target = _batched(target, wanted)
         return rows, np.ascontiguousarray(target, dtype=np.float64).reshape(len(rows), self.nt, 3)
 
     def _rows(self, q: Array) -> Array:
-        rows: Array = np.ascontiguousarray(q, dtype=np.float64).reshape(-1, self.nq)
+        rows: Array = np.ascontiguousarray(self._checked(q), dtype=np.float64).reshape(-1, self.nq)
         return rows
+
+    def _checked(self, q: Array) -> Array:
+        if q.shape[-1:] != (self.nq,):
+            raise InputError(f"joint positions have shape {q.shape}, must end with {self.nq} joints")
+        return q
 
     def tip_rotation(self, q: Array) -> Array:
         """q (..., nq) [rad]; returns (..., nt, 3, 3), the tip frames in the base frame."""
@@ -259,6 +269,14 @@ class Kinematics:
         numbers = [np.asarray(value).round(9).ravel() + 0.0 for value in (*self.topology, *self.parameters)]
         text = json.dumps([[format(x, ".9f") for x in value.tolist()] for value in numbers])
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _batched(target: Array, shape: tuple[int, ...]) -> Array:
+    """Targets (..., nt, 3), repeated along the batch of shape (..., nt, 3) alone: tips and coordinates stand for themselves."""
+    with suppress(ValueError):
+        if target.shape[-2:] == shape[-2:]:
+            return np.broadcast_to(target, shape)
+    raise InputError(f"targets have shape {target.shape}, must have {shape}, or less in front of {shape[-2:]}")
 
 
 def kinematics_of_chains(chains: list[list[Joint]], joint_names: list[str]) -> Kinematics:

@@ -63,13 +63,10 @@ class OnnxPolicy:
 
     def step(self, q: Array, target: Array) -> Array:
         """See `Policy.step`. A non-finite input gives a non-finite result; the caller checks."""
-        batch, nt = q.shape[:-1], self.robot.nt
-        rows, goals = np.asarray(q, dtype=np.float32).reshape(-1, self.robot.nq), np.asarray(target, dtype=np.float32)
-        if goals.shape[:-2] != batch:
-            goals = np.broadcast_to(goals, (*batch, nt, 3))
-        result = self.increment(rows, goals.reshape(len(rows), nt, 3))
+        rows, goals = self.kinematics.rows(q, target)
+        result = self.increment(rows.astype(np.float32), goals.astype(np.float32))
         q_next: Array = points.within(result, self.robot.lower, self.robot.upper)
-        return q_next.reshape(*batch, self.robot.nq)
+        return q_next.reshape(q.shape)
 
     def increment(self, q: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the network itself answers: q (n, nq), target (n, nt, 3), returns (n, nq)."""

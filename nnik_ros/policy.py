@@ -17,5 +17,9 @@ class Policy(Protocol):
     kinematics: Kinematics
 
     def step(self, q: Array, target: Array) -> Array:
-        """q (..., nq) [rad], target (..., nt, 3) [m] in the base frame; returns the next q (..., nq) [rad] within limits."""
+        """q (..., nq) [rad], target (..., nt, 3) [m] in the base frame; returns the next q (..., nq) [rad] within limits.
+
+        Raises:
+            InputError: one of another shape, where the solver is one of this package.
+        """
         ...

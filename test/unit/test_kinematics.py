@@ -68,9 +68,10 @@ def test_no_kinematics_is_told_of_another_number_of_joints(hand: Robot, joints: 
     for ask in (
         hand.kinematics.tip_position,
         hand.kinematics.tips,
+        hand.kinematics.tip_rotation,
         lambda q: hand.kinematics.directions(q, hand.tip_axis),
     ):
-        with pytest.raises(ValueError, match="reshape"):
+        with pytest.raises(InputError, match=rf"joint positions have shape \({joints},\), must end with 16 joints"):
             ask(q)
 
 

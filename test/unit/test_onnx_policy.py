@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import numpy as np
 import onnx
 import pytest
 
+from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.contract import JOINT_POSITION_NEXT, METADATA_KEY, TIP_POSITION
-from nnik_ros.errors import ContractError
+from nnik_ros.errors import ContractError, InputError
+from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import model_file, robot_file, share_dir, shipped
+from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot, load_robot
 
 MODELS = shipped(share_dir() / "models", ".onnx")
@@ -64,15 +68,24 @@ def test_a_batch_of_any_shape_gives_the_same_steps(hand: Robot, rng: np.random.G
     np.testing.assert_allclose(batched, single, atol=1e-5)
 
 
-def test_one_target_serves_a_whole_batch_and_targets_whose_axes_are_exchanged_are_refused(hand: Robot, rng) -> None:
-    policy = OnnxPolicy(model_file("allegro_right"), hand)
+@pytest.mark.parametrize("solver", ["network", "damped", "guarded"])
+def test_one_target_serves_a_whole_batch_and_targets_whose_axes_are_exchanged_are_refused(
+    hand: Robot, rng, solver: str
+) -> None:
+    network, damped = OnnxPolicy(model_file("allegro_right"), hand), DampedLeastSquares(hand)
+    policy: Policy = {"network": network, "damped": damped, "guarded": GuardedSolver(network, damped)}[solver]
     q, target = hand.random_joint_position(rng, 3), hand.kinematics.tip_position(hand.home)
     wanted = np.stack([policy.step(each, target) for each in q])
     np.testing.assert_allclose(policy.step(q, target), wanted, atol=1e-5)
     exchanged = np.swapaxes(np.stack([target] * 3), 0, 1)  # (nt, batch, 3), as many numbers as there should be
-    for wrong in (exchanged, np.stack([target[:3]] * 3), np.stack([target] * 4)):
-        with pytest.raises(ValueError, match="shape"):
+    transposed = np.stack([target.T] * 3)  # (batch, 3, nt), too
+    for wrong in (exchanged, transposed, target.T, target[0], np.stack([target[:3]] * 3), np.stack([target] * 4)):
+        with pytest.raises(InputError, match=re.escape(f"targets have shape {wrong.shape}, must have (3, 4, 3)")):
             policy.step(q, wrong)
+    with pytest.raises(InputError, match=re.escape("targets have shape (3, 4), must have (4, 3)")):
+        policy.step(q[0], target.T)
+    with pytest.raises(InputError, match=re.escape("joint positions have shape (16, 3), must end with 16 joints")):
+        policy.step(q.T, target)
 
 
 def test_calibrated_constants_bring_the_tips_of_the_calibrated_hand_to_the_target(hand: Robot, rng) -> None:
