@@ -36,6 +36,18 @@ def shaped(what: str, values: object, shape: tuple[int, ...], dtype: type = np.f
     return array
 
 
+def finite(what: str, values: object, shape: tuple[int, ...]) -> Array:
+    """As `shaped`, of finite numbers.
+
+    Raises:
+        InputError: as there, or a number that is not finite.
+    """
+    array: Array = shaped(what, values, shape)
+    if not np.isfinite(array).all():
+        raise InputError(f"{what} are {array.tolist()}, must be finite")
+    return array
+
+
 def skew(v: ArrayLike) -> Array:
     """Cross-product matrices, so that skew(v) @ u == cross(v, u). v: (..., 3); returns (..., 3, 3)."""
     v = np.asarray(v, dtype=np.float64)

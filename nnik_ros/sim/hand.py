@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnik_ros.errors import InputError
-from nnik_ros.geometry import Array, shaped
+from nnik_ros.geometry import Array, finite
 from nnik_ros.robot import Robot
 from nnik_ros.sim.model import body_name, build_model
 from nnik_ros.sim.options import SimOptions
@@ -94,8 +94,4 @@ class SimHand:
         return np.array(self.data.xpos[self._tips])
 
     def _checked(self, q: ArrayLike, what: str) -> Array:
-        what = f"{what} of '{self.robot.name}'"
-        values: Array = shaped(what, q, (self.robot.nq,))
-        if not np.isfinite(values).all():
-            raise InputError(f"{what} are {values.tolist()}, must be finite")
-        return values
+        return finite(f"{what} of '{self.robot.name}'", q, (self.robot.nq,))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from nnik_ros.errors import InputError
 from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.graph import Graph
@@ -65,6 +66,61 @@ def test_going_to_the_goal_is_rewarded_by_the_way_made_and_ends_the_episode() ->
     assert reward == pytest.approx(10.0 * way.mean() + 1.0, abs=1e-6)
     assert ended
     assert info["tip_error"].max() < 1e-6
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("physics", [False, True])
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"q": np.zeros(3)}, r"q have shape \(3,\), must have \(16,\)"),
+        ({"q": np.full(16, NAN)}, r"q are \[nan, .* must be finite"),
+        ({"target": np.zeros((3, 4))}, r"target have shape \(3, 4\), must have \(4, 3\)"),
+        ({"target": np.full((4, 3), NAN)}, r"target are \[\[nan, .* must be finite"),
+        ({"home": np.zeros(16)}, "options home are unknown"),
+    ],
+)
+def test_a_reset_with_wrong_options_is_refused_and_changes_nothing(physics: bool, options, complaint: str) -> None:
+    env, same = (HandEnv(discrete=False, physics=physics) for _ in range(2))
+    for each in (env, same):
+        each.reset(seed=1)
+    with pytest.raises(InputError, match=complaint):
+        env.reset(options=options)
+    still = np.zeros(16, dtype=np.float32)
+    np.testing.assert_array_equal(env.step(still)[0], same.step(still)[0])
+
+
+@pytest.mark.parametrize(
+    ("discrete", "action"),
+    [(True, -1), (True, 32), (True, 3.7), (True, np.array([3])), (True, None)]
+    + [(False, action) for action in (np.full(16, NAN), np.ones(1), np.ones(3), 1.0, None)],
+)
+def test_what_is_no_action_is_refused_and_moves_nothing(discrete: bool, action: Any) -> None:
+    env = HandEnv(discrete=discrete)
+    env.reset(seed=1, options={"q": env.robot.home})
+    with pytest.raises(InputError, match="action"):
+        env.step(action)
+    there = env.step(3 if discrete else np.zeros(16))[4]["joint_position"]
+    np.testing.assert_allclose(there - env.robot.home, (0.1 if discrete else 0.0) * np.eye(16)[3], atol=1e-12)
+
+
+@pytest.mark.parametrize("wrong", [{"step": 0.0}, {"step": NAN}, {"near": NAN}, {"near": 0.0}, {"near": 5.0}])
+def test_an_environment_with_a_step_or_a_share_that_is_none_is_refused(wrong: dict[str, float]) -> None:
+    ((name, value),) = wrong.items()
+    with pytest.raises(InputError, match=f"{name} is {value}, must be above 0"):
+        HandEnv(**wrong)
+
+
+def test_arrays_that_a_reset_was_given_may_be_written_to_afterwards() -> None:
+    env = HandEnv(discrete=False)
+    q, target = env.robot.home.copy(), env.robot.kinematics.tip_position(env.robot.home)
+    env.reset(seed=1, options={"q": q, "target": target})
+    q[:], target[:] = 0.5, 9.0
+    info = env.step(np.zeros(16, dtype=np.float32))[4]
+    np.testing.assert_array_equal(info["joint_position"], env.robot.home)
+    assert info["tip_error"].max() < 1e-12
 
 
 def test_in_physics_the_hand_goes_most_of_the_way_to_a_commanded_goal() -> None:

@@ -6,6 +6,7 @@ An action is a small motion of the joints: one joint up or down (discrete) or al
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from nnik_ros.geometry import Array
+from nnik_ros.errors import InputError
+from nnik_ros.geometry import Array, finite
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
 
@@ -37,7 +39,15 @@ class HandEnv(gymnasium.Env[NDArray[np.float32], Any]):
         physics: bool = False,
     ) -> None:  # fmt: skip
         """robot: name or file; step [rad]: motion of one action; near: how far a goal lies from the start, as a share of the
-        way to a random pose; physics: MuJoCo moves the joints instead of their being where they are sent."""
+        way to a random pose; physics: MuJoCo moves the joints instead of their being where they are sent.
+
+        Raises:
+            InputError: no such robot, or none that can be simulated; a step or a share that is not above 0, a share above 1.
+        """
+        if not (0.0 < step < math.inf and 0.0 < near <= 1.0):
+            raise InputError(
+                f"step is {step}, must be above 0 rad and finite; near is {near}, must be above 0, at most 1"
+            )
         path = robot_file(robot)
         self.robot = load_robot(path)
         self.step_size, self.near = step, near
@@ -56,20 +66,32 @@ class HandEnv(gymnasium.Env[NDArray[np.float32], Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """A random start and a target that is reachable from it. options: `q` (nq,) [rad] and `target` (nt, 3) [m] in place
-        of random ones."""
+        of random ones.
+
+        Raises:
+            InputError: an option of another name or shape, or not finite; the environment is as it was.
+        """
         super().reset(seed=seed)
         q, goal = self.robot.random_joint_position(self.np_random, 2)
         goal = q + self.near * (goal - q)
-        given = options or {}
-        self._q = self._command = np.asarray(given.get("q", q), dtype=np.float64)
-        self._target = np.asarray(given.get("target", self.robot.kinematics.tip_position(goal)), dtype=np.float64)
+        given = {"q": q, "target": self.robot.kinematics.tip_position(goal), **(options or {})}
+        if unknown := ", ".join(sorted(given.keys() - {"q", "target"})):
+            raise InputError(f"options {unknown} are unknown, must be of q and target")
+        q, target = finite("q", given["q"], q.shape), finite("target", given["target"], self._target.shape)
+        self._q, self._command, self._target = q, q, target
         if self._sim is not None:
             self._sim.reset(self._q)
         return self._observe(), self._info()
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Move; see the class for the reward."""
-        dq = self.moves[int(action)] if self._discrete else self.step_size * np.asarray(action, dtype=np.float64)
+        """Move; see the class for the reward.
+
+        Raises:
+            InputError: no action of this environment, or one that is not finite; nothing moved.
+        """
+        if self._discrete and not self.action_space.contains(action):
+            raise InputError(f"action is {action}, must be a whole number within [0, {len(self.moves) - 1}]")
+        dq = self.moves[action] if self._discrete else self.step_size * finite("action", action, self._q.shape)
         before = self._errors()
         self._command = np.clip(
             (self._q if self._sim is None else self._command) + dq, self.robot.lower, self.robot.upper
