@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 _GRAPH = 7  # of ModelProto
 _INITIALIZER, _INPUT = 5, 11  # of GraphProto
-_VALUE_NAME, _TENSOR_NAME, _RAW_DATA = 1, 8, 9  # of ValueInfoProto and TensorProto
+_VALUE_NAME, _TENSOR_NAME, _RAW_DATA, _EXTERNAL_DATA = 1, 8, 9, 13  # of ValueInfoProto and TensorProto
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5  # wire types
 
 
@@ -22,7 +22,8 @@ def with_constants(model: bytes, constants: Mapping[str, NDArray[np.float32]]) -
     """The same model, in which the optional inputs of these names are constants.
 
     Raises:
-        ValueError: the bytes are no protocol buffer, or an input's default is not stored as raw bytes of this size.
+        ValueError: the bytes are no protocol buffer, an input's default is not stored as raw bytes of this size, or weights
+            are in another file: bytes have no folder, and onnxruntime would take a file of that name from the working folder.
     """
     return b"".join(
         _wrapped(number, _graph(body, constants)) if number == _GRAPH else whole
@@ -36,6 +37,8 @@ def _graph(graph: bytes, constants: Mapping[str, NDArray[np.float32]]) -> bytes:
         if number == _INPUT and _text(body, _VALUE_NAME) in constants:
             continue
         name = _text(body, _TENSOR_NAME) if number == _INITIALIZER else ""
+        if name and any(n == _EXTERNAL_DATA for n, _, _ in _fields(body)):
+            raise ValueError(f"{name} is in another file, must be in this one (external data)")
         if name in constants:
             whole = _wrapped(number, _tensor(body, constants[name]))
             written.add(name)

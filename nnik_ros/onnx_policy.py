@@ -107,7 +107,7 @@ def read_contract(path: Path) -> Contract:
 
 def _open(path: Path) -> onnxruntime.InferenceSession:
     if not path.is_file():
-        raise ContractError(str(path), ["there is no such file"])
+        raise ContractError(str(path), ["is a folder" if path.is_dir() else "there is no such file"])
     try:
         return open_session(str(path))
     except Exception as error:  # onnxruntime raises its own, undocumented types

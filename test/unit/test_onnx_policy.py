@@ -127,6 +127,28 @@ def test_a_missing_file_is_named(hand: Robot, tmp_path: Path) -> None:
         OnnxPolicy(tmp_path / "nowhere.onnx", hand)
 
 
+def test_a_folder_in_place_of_a_file_is_named_as_such(hand: Robot, tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="1 problem\n  - is a folder"):
+        OnnxPolicy(tmp_path, hand)
+
+
+def test_a_network_whose_weights_are_in_another_file_is_refused_whatever_lies_in_the_working_folder(
+    hand: Robot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("its own", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        onnx.save(
+            onnx.load(model_file("allegro_right")), tmp_path / folder / "split.onnx", save_as_external_data=True,
+            location="weights", size_threshold=1024,
+        )  # fmt: skip
+    weights = tmp_path / "elsewhere" / "weights"
+    weights.write_bytes(bytes(weights.stat().st_size))  # of another network
+    for folder in (tmp_path, tmp_path / "its own", tmp_path / "elsewhere"):
+        monkeypatch.chdir(folder)
+        with pytest.raises(ContractError, match="is in another file, must be in this one"):
+            OnnxPolicy(tmp_path / "its own" / "split.onnx", hand)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a network", b"\x00" * 1000])
 def test_a_file_that_is_no_network_is_refused(hand: Robot, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.onnx"
