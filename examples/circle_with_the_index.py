@@ -1,11 +1,13 @@
 """The index tip goes round in a circle, a centimetre off where it was: one PoseStamped 50 times a second, until Ctrl-C."""
 
+import argparse
 import contextlib
 import math
 
 import rclpy
 from geometry_msgs.msg import PoseArray, PoseStamped
 from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
 
 RATE = 50.0  # Hz
 PERIOD = 4.0  # s for one round
@@ -45,6 +47,8 @@ class Circle(Node):
 
 
 def main():
+    # what is mistyped, a namespace for instance, must not move another hand
+    argparse.ArgumentParser(description=__doc__).parse_args(remove_ros_args()[1:])
     rclpy.init()
     with contextlib.suppress(KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
         rclpy.spin(Circle())  # once it ends, the target grows stale and the finger holds

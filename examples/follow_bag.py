@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
+from rclpy.utilities import remove_ros_args
 from rosbags.highlevel import AnyReader, AnyReaderError
 
 RATE = 50.0  # Hz
@@ -72,14 +73,14 @@ def main():
     parser.add_argument("bag")
     parser.add_argument("--topic", default="tip_poses")
     parser.add_argument("--speed", type=float, default=1.0, help="1: as recorded")
-    arguments, ros = parser.parse_known_args()
+    arguments = parser.parse_args(remove_ros_args()[1:])  # a mistyped --speed must not move the hand at full speed
     if not arguments.speed > 0.0:
         parser.error(f"--speed is {arguments.speed}, must be above 0")
     try:
         path = read_path(arguments.bag, arguments.topic)
     except (AnyReaderError, OSError) as error:
         raise SystemExit(f"{arguments.bag}: is not a readable bag: {error}") from error
-    rclpy.init(args=ros)
+    rclpy.init()
     node = Follower(path, arguments.speed)
     print(f"{len(path)} places in {path[-1][0]:.1f} s, frame {path[0][1].header.frame_id}")
     try:

@@ -1,5 +1,6 @@
 """Prints what the controller says of the hand and of every finger, whenever a state changes, until Ctrl-C."""
 
+import argparse
 import contextlib
 import math
 
@@ -7,6 +8,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 
 
 class StatusReader(Node):
@@ -31,6 +33,7 @@ class StatusReader(Node):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__).parse_args(remove_ros_args()[1:])
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is Python's alone
     with contextlib.suppress(KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
         rclpy.spin(StatusReader())

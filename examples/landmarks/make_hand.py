@@ -6,6 +6,7 @@ wanders. Five seconds at 30 frames a second, lengths in metres.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import sys
 from pathlib import Path
@@ -68,7 +69,9 @@ def finger(
 
 
 def main() -> int:
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("made_up_hand.csv")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("file", nargs="?", type=Path, default=Path(__file__).with_name("made_up_hand.csv"))
+    path = parser.parse_args().file
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow([TIME, *(f"{point}_{axis}" for point in POINTS for axis in "xyz")])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from geometry_msgs.msg import PoseArray, PoseStamped
+from geometry_msgs.msg import Pose, PoseArray, PoseStamped
 from node_bench import Bench, Lab, Station, pose_array, wait_for
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -109,6 +109,24 @@ def test_the_core_without_ros_reaches_its_targets(start: Start) -> None:
     distances = re.findall(r"[\d.]+", example.output.splitlines()[-1].split(":")[1])
     assert len(distances) == 4
     assert all(float(distance) < 0.5 for distance in distances)
+
+
+@pytest.mark.parametrize(
+    "name", ["circle_with_the_index.py", "read_status.py", "follow_bag.py", "landmarks/make_hand.py"]
+)
+def test_an_example_that_is_asked_for_help_or_mistyped_says_so_and_does_nothing(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_bag(tmp_path / "bag", "/tip_poses", [PoseArray(poses=[Pose()])], 0.1)
+    asked = start(name, "--help")
+    assert asked.process.wait(30.0) == 0
+    assert asked.output.startswith("usage: ") and Path(name).name in asked.output
+    before = set(tmp_path.rglob("*"))
+    mistyped = start(name, *(["bag"] if name == "follow_bag.py" else []), "--sped", "0.1")
+    assert mistyped.process.wait(30.0) == 2
+    assert "unrecognized arguments: --sped" in mistyped.output
+    assert set(tmp_path.rglob("*")) == before
 
 
 def test_the_circle_is_a_circle(hand: Bench, start: Start) -> None:
