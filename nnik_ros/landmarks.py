@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnik_ros.errors import FileError, Problems
+from nnik_ros.errors import FileError, InputError, Problems
 from nnik_ros.geometry import Array, frozen
 
 POINTS = (
@@ -48,8 +48,11 @@ def read_hand_motion(path: Path, rate: float = 30.0) -> HandMotion:
     `z20` by number; and, if it has one, `time` [s]. rate [Hz]: of a recording without times.
 
     Raises:
+        InputError: a rate that is not above 0 and finite.
         FileError: not such a file; with the columns and rows that are wrong.
     """
+    if not 0.0 < rate < np.inf:
+        raise InputError(f"rate is {rate}, must be above 0 Hz and finite")
     problems = Problems(str(path))
     try:
         time, points = _read_npy(path, problems) if path.suffix == ".npy" else _read_csv(path, problems)

@@ -99,11 +99,13 @@ def retarget(motion: HandMotion, robot: Robot, hand_map: HandMap, side: str = ""
     """The tip path of a recorded hand. side: of the human hand, the robot's where not given.
 
     Raises:
-        InputError: a side that there is not.
+        InputError: a side that there is not, or a map of another number of tips.
         FileError: a finger or the palm was not seen in any frame.
     """
     if side not in ("", *SIDES):
         raise InputError(f"side is '{side}', must be one of {', '.join(SIDES)}, or empty for the robot's")
+    if len(hand_map.fingers) != robot.nt:
+        raise InputError(f"the hand map leads {len(hand_map.fingers)} tips, robot '{robot.name}' has {robot.nt}")
     points = motion.points
     knuckles = points[:, FINGERS["index"][0]], points[:, FINGERS["little"][0]]
     forward = 0.5 * (knuckles[0] + knuckles[1]) - points[:, WRIST]

@@ -163,6 +163,19 @@ def test_a_human_hand_of_no_side_is_refused_with_the_sides_that_there_are(right:
         retarget(motion_of(drawn_hand(ALONG), drawn_hand(INWARD)), *right, "Left")
 
 
+def test_a_map_of_a_hand_with_another_number_of_fingers_is_refused(right: tuple[Robot, HandMap]) -> None:
+    with pytest.raises(InputError, match="the hand map leads 4 tips, robot 'planar_2r' has 1"):
+        retarget(motion_of(drawn_hand(ALONG), drawn_hand(INWARD)), load_robot(robot_file("planar_2r")), right[1])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rate", [0.0, -30.0, float("nan"), float("inf")])
+def test_a_rate_at_which_no_frames_follow_each_other_is_refused(rate: float, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones((4, 21, 3)))
+    with pytest.raises(InputError, match=f"rate is {rate}, must be above 0 Hz"):
+        read_hand_motion(tmp_path / "a.npy", rate)
+
+
 def test_the_example_is_what_its_script_makes(tmp_path: Path) -> None:
     import runpy
     import sys
