@@ -49,12 +49,14 @@ class Escape:
         self._classical = self._stand_in.descent(self._classical, target, _CLASSICAL)
         self._left -= 1
 
-    def found(self, q: Array, tolerance: float) -> tuple[Array, NDArray[np.bool_]]:
-        """The best posture (nq,) [rad] of the search, and the tips (nt,) for which it is better enough than q (nq,) [rad]."""
+    def found(self, q: Array, tolerance: float, stays: NDArray[np.bool_]) -> tuple[Array, NDArray[np.bool_]]:
+        """The best posture (nq,) [rad] of the search, and the tips (nt,) for which it is better enough than q (nq,) [rad].
+        stays (nt,): the goal is where it was; before one that trembles, q is always a little late."""
         ends, kinematics = np.vstack([q, self._q, self._classical]), self._policy.kinematics
         posture, error = best_end(kinematics, ends, self._targets(len(ends)))
         present = distance(kinematics.tip_position(q), self._target)
-        gain = np.minimum(_GAIN * present, _WORTH * kinematics.reach)  # out of reach, no posture halves the error
+        worth = np.where(stays, _WORTH * kinematics.reach, np.inf)  # out of reach, no posture halves the error
+        gain = np.minimum(_GAIN * present, worth)
         return posture, error < np.maximum(present - gain, tolerance)
 
     def _targets(self, n: int) -> Array:

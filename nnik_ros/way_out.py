@@ -16,6 +16,7 @@ _LOST = 2.0  # times that, until a tip that does not look for one counts as lost
 _PATIENCE, _RESTLESS = 4.0, 0.001  # s without progress, and rad/s from then on: steps take turns, and fade
 _CALM, _LEAST = 0.3, 0.001  # s of moving on until most of the steps is gone, and what is left of them
 AT_POSTURE = 1e-3  # rad, from a posture
+_AGAIN = 1.0  # s until a goal that trembles is searched for again
 _BLOCKED, _GAIN = 0.3, 0.01  # s by other fingers, without coming closer by so many rad, until a tip gives up
 
 
@@ -23,6 +24,9 @@ class WayOut:
     """After enough ticks without progress another posture is looked for, once for each goal, and gone to if it is
     enough better (`Escape.found`). A tip that other fingers do not let pass gives up: fingers that crowd come to rest. One
     whose joints do not follow is blocked, not stuck: no other posture would free it.
+
+    A goal that trembles, as one that a camera sees, is the same as long as it stays within half of the tip's error. It is
+    searched for again now and then, but not for a tip that others keep apart: a neighbour that moves, too, would be met again.
 
     ticks (nt,): without progress; stuck (nt,): the same, 0 for tips that are blocked; lost_ticks: so many of these that a tip
     counts as lost; best_error (nt,) [m]: what progress is measured against; escaping (nt,): tips on their way to another
@@ -34,6 +38,7 @@ class WayOut:
         self._escape, self._tip_of_joint = escape, tip_of_joint
         self._stuck_ticks, self._blocked_ticks = round(_STUCK / period), round(_BLOCKED / period)
         self.lost_ticks = round(_LOST * _STUCK / period)
+        self._again = round(_AGAIN / period)
         self._patience, self._fade = round(_PATIENCE / period), period / _CALM
         self.forget()
 
@@ -50,6 +55,10 @@ class WayOut:
         self._way: Array = np.zeros(nt)  # rad, of the way out that was left when it was last found shorter
         self._blocked: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks since then
         self._searched_for: Array = np.full((nt, 3), np.nan)  # goals for which a search was made
+        self._same: Array = np.zeros(nt)  # m, within which each of them is the same goal, however it trembles
+        self._wait: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks until one that moves is searched for again
+        self._goal: Array = np.full((nt, 3), np.nan)  # where the goals are, within the tolerance
+        self._stays: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks since when they are there
         self._waiting: NDArray[np.bool_] = np.zeros(nt, dtype=bool)  # tips for which the present one was begun
 
     def watch(
@@ -59,10 +68,11 @@ class WayOut:
         """After a tick: best errors (nt,) [m], ticks without progress (nt,), goals (nt, 3) [m], nan for none, and what
         limited the tips (nt,) of Limit. Who has no goal, or may not move, goes on with a way out later."""
         self.best_error, self.ticks = best_error, ticks
+        self._notice_moves(goal, tolerance)
         self.stuck = progress.not_blocked(ticks, limited, self._led, self._stuck_ticks)
         self._notice_restless(motion)
         if np.count_nonzero(self.escaping):
-            self._go_on(goal, motion, limited, tolerance)
+            self._go_on(goal, motion, limited)
         if self._escape.searching:
             self._escape.advance()
             if not self._escape.searching:
@@ -70,9 +80,12 @@ class WayOut:
             return
         fresh = self.stuck >= self._stuck_ticks
         if np.count_nonzero(fresh):
-            fresh &= ~self._was_searched_for(goal, tolerance)
+            may = (self._stays >= self._stuck_ticks) | (self._wait == 0) & (limited & Limit.COLLISION == 0)
+            fresh &= may & ~self._is_searched_for(goal, tolerance)
         if np.count_nonzero(fresh):
             self._searched_for, self._waiting = np.where(fresh[:, None], goal, self._searched_for), fresh
+            self._same = np.where(fresh, np.maximum(progress.LED * best_error, tolerance), self._same)
+            self._wait = np.where(fresh, self._again, self._wait)
             self._escape.begin(np.where(np.isnan(goal), motion.tips.position, goal))
 
     def calmed(self, q: Array, wish: Array) -> Array:
@@ -84,31 +97,37 @@ class WayOut:
         calmed: Array = q + share[self._tip_of_joint] * (wish - q)
         return calmed
 
+    def _notice_moves(self, goal: Array, tolerance: float) -> None:
+        stays = distance(goal, self._goal) < tolerance
+        self._goal, self._stays = np.where(stays[:, None], self._goal, goal), np.where(stays, self._stays + 1, 0)
+        self._wait = np.maximum(self._wait - 1, 0)
+
     def _notice_restless(self, motion: JointMotion) -> None:
-        tired = self.ticks > self._patience
+        tired = np.minimum(self.ticks, self._stays) > self._patience
         if np.count_nonzero(tired) or np.count_nonzero(self._restless):
             moves = motion.away(motion.q + motion.v) > _RESTLESS
             self._restless = np.where(tired, self._restless + moves, 0)
 
-    def _go_on(self, goal: Array, motion: JointMotion, limited: NDArray[np.int64], tolerance: float) -> None:
+    def _go_on(self, goal: Array, motion: JointMotion, limited: NDArray[np.int64]) -> None:
         """End the way out of tips that are there, of those with another goal, and of those that others do not let pass."""
         left, blocked = motion.away(self.posture), limited & (Limit.COLLISION | Limit.SPEED) == Limit.COLLISION
         shorter = left < self._way - _GAIN
         self._way = np.where(shorter, left, self._way)
         self._blocked = np.where(shorter, 0, self._blocked + blocked)
-        goes_on = (left > AT_POSTURE) & self._was_searched_for(goal, tolerance) & (self._blocked < self._blocked_ticks)
+        goes_on = (left > AT_POSTURE) & self._is_searched_for(goal, self._same) & (self._blocked < self._blocked_ticks)
         self.escaping &= goes_on | np.isnan(goal[:, 0])
 
     def _take(self, goal: Array, motion: JointMotion, tolerance: float) -> None:
         """Who came closer while the search went on is not stuck: it stays, and is searched for again when it is."""
-        posture, better = self._escape.found(motion.q, tolerance)
+        posture, better = self._escape.found(motion.q, tolerance, self._is_searched_for(goal, tolerance))
         closer = self._waiting & (self.ticks < self._stuck_ticks)
-        found = better & self._was_searched_for(goal, tolerance) & self._waiting & ~closer
+        found = better & self._is_searched_for(goal, self._same) & self._waiting & ~closer
         self._searched_for = np.where(closer[:, None], np.nan, self._searched_for)
+        self._wait = np.where(closer, 0, self._wait)
         self.escaping |= found
         self.posture = np.where(found[self._tip_of_joint], posture, self.posture)
         self._way, self._blocked = np.where(found, np.inf, self._way), np.where(found, 0, self._blocked)
 
-    def _was_searched_for(self, goal: Array, tolerance: float) -> NDArray[np.bool_]:
-        same: NDArray[np.bool_] = distance(goal, self._searched_for) < tolerance
+    def _is_searched_for(self, goal: Array, within: float | Array) -> NDArray[np.bool_]:
+        same: NDArray[np.bool_] = distance(goal, self._searched_for) < within
         return same

@@ -8,6 +8,8 @@ from nnik_ros.compiled import B1, F1, F2, I1, Array, Bools, Ints, compiled
 from nnik_ros.kernels.joints import COLLISION, LEAD
 from nnik_ros.kernels.points import distances
 
+LED = 0.5  # of the error: a reference that is closer to the goal leads its tip no more, however the goal trembles
+
 
 @compiled(
     f"Tuple((f8[::1], f8[::1], f8[::1], b1[::1], i8[::1]))"
@@ -18,15 +20,16 @@ def seen(
     escaping: Bools, stuck: Ints, closed_loop: bool, tolerance: float, progress: float,
 ) -> tuple[Array, Array, Array, Bools, Ints]:  # fmt: skip
     """What a tick has brought to points (nt, 3) [m]. Returns, (nt,) each: error and measured error to the goal; the best error
-    to the goal as near as it may be followed, since the reference rests; whether it counts as reached, with its reference;
-    and the ticks since the best error was improved by a share of it, at a reference that rests."""
+    to the goal as near as it may be followed, since the reference is there; whether it counts as reached, with its reference;
+    and the ticks since the best error was improved by a share of it, at a reference that is there."""
     error, measured_error = distances(tip, goal), distances(measured_tip, goal)
     error_near, behind = distances(tip, near), distances(reference, near)
     best, reached, still = error_near.copy(), np.zeros(len(tip), dtype=np.bool_), np.zeros(len(tip), dtype=np.int64)
     for t in range(len(tip)):
         counts = measured_error[t] if closed_loop else error[t]
         reached[t] = counts <= tolerance and behind[t] <= tolerance
-        rests = follows[t] and not escaping[t] and behind[t] < tolerance and error_near[t] > tolerance
+        there = error_near[t] > tolerance and behind[t] < max(tolerance, LED * error_near[t])
+        rests = follows[t] and not escaping[t] and there
         if rests and not best_error[t] - error_near[t] > progress * error_near[t]:
             still[t] = stuck[t] + 1
             if best_error[t] < error_near[t]:

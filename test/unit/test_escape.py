@@ -21,6 +21,7 @@ ROBOT = SimpleNamespace(
     random_joint_position=lambda rng, n: rng.uniform(-1.0, 1.0, (n, 3)),
 )  # fmt: skip
 TARGET = np.array([[4.0, 5.0, 6.0]])
+STAYS = np.array([True])
 
 
 def searched(policy_ends_off: float, stand_in_ends_off: float = 9.0, first_step_is_finite: bool = True) -> Escape:
@@ -59,14 +60,25 @@ def test_a_posture_is_offered_that_halves_the_error_or_gains_a_share_of_the_reac
 ) -> None:
     escape = searched(found) if by == "policy" else searched(9.0, found)
     q = TARGET[0] + [present, 0.0, 0.0]
-    posture, offered = escape.found(q, TOLERANCE)
+    posture, offered = escape.found(q, TOLERANCE, STAYS)
     assert offered.tolist() == [better]
     if better:
         assert np.linalg.norm(posture - TARGET[0]) == pytest.approx(found)
 
 
+@pytest.mark.parametrize(
+    ("present", "found", "better"),
+    [(1.0, 0.499, True), (1.0, 0.501, False), (0.0006, 0.00049, True), (0.0006, 0.00051, False)],
+)
+def test_before_a_goal_that_trembles_a_posture_must_halve_the_error_or_reach_it(
+    present: float, found: float, better: bool
+) -> None:
+    offered = searched(found).found(TARGET[0] + [present, 0.0, 0.0], TOLERANCE, ~STAYS)[1]
+    assert offered.tolist() == [better]
+
+
 def test_a_step_of_the_policy_that_is_not_finite_ends_no_search() -> None:
-    _, offered = searched(0.0, first_step_is_finite=False).found(np.zeros(3), TOLERANCE)
+    _, offered = searched(0.0, first_step_is_finite=False).found(np.zeros(3), TOLERANCE, STAYS)
     assert offered.all()
 
 
@@ -95,7 +107,7 @@ def test_every_search_starts_anew_and_takes_twelve_steps_of_the_policy_and_three
             escape.advance()
         left = (starts - target[0]) * 0.5 ** (12 if by == "policy" else 36)
         closest = left[np.linalg.norm(left, axis=-1).argmin()]
-        posture, offered = escape.found(np.full(3, 20.0), 0.0)
+        posture, offered = escape.found(np.full(3, 20.0), 0.0, STAYS)
         assert offered.all()
         np.testing.assert_allclose(posture - target[0], closest, rtol=1e-3, atol=0)
 

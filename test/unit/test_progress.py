@@ -47,11 +47,14 @@ def test_reached_is_a_goal_where_the_reference_is_too_and_in_the_closed_loop_the
         ({"best": np.nan}, 8, 0.01),
         ({"follows": False}, 0, 0.01),
         ({"escaping": True}, 0, 0.01),
-        ({"reference": BEYOND}, 0, 0.01),  # it is still being led
+        ({"reference": 0.0049}, 8, 0.01),
+        ({"reference": 0.0051}, 0, 0.01),  # it is still being led
+        ({"tip": BEYOND, "best": BEYOND}, 8, BEYOND),
+        ({"tip": BEYOND, "best": BEYOND, "reference": BEYOND}, 0, BEYOND),
         ({"tip": HERE, "best": HERE}, 0, HERE),
     ],
 )
-def test_a_tip_makes_no_progress_where_it_follows_a_resting_reference_that_it_does_not_reach(
+def test_a_tip_makes_no_progress_where_it_follows_a_reference_about_at_its_goal_that_it_does_not_reach(
     change: dict, ticks: int, best: float
 ) -> None:
     case = {"tip": 0.01, "best": 0.01, "follows": True, "escaping": False, "reference": HERE} | change

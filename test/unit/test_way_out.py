@@ -74,6 +74,31 @@ def test_a_stuck_tip_finds_its_way_out_also_where_its_drive_gives_way_by_more_th
     assert Limit(int(result.limited[THUMB])) == Limit.LEAD, "the closed loop has not come to its bound"
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("trembles", [0.0003, 0.0005])
+def test_a_stuck_tip_finds_its_way_out_also_where_a_camera_sees_its_target(
+    v5: Robot, corner: np.ndarray, trembles: float, seed: int
+) -> None:
+    """30 Hz, with noise in every coordinate [m]. It stayed beside its target by 4.4 mm."""
+    hand, target, rng = Follower(v5), v5.kinematics.tip_position(corner), np.random.default_rng(seed)
+    for _ in range(150):
+        hand.run(11, target + trembles * rng.normal(size=target.shape))
+    off = [hand.run(11, target + trembles * rng.normal(size=target.shape)).error[THUMB] for _ in range(30)]
+    assert np.mean(off) < 0.002
+    assert np.abs(hand.q - corner)[14:].max() < 0.1
+
+
+def test_a_tip_that_follows_a_moving_target_out_of_reach_does_not_tire(v5: Robot) -> None:
+    """Steps fade only before a target that stays: one that moves may never be closer than it was once."""
+    hand, home = Follower(v5), v5.kinematics.tip_position(v5.home)
+    tips = []
+    for frame in range(400):
+        angle = 2.0 * np.pi * frame * 11 * T / 2.0
+        result = hand.run(11, home + np.array([0.0, 0.04 * np.sin(angle), 0.2 + 0.01 * np.cos(angle)]))
+        tips.append(result.tip_position[:3, 1])
+    assert (np.ptp(tips[-60:], axis=0) > 0.02).all()
+
+
 def test_a_tip_on_its_way_out_that_loses_its_target_goes_on_when_it_is_back(v5: Robot, corner: np.ndarray) -> None:
     """For the same goal no other search is made: forgetting what was found would leave the tip where it was stuck."""
     target = v5.kinematics.tip_position(corner)
@@ -162,7 +187,7 @@ class FoundAtOnce:
     def advance(self) -> None:
         self.searching = False
 
-    def found(self, q: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    def found(self, q: np.ndarray, tolerance: float, stays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return q + 1.0, np.array([True])
 
 
@@ -189,7 +214,10 @@ def test_a_finger_that_others_do_not_let_pass_gives_up_after_a_hundred_ticks(
     def watch() -> None:
         way_out.watch(np.array([0.01]), np.array([50]), goal, motion, np.array([int(limited)]), 5e-4)
 
-    watch(), watch()
+    for _ in range(40):
+        watch()
+        if way_out.escaping.all():
+            break
     assert way_out.escaping.all()
     gone = 0
     while way_out.escaping.all() and gone < 500:
@@ -243,7 +271,7 @@ class Search:
     def advance(self) -> None:
         self.left -= 1
 
-    def found(self, q: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    def found(self, q: np.ndarray, tolerance: float, stays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return q + 1.0, np.ones(len(q), dtype=bool)
 
 
@@ -326,9 +354,30 @@ def test_a_search_for_one_tip_is_ended_before_the_one_for_a_neighbour_that_got_s
     assert way_out.escaping.tolist() == [True, True]
 
 
+def test_a_goal_that_trembles_is_searched_for_once_a_second_and_one_that_came_to_rest_elsewhere_soon() -> None:
+    search, places = Search(), np.array([[[0.001], [0.0]], [[-0.001], [0.0]]]) * np.ones(3)
+    search.found = lambda q, tolerance, stays: (q, np.zeros(2, dtype=bool))  # type: ignore[method-assign]
+    way_out = WayOut(search, np.array([0, 1]), T)
+    for frame in range(4 * 30):
+        watched(way_out, places[frame % 2], [60, 0], 11)
+    assert len(search.begun) == 4
+    watched(way_out, np.zeros((2, 3)), [60, 0], 32)
+    assert len(search.begun) == 5
+
+
+@pytest.mark.parametrize("every", [11, 1000])
+def test_a_tip_that_others_keep_apart_looks_for_another_posture_only_where_its_goal_stays(every: int) -> None:
+    search, way_out = Search(), WayOut(Search(), np.array([0, 1]), T)
+    way_out._escape, apart = search, np.array([int(Limit.COLLISION), 0])
+    for tick in range(100):
+        goal = np.full((2, 3), 0.001 * (tick // every % 2))
+        way_out.watch(np.full(2, 0.01), np.array([60, 0]), goal, STILL, apart, 5e-4)
+    assert len(search.begun) == (every == 1000)
+
+
 def test_a_tip_for_which_nothing_better_was_found_stays_and_is_not_searched_for_again() -> None:
     search, goal = Search(), np.zeros((2, 3))
-    search.found = lambda q, tolerance: (q + 1.0, np.array([False, True]))  # type: ignore[method-assign]
+    search.found = lambda q, tolerance, stays: (q + 1.0, np.array([False, True]))  # type: ignore[method-assign]
     way_out = WayOut(search, np.array([0, 1]), T)
     watched(way_out, goal, [30, 30], 11)
     assert way_out.escaping.tolist() == [False, True]
@@ -337,8 +386,10 @@ def test_a_tip_for_which_nothing_better_was_found_stays_and_is_not_searched_for_
     assert len(search.begun) == 1
 
 
-@pytest.mark.parametrize(("moved", "goes"), [(4e-4, True), (6e-4, False)])
-def test_a_posture_found_for_a_goal_that_has_moved_since_is_not_gone_to(moved: float, goes: bool) -> None:
+@pytest.mark.parametrize(("moved", "goes"), [(4.9e-3, True), (5.1e-3, False)])
+def test_a_posture_found_for_a_goal_that_has_moved_by_half_of_the_error_since_is_not_gone_to(
+    moved: float, goes: bool
+) -> None:
     for changes_after in (5, 20):  # during the search, and on the way
         way_out = WayOut(Search(), np.array([0, 1]), T)
         watched(way_out, np.zeros((2, 3)), [30, 0], changes_after)
@@ -348,14 +399,15 @@ def test_a_posture_found_for_a_goal_that_has_moved_since_is_not_gone_to(moved: f
 
 def test_steps_fade_after_four_seconds_of_motion_without_progress_and_come_back_with_it() -> None:
     way_out, patience = WayOut(Search(), np.array([0, 1]), T), round(4.0 / T)
-    q, way = np.array([0.3, -0.4]), np.array([0.1, 0.2])
+    goal, q, way = np.zeros((2, 3)), np.array([0.3, -0.4]), np.array([0.1, 0.2])
     away = {"q": q, "v": np.full(2, 0.01), "away": lambda goal: np.abs(goal - q)}
     restless = SimpleNamespace(**{**vars(STILL), **away})
-    watched(way_out, np.full((2, 3), np.nan), [patience, 0], 5, restless)
+    watched(way_out, goal, [0, 0], patience - 4, restless)
+    watched(way_out, goal, [patience + 1, 0], 4, restless)
     np.testing.assert_array_equal(way_out.calmed(q, q + way), q + way)
-    watched(way_out, np.full((2, 3), np.nan), [patience + 1, 0], round(0.3 / T), restless)
+    watched(way_out, goal, [patience + 1, 0], round(0.3 / T), restless)
     np.testing.assert_allclose(way_out.calmed(q, q + way) - q, [0.1 / np.e, 0.2], rtol=0.01)
-    watched(way_out, np.full((2, 3), np.nan), [patience + 1, 0], round(9.0 / T), restless)
+    watched(way_out, goal, [patience + 1, 0], round(9.0 / T), restless)
     np.testing.assert_allclose(way_out.calmed(q, q + way) - q, [1e-4, 0.2], rtol=0.01)
-    watched(way_out, np.full((2, 3), np.nan), [0, 0], 1, restless)
+    watched(way_out, goal, [0, 0], 1, restless)
     np.testing.assert_array_equal(way_out.calmed(q, q + way), q + way)
