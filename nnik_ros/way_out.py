@@ -84,7 +84,8 @@ class WayOut:
             fresh &= may & ~self._is_searched_for(goal, tolerance)
         if np.count_nonzero(fresh):
             self._searched_for, self._waiting = np.where(fresh[:, None], goal, self._searched_for), fresh
-            self._same = np.where(fresh, np.maximum(progress.LED * best_error, tolerance), self._same)
+            error = distance(goal, motion.tips.position)  # the best one may be of a goal that was elsewhere
+            self._same = np.where(fresh, np.maximum(progress.LED * error, tolerance), self._same)
             self._wait = np.where(fresh, self._again, self._wait)
             self._escape.begin(np.where(np.isnan(goal), motion.tips.position, goal))
 
