@@ -9,21 +9,11 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from nnik_ros.geometry import Array
+from nnik_ros.nodes.web_status import state_color
 from nnik_ros.robot import Robot
 from nnik_ros.states import TickResult, TipState
 
 _SIZE = 0.05  # diameter of a target, of the finger's reach
-_GREEN, _BLUE, _ORANGE, _GREY, _RED = (
-    (0.2, 0.7, 0.35),
-    (0.2, 0.5, 0.9),
-    (0.95, 0.6, 0.1),
-    (0.6, 0.6, 0.6),
-    (0.85, 0.2, 0.2),
-)
-_COLORS = {
-    TipState.REACHED: _GREEN, TipState.TRACKING: _BLUE, TipState.HOMING: _BLUE, TipState.STOPPING: _BLUE, TipState.IDLE: _GREY,
-    TipState.DISABLED: _GREY, TipState.PAUSED: _GREY, TipState.STALE_STATE: _RED, TipState.FAULT: _RED,
-}  # fmt: skip
 
 
 def marker_array(robot: Robot, result: TickResult, targets: Array, header: Header) -> MarkerArray:
@@ -34,7 +24,7 @@ def marker_array(robot: Robot, result: TickResult, targets: Array, header: Heade
     """
     markers = []
     for tip, name in enumerate(robot.tip_names):
-        color = _COLORS.get(TipState(int(result.tip_state[tip])), _ORANGE)
+        color = [value / 255.0 for value in state_color(TipState(int(result.tip_state[tip])).name)]
         size = _SIZE * float(robot.kinematics.reach[tip])
         target, measured = _point(targets[tip]), _point(result.measured_tip_position[tip])
         for kind, points, shape, scale, alpha in (

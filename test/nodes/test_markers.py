@@ -47,9 +47,8 @@ def test_a_state_has_one_colour_in_rviz_and_on_the_page_and_only_errors_are_red(
     waiting = Controller(robot, None, ControllerOptions()).tick(0.0, None, Targets(np.zeros((4, 3)), np.zeros(4)))
     result = waiting._replace(tip_state=np.full(4, int(state)))
     shown = marker_array(robot, result, np.zeros((4, 3)), Header(frame_id="palm")).markers[0].color
-    in_rviz, on_the_page = named(shown.r, shown.g, shown.b), named(*(c / 255.0 for c in state_color(state.name)))
-    assert in_rviz == on_the_page
-    assert (on_the_page == "red") == (level_of(state) == DiagnosticStatus.ERROR)
+    assert [round(255.0 * c) for c in (shown.r, shown.g, shown.b)] == [*state_color(state.name)]
+    assert (named(shown.r, shown.g, shown.b) == "red") == (level_of(state) == DiagnosticStatus.ERROR)
 
 
 def named(red: float, green: float, blue: float) -> str:
