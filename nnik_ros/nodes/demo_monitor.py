@@ -10,7 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 
 from nnik_ros.nodes.inbox import newest
-from nnik_ros.nodes.web_status import NO_LOOP, HandStatus, LoopStatus, no_status, read_loop, read_status
+from nnik_ros.nodes.status_reader import NO_LOOP, HandStatus, LoopStatus, no_status, read_loop, read_status
 from nnik_ros.robot import Robot
 
 

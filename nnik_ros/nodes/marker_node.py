@@ -30,7 +30,7 @@ from nnik_ros.nodes.marker_steering import DragSteering
 from nnik_ros.nodes.other_targets import hear_targets, stamp_of
 from nnik_ros.nodes.parameters import Parameters
 from nnik_ros.nodes.process import run_node
-from nnik_ros.nodes.web_status import SILENT, STATUS_LIFE, no_status, read_status
+from nnik_ros.nodes.status_reader import SILENT, STATUS_LIFE, no_status, read_status
 
 NAMESPACE = "tip_markers"  # of the topics between a viewer and this node
 _PAINT_PERIOD = 0.5  # s; a repainted marker closes its menu, so a flickering state must not repaint all the time

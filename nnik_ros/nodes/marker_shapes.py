@@ -10,7 +10,7 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import InteractiveMarker, InteractiveMarkerControl, Marker, MenuEntry
 
 from nnik_ros.geometry import Array
-from nnik_ros.nodes.web_status import state_color
+from nnik_ros.nodes.status_reader import state_color
 
 TRIGGERS = {1: "start", 2: "pause", 3: "reset", 4: "home"}  # menu entry to service
 ENABLE = 5

@@ -9,7 +9,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from nnik_ros.geometry import Array
-from nnik_ros.nodes.web_status import state_color
+from nnik_ros.nodes.status_reader import state_color
 from nnik_ros.robot import Robot
 from nnik_ros.states import TickResult, TipState
 

@@ -30,13 +30,13 @@ from nnik_ros.nodes.loading import load_named_driver, load_named_robot, prefixed
 from nnik_ros.nodes.other_targets import hear_targets, stamp_of
 from nnik_ros.nodes.parameters import Parameters
 from nnik_ros.nodes.process import run_node
+from nnik_ros.nodes.status_reader import NO_LOOP, SILENT, STATUS_LIFE, no_status, read_loop, read_status, state_color
 from nnik_ros.nodes.web_address import check_host, free_port, page_address
 from nnik_ros.nodes.web_chooser import ParameterClient, chosen, model_choices, robot_choices
 from nnik_ros.nodes.web_options import WebOptions
 from nnik_ros.nodes.web_panel import SERVICES, Actions, Offers, Panel
 from nnik_ros.nodes.web_presets import load_presets
 from nnik_ros.nodes.web_scene import RobotScene, show_all, workspace_view
-from nnik_ros.nodes.web_status import NO_LOOP, SILENT, STATUS_LIFE, no_status, read_loop, read_status, state_color
 from nnik_ros.nodes.web_steering import Steering
 from nnik_ros.nodes.web_targets import TargetHandles
 

@@ -12,8 +12,8 @@ import numpy as np
 import viser
 from viser import uplot
 
+from nnik_ros.nodes.status_reader import HandStatus, LoopStatus, state_color
 from nnik_ros.nodes.web_scene import Color, tip_color
-from nnik_ros.nodes.web_status import HandStatus, LoopStatus, state_color
 
 SERVICES = ("Start", "Pause", "Reset", "Home")
 _EXPLAINED = ("UNREACHABLE", "COLLISION", "LIMITED")  # states whose reason is told below the table

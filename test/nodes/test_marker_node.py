@@ -22,7 +22,7 @@ from nnik_ros.driver import joint_map, load_driver
 from nnik_ros.nodes.marker_joints import MeasuredJoints
 from nnik_ros.nodes.marker_shapes import ENABLE, TRIGGERS, look_of, tip_marker
 from nnik_ros.nodes.marker_steering import DragSteering
-from nnik_ros.nodes.web_status import state_color
+from nnik_ros.nodes.status_reader import state_color
 from nnik_ros.paths import driver_file
 from test.robustness.processes import Process
 

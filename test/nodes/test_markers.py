@@ -14,7 +14,7 @@ from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.nodes.markers import marker_array
 from nnik_ros.nodes.status import level_of
-from nnik_ros.nodes.web_status import state_color
+from nnik_ros.nodes.status_reader import state_color
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import load_robot
 from nnik_ros.states import Measurement, Targets, TipState

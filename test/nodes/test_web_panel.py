@@ -18,9 +18,9 @@ from websockets import Subprotocol
 from websockets.sync.client import connect
 
 from nnik_ros.nodes.status import inactive_status
+from nnik_ros.nodes.status_reader import NO_LOOP, HandStatus, TipStatus, read_loop, read_status
 from nnik_ros.nodes.web_node import _Server
 from nnik_ros.nodes.web_panel import SERVICES, Actions, Offers, Panel
-from nnik_ros.nodes.web_status import NO_LOOP, HandStatus, TipStatus, read_loop, read_status
 
 TIPS = ("index", "thumb")
 

@@ -7,7 +7,7 @@ import math
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from nnik_ros.nodes.web_status import LoopStatus, Spread, TipStatus, no_status, read_loop, read_status, state_color
+from nnik_ros.nodes.status_reader import LoopStatus, Spread, TipStatus, no_status, read_loop, read_status, state_color
 
 SPREADS = {
     "period_p50_ms": "3.0", "period_p90_ms": "3.1", "period_p99_ms": "3.2", "period_p999_ms": "3.3", "period_max_ms": "3.4",
