@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
+from nnik_ros.nodes.statistics import Spread
+
 STATUS_LIFE = 3.0  # s, that a status is shown without a newer one; a controller tells it once a second or more often
 SILENT = f"nothing was heard of the controller for {STATUS_LIFE:g} s"
 _GOOD, _MOVING, _CALM, _WARN, _BAD = (40, 160, 90), (45, 125, 220), (140, 146, 155), (225, 145, 20), (210, 60, 50)
@@ -37,14 +39,6 @@ class HandStatus(NamedTuple):
     tips: tuple[TipStatus, ...]
 
 
-class Spread(NamedTuple):
-    """Percentiles of a time [s]."""
-
-    p50: float
-    p99: float
-    largest: float
-
-
 class LoopStatus(NamedTuple):
     """The control loop: rate [Hz]; period between two ticks, latency of a tick after its deadline, compute time of a tick."""
 
@@ -61,7 +55,7 @@ def no_status(tips: Sequence[str], message: str = "no controller was heard yet")
     return HandStatus("", message, tuple(TipStatus(name, "", math.nan, math.nan, "") for name in tips))
 
 
-_NO_SPREAD = Spread(math.nan, math.nan, math.nan)
+_NO_SPREAD = Spread(*[math.nan] * len(Spread._fields))
 NO_LOOP = LoopStatus(math.nan, _NO_SPREAD, _NO_SPREAD, _NO_SPREAD, 0, 0)
 
 
@@ -112,4 +106,4 @@ def _rate(period_ms: float) -> float:
 
 
 def _spread(values: dict[str, str], what: str) -> Spread:
-    return Spread(*(1e-3 * _number(values, f"{what}_{key}_ms") for key in ("p50", "p99", "max")))
+    return Spread(*(1e-3 * _number(values, f"{what}_{key}_ms") for key in Spread._fields))

@@ -126,7 +126,7 @@ class Panel:
         """One more sample; now [s]."""
         error = [1e3 * tip.measured_error for tip in status.tips]
         self._error.extend(now, np.maximum(np.array(error), _LOG_FLOOR))
-        self._period.extend(now, 1e3 * np.array(loop.period))
+        self._period.extend(now, 1e3 * np.array([loop.period.p50, loop.period.p99, loop.period.max]))
 
     def _set(self, key: str, handle: Any, content: str) -> None:
         if self._shown.get(key) != content:

@@ -7,7 +7,7 @@ import math
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from nnik_ros.nodes.status_reader import LoopStatus, Spread, TipStatus, no_status, read_loop, read_status, state_color
+from nnik_ros.nodes.status_reader import LoopStatus, TipStatus, no_status, read_loop, read_status, state_color
 
 SPREADS = {
     "period_p50_ms": "3.0", "period_p90_ms": "3.1", "period_p99_ms": "3.2", "period_p999_ms": "3.3", "period_max_ms": "3.4",
@@ -25,16 +25,17 @@ def test_the_loop_is_told_in_hertz_and_seconds_from_whichever_part_of_the_diagno
     told = read_loop(DiagnosticArray(status=[message({"refused": "7", "ticks": "1"}), message(LOOP), message({})]))
     assert told is not None
     assert (told.rate, told.ticks, told.missed) == (pytest.approx(250.0), 1234, 5)
-    assert told.period == pytest.approx((0.0030, 0.0032, 0.0034))
-    assert told.latency == pytest.approx((0.0001, 0.0002, 0.0004))
-    assert told.compute == pytest.approx((0.0005, 0.0006, 0.0008))
+    unknown = math.nan
+    assert told.period == pytest.approx((0.0030, 0.0031, 0.0032, 0.0033, 0.0034))
+    assert told.latency == pytest.approx((0.0001, unknown, 0.0002, unknown, 0.0004), nan_ok=True)
+    assert told.compute == pytest.approx((0.0005, unknown, 0.0006, unknown, 0.0008), nan_ok=True)
     assert read_loop(DiagnosticArray(status=[message({"ticks": "1"})])) is None
 
 
 @pytest.mark.parametrize("mean", ["nan", "0.000", "-1", "soon"])
 def test_a_loop_without_a_usable_period_has_no_rate_and_one_without_numbers_counts_nothing(mean: str) -> None:
     told = read_loop(DiagnosticArray(status=[message({"period_mean_ms": mean, "ticks": "nan", "missed": "inf"})]))
-    nothing = Spread(*[pytest.approx(math.nan, nan_ok=True)] * 3)
+    nothing = pytest.approx([math.nan] * 5, nan_ok=True)
     assert told == LoopStatus(pytest.approx(math.nan, nan_ok=True), nothing, nothing, nothing, 0, 0)
 
 
