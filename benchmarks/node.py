@@ -27,13 +27,14 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import Pose, PoseArray
+from geometry_msgs.msg import PoseArray
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from nnik_ros.arguments import Help
 from nnik_ros.errors import NnikError
 from nnik_ros.geometry import Array
+from nnik_ros.nodes.conversions import pose_at
 from nnik_ros.nodes.demo_processes import may_use_realtime
 from nnik_ros.nodes.inbox import Inbox, newest
 from nnik_ros.paths import driver_file, robot_file
@@ -242,12 +243,8 @@ class Probe:
         self._states.publish(self._state)
 
     def _send_target(self, side: float) -> None:
-        message = PoseArray()
+        message = PoseArray(poses=list(map(pose_at, self._home + (0.0, 0.0, side - _SHIFT))))
         message.header.frame_id = self._robot.base_frame
-        for place in self._home:
-            pose = Pose()
-            pose.position.x, pose.position.y, pose.position.z = (place + (0.0, 0.0, side - _SHIFT)).tolist()
-            message.poses.append(pose)
         self._targets.publish(message)
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Pose, PoseArray, Quaternion, Transform
+from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, Transform
 
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array, quat_wxyz_from_rotation, rotation_from_quat_wxyz, transform
@@ -47,6 +47,12 @@ def quaternion_of(rotation: Array) -> Quaternion:
     """The message of a rotation matrix (3, 3)."""
     w, x, y, z = quat_wxyz_from_rotation(rotation).tolist()
     return Quaternion(x=x, y=y, z=z, w=w)
+
+
+def pose_at(position: Array) -> Pose:
+    """Unturned, at (3,) [m]."""
+    x, y, z = position.tolist()
+    return Pose(position=Point(x=x, y=y, z=z))
 
 
 def fill_poses(message: PoseArray, position: Array, rotation: Array) -> None:

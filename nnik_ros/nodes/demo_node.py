@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import Pose, PoseArray, PoseStamped
+from geometry_msgs.msg import PoseArray, PoseStamped
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -19,6 +19,7 @@ from nnik_ros.driver import Driver
 from nnik_ros.errors import NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.nodes.commands import MESSAGE_OF
+from nnik_ros.nodes.conversions import pose_at
 from nnik_ros.nodes.demo_landmarks import LandmarkScript, load_tip_path
 from nnik_ros.nodes.demo_monitor import Monitor
 from nnik_ros.nodes.demo_script import Oracle, Script
@@ -96,11 +97,7 @@ class Demo(Node):  # type: ignore[misc]
     def _send(self, target: Array) -> None:
         """target (nt, 3) [m]; a tip whose target is nan is sent none."""
         known = np.isfinite(target).all(axis=-1)
-        poses = []
-        for position in target.tolist():
-            pose = Pose()
-            pose.position.x, pose.position.y, pose.position.z = position
-            poses.append(pose)
+        poses = list(map(pose_at, target))
         if known.all():
             self._publisher.publish(self._stamped(PoseArray(poses=poses)))
             return

@@ -20,12 +20,12 @@ from visualization_msgs.msg import InteractiveMarkerFeedback as Feedback
 
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
-from nnik_ros.nodes.conversions import positions_of
+from nnik_ros.nodes.conversions import pose_at, positions_of
 from nnik_ros.nodes.inbox import newest
 from nnik_ros.nodes.loading import load_named_robot, prefixed
 from nnik_ros.nodes.marker_joints import MeasuredJoints
 from nnik_ros.nodes.marker_options import MarkerOptions
-from nnik_ros.nodes.marker_shapes import ENABLE, TRIGGERS, Look, look_of, pose_at, tip_marker
+from nnik_ros.nodes.marker_shapes import ENABLE, TRIGGERS, Look, look_of, tip_marker
 from nnik_ros.nodes.marker_steering import DragSteering
 from nnik_ros.nodes.other_targets import hear_targets, stamp_of
 from nnik_ros.nodes.parameters import Parameters

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from geometry_msgs.msg import Pose, Quaternion
+from geometry_msgs.msg import Quaternion
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import InteractiveMarker, InteractiveMarkerControl, Marker, MenuEntry
 
 from nnik_ros.geometry import Array
+from nnik_ros.nodes.conversions import pose_at
 from nnik_ros.nodes.status_reader import state_color
 
 TRIGGERS = {1: "start", 2: "pause", 3: "reset", 4: "home"}  # menu entry to service
@@ -45,25 +46,14 @@ def tip_marker(name: str, frame: str, position: Array, reach: float, look: Look)
     return marker
 
 
-def pose_at(position: Array) -> Pose:
-    """Unturned, at (3,) [m]."""
-    pose = Pose()
-    pose.position.x, pose.position.y, pose.position.z = position.tolist()
-    pose.orientation.w = 1.0
-    return pose
-
-
 def _ball(size: float, look: Look) -> InteractiveMarkerControl:
     ball = Marker(type=Marker.SPHERE)
     ball.scale.x = ball.scale.y = ball.scale.z = size
     red, green, blue = (value / 255.0 for value in look.color)
     ball.color = ColorRGBA(r=red, g=green, b=blue, a=0.8 if look.enabled else 0.3)
-    ball.pose.orientation.w = 1.0
-    control = InteractiveMarkerControl(
+    return InteractiveMarkerControl(
         name="ball", interaction_mode=InteractiveMarkerControl.MOVE_3D, always_visible=True, markers=[ball]
     )
-    control.orientation.w = 1.0
-    return control
 
 
 def _arrow(axis: str) -> InteractiveMarkerControl:

@@ -45,7 +45,6 @@ def _marker(
     marker = Marker(header=header, ns=namespace, type=shape, action=Marker.ADD)
     marker.scale.x = marker.scale.y = marker.scale.z = scale
     marker.color = ColorRGBA(**dict(zip("rgba", color, strict=True)))
-    marker.pose.orientation.w = 1.0
     if shape == Marker.SPHERE:
         if points:
             marker.pose.position = points[0]

@@ -24,7 +24,7 @@ from std_srvs.srv import SetBool, Trigger
 from nnik_ros.errors import InputError
 from nnik_ros.nodes.calls import Calls
 from nnik_ros.nodes.commands import MESSAGE_OF, read_command
-from nnik_ros.nodes.conversions import positions_of
+from nnik_ros.nodes.conversions import pose_at, positions_of
 from nnik_ros.nodes.inbox import Inbox, newest, state_inbox
 from nnik_ros.nodes.loading import load_named_driver, load_named_robot, prefixed
 from nnik_ros.nodes.other_targets import hear_targets, stamp_of
@@ -220,10 +220,9 @@ class WebNode(Node):  # type: ignore[misc]
     # what the page shows
 
     def _send(self, tip: int, position: Any) -> int:
-        message = PoseStamped()
+        message = PoseStamped(pose=pose_at(position))
         message.header.frame_id = self._base_frame
         message.header.stamp = self.get_clock().now().to_msg()
-        message.pose.position.x, message.pose.position.y, message.pose.position.z = (float(v) for v in position)
         self._target_publishers[tip].publish(message)
         return stamp_of(message.header)
 
