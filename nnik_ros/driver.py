@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nnik_ros.errors import FileError, InputError, Problems
-from nnik_ros.geometry import Array
+from nnik_ros.errors import InputError, Problems
+from nnik_ros.geometry import Array, frozen
 from nnik_ros.robot import Robot
 from nnik_ros.yaml_file import Section, load_mapping, report_duplicates
 
@@ -186,14 +186,13 @@ def joint_map(driver: Driver, robot: Robot) -> JointMap:
         FileError: a robot joint that the profile lacks, or one of the profile that the robot lacks.
     """
     robot_joints = driver.robot_joints or robot.joint_names
-    problems = Problems(f"driver '{driver.name}' with robot '{robot.name}'", FileError)
+    problems = Problems(f"driver '{driver.name}' with robot '{robot.name}'")
     if lacking := [joint for joint in robot.joint_names if joint not in robot_joints]:
         problems.add(f"the driver has no joint for the robot's {_quoted(lacking)}")
     if strange := [joint for joint in robot_joints if joint not in robot.joint_names]:
         problems.add(f"the robot has no joint for the driver's {_quoted(strange)}")
     problems.raise_if_any()
-    index = np.array([robot.joint_names.index(joint) for joint in robot_joints], dtype=np.int64)
-    index.setflags(write=False)
+    index = frozen([robot.joint_names.index(joint) for joint in robot_joints], np.int64)
     return JointMap(driver.name, driver.driver_joints or robot.joint_names, index, driver.other_joints)
 
 
