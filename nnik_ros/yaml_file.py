@@ -178,8 +178,8 @@ class Section:
             self.wrong(key, self._values[key], "at least one item")
         return [Section(value, f"{self._path(key)}[{i}]", self._problems) for i, value in enumerate(values)]
 
-    def section(self, key: str, default: dict[str, Any] | None = None) -> Section:
-        value = self._take(key, default)
+    def section(self, key: str) -> Section:
+        value = self._take(key, None)
         return Section({} if value is _MISSING else value, self._path(key), self._problems)
 
     def has(self, key: str) -> bool:

@@ -69,9 +69,9 @@ class Monitor:
 class LiveLine:
     """One line that is rewritten on a terminal, and repeated now and then elsewhere."""
 
-    def __init__(self, every: float = 5.0) -> None:
+    def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
-        self._period = 0.2 if self._terminal else every
+        self._period = 0.2 if self._terminal else 5.0
         self._next = 0.0
 
     def show(self, now: float, text: str) -> None:

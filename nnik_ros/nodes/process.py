@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
@@ -29,7 +29,7 @@ class Closeable(Protocol):
     def destroy_node(self) -> Any: ...
 
 
-def run_node(make: Callable[[], Closeable], args: Sequence[str] | None = None) -> int:
+def run_node(make: Callable[[], Closeable]) -> int:
     """Run the node until SIGINT, SIGTERM, or SIGHUP, which says that its terminal is gone. Returns the exit code: 0, or 1 when
     it could not start.
 
@@ -39,7 +39,7 @@ def run_node(make: Callable[[], Closeable], args: Sequence[str] | None = None) -
     stop: SimpleQueue[BaseException | None] = SimpleQueue()  # an Event could deadlock with its own signal handler
     on_signals(lambda *_: stop.put(None))
     try:
-        rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # a parameter file that is no YAML, an unknown --ros-args flag
         print(error, file=sys.stderr)
         return 1
