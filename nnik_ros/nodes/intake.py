@@ -164,11 +164,12 @@ class TargetIntake:
 
     def __init__(self, robot: Robot, frames: Frames, refusals: Refusals) -> None:
         self._robot, self._frames, self._refusals = robot, frames, refusals
-        self.targets = self._nothing()
+        self.clear()
 
     def clear(self) -> None:
         """Forget all targets."""
-        self.targets = self._nothing()
+        nt = self._robot.nt
+        self.targets = Targets(np.full((nt, 3), np.nan), np.full(nt, -np.inf), np.full((nt, 3), np.nan))
 
     def take_all(self, topic: str, message: PoseArray, now: float, q: Array | None) -> bool:
         """One pose for every tip, in tip order; all or none are used, as is returned. q (nq,) [rad]: measured joints."""
@@ -216,7 +217,3 @@ class TargetIntake:
         if not (np.abs(in_base) <= FARTHEST).all():  # a transform may be any number, too
             raise InputError(f"frame '{frame}': brings a position more than {FARTHEST:g} m away")
         return in_base, direction @ R.T
-
-    def _nothing(self) -> Targets:
-        nt = self._robot.nt
-        return Targets(np.full((nt, 3), np.nan), np.full(nt, -np.inf), np.full((nt, 3), np.nan))
