@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 
 class NnikError(Exception):
@@ -51,14 +50,6 @@ class Problems:
     def raise_if_any(self) -> None:
         if self._found:
             raise self._error(self.source, self._found)
-
-
-@contextmanager
-def collecting(source: str, error: type[FileError] = FileError) -> Iterator[Problems]:
-    """Collect problems in the body, raise them together at its end."""
-    problems = Problems(source, error)
-    yield problems
-    problems.raise_if_any()
 
 
 def range_in_words(low: float, high: float, above: float = -math.inf) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
-from nnik_ros.errors import FileError, NnikError, Problems, collecting
+from nnik_ros.errors import FileError, NnikError, Problems
 from nnik_ros.geometry import Array
 from nnik_ros.nodes.loading import Loaded, load, load_named_robot, load_policy
 from nnik_ros.nodes.node_options import NO_MODEL, NodeOptions
@@ -100,13 +100,13 @@ def read_lines(path: Path, topic: str = "") -> list[str]:
 
 def replay(tape: Tape, arguments: argparse.Namespace, source: str) -> Comparison:
     """Run one session and print its differences."""
-    loaded, described = _loaded(tape, arguments, source)
+    loaded = _loaded(tape, arguments, source)
     options = from_mapping(ControllerOptions, tape.header["options"], source)
     controller = Controller(loaded.robot, loaded.policy, options, loaded.collision)
 
     def policy_of(model: Any) -> Policy | None:
         name = NO_MODEL if model is None else _same_file(model, arguments.model, "model", source)
-        return load_policy(name, described, loaded.robot.kinematics)
+        return load_policy(name, loaded.described, loaded.robot.kinematics)
 
     result = Comparison()
     for recorded, again in replayed(tape, controller, policy_of):
@@ -125,13 +125,14 @@ def _check(tapes: Sequence[Tape], arguments: argparse.Namespace, source: str) ->
         "model": [tape.header["model"] for tape in tapes] + models,
         "calibration": [tape.header["calibration"] for tape in tapes],
     }
-    with collecting(source) as problems:
-        for what, files in used.items():
-            if (given := getattr(arguments, what)) and not any(files):
-                problems.add(f"--{what} {given}: the recording was made without a {what}")
+    problems = Problems(source)
+    for what, files in used.items():
+        if (given := getattr(arguments, what)) and not any(files):
+            problems.add(f"--{what} {given}: the recording was made without a {what}")
+    problems.raise_if_any()
 
 
-def _loaded(tape: Tape, arguments: argparse.Namespace, source: str) -> tuple[Loaded, Robot]:
+def _loaded(tape: Tape, arguments: argparse.Namespace, source: str) -> Loaded:
     """What the recorded controller worked with.
 
     Raises:
@@ -146,8 +147,7 @@ def _loaded(tape: Tape, arguments: argparse.Namespace, source: str) -> tuple[Loa
     for key in names:
         if header[key] is not None:
             names[key] = _same_file(header[key], getattr(arguments, key), key, source)
-    loaded = load(NodeOptions(robot=str(path), model=names["model"], calibration=names["calibration"]))
-    return loaded, loaded.described
+    return load(NodeOptions(robot=str(path), model=names["model"], calibration=names["calibration"]))
 
 
 def _same_file(recorded: Any, given: str, what: str, source: str) -> str:

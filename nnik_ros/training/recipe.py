@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnik_ros.errors import InputError, Problems, collecting
+from nnik_ros.errors import InputError, Problems
 from nnik_ros.evaluate import Gate, check_gate, read_gate
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot, load_robot
@@ -109,8 +109,9 @@ def robot_of(recipe: Recipe) -> Robot:
         FileError: it cannot be read, or the gate is too wide for it.
     """
     robot = load_robot(recipe.robot)
-    with collecting(str(recipe.path)) as problems:
-        check_gate(recipe.gate, robot, problems, "gate")
+    problems = Problems(str(recipe.path))
+    check_gate(recipe.gate, robot, problems, "gate")
+    problems.raise_if_any()
     return robot
 
 
