@@ -19,12 +19,11 @@ from nnik_ros.contract import JOINT_POSITION, TIP_TARGET, Probe, nested
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.robot import Robot
-from nnik_ros.training.export import Exported
+from nnik_ros.training.export import Exported, probe_inputs
 from nnik_ros.training.graph import Graph
 
 _SCALE = 0.05  # reaches, for an output of 1
 _PREFIX = "tuned_"  # of all names that are added to a file
-_PROBES = 4
 
 
 class Correction(torch.nn.Module):  # type: ignore[misc]
@@ -64,11 +63,7 @@ class Correction(torch.nn.Module):  # type: ignore[misc]
 def tuned(policy: OnnxPolicy, correction: Correction) -> Exported:
     """The network of `policy` with the correction before it, and a probe of what it then gives."""
     robot = policy.robot
-    joints = robot.random_joint_position(np.random.default_rng(0), 2 * _PROBES).astype(np.float32)
-    start, goal = (
-        joints[:_PROBES],
-        robot.kinematics.tip_position(joints[_PROBES:].astype(np.float64)).astype(np.float32),
-    )
+    start, goal = probe_inputs(robot)
     added = _graph(robot, correction, start, goal)
     model = onnx.load(policy.path)
     del model.metadata_props[:]

@@ -48,13 +48,8 @@ class Exported(NamedTuple):
 def export(robot: Robot, layers: Layers, layout: Layout | None = None) -> Exported:
     """The step of `robot` with these weights; layout: that of the robot whose mirror image it is, mirrored."""
     graph = Graph()
-    q, target = _probe_inputs(robot)
-    parameters = KinematicParameters(
-        *(
-            graph.optional_input(name, np.asarray(value, dtype=np.float32))
-            for name, value in zip(OPTIONAL_INPUTS, robot.kinematics.parameters, strict=True)
-        )
-    )
+    q, target = probe_inputs(robot)
+    parameters = parameter_inputs(graph, robot)
     rows = rows_of(robot, layout)
     inputs = graph.input(JOINT_POSITION, q), graph.input(TIP_TARGET, target)
     known = _tip_rows(graph, rows, parameters, inputs[0])
@@ -95,6 +90,19 @@ def read_layers(path: Path) -> Layers:
         names = f"'{_WEIGHT}0', '{_BIAS}0', ..."
         raise ContractError(str(path), [f"has no initializers {names}: not exported by this package"])
     return Layers([w if w.ndim == 3 else w[None] for w in weights], [b.reshape(-1, 1, b.shape[-1]) for b in biases])
+
+
+def probe_inputs(robot: Robot) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Joints (n, nq) [rad] and reachable targets (n, nt, 3) [m]."""
+    q = robot.random_joint_position(np.random.default_rng(0), 2 * _PROBES)
+    target = robot.kinematics.tip_position(q[_PROBES:])
+    return q[:_PROBES].astype(np.float32), target.astype(np.float32)
+
+
+def parameter_inputs(graph: Graph, robot: Robot) -> KinematicParameters:
+    """The geometry as optional inputs of the graph."""
+    named = zip(OPTIONAL_INPUTS, robot.kinematics.parameters, strict=True)
+    return KinematicParameters(*(graph.optional_input(name, value.astype(np.float32)) for name, value in named))
 
 
 def _in_order(arrays: Mapping[str, NDArray[Any]], kind: str) -> list[NDArray[Any]]:
@@ -152,9 +160,3 @@ def _perceptrons(graph: Graph, rows: Rows, layers: Layers, x: Value) -> list[Val
         )
         for j, (offset, weight) in enumerate(pieces)
     ]  # fmt: skip
-
-
-def _probe_inputs(robot: Robot) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    q = robot.random_joint_position(np.random.default_rng(0), 2 * _PROBES)
-    target = robot.kinematics.tip_position(q[_PROBES:])
-    return q[:_PROBES].astype(np.float32), target.astype(np.float32)

@@ -11,25 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from nnik_ros.contract import (
-    JOINT_POSITION,
-    JOINT_POSITION_NEXT,
-    OPTIONAL_INPUTS,
-    TIP_POSITION,
-    TIP_TARGET,
-    Probe,
-    nested,
-)
+from nnik_ros.contract import JOINT_POSITION, JOINT_POSITION_NEXT, TIP_POSITION, TIP_TARGET, Probe, nested
 from nnik_ros.evaluate import Gate
-from nnik_ros.kinematics import KinematicParameters, build_chains, forward_kinematics
+from nnik_ros.kinematics import build_chains, forward_kinematics
 from nnik_ros.robot import Robot
-from nnik_ros.training.export import Exported
+from nnik_ros.training.export import Exported, parameter_inputs, probe_inputs
 from nnik_ros.training.graph import Graph, Value
 from nnik_ros.training.recipe import default_model, hidden_layers, recipe_document, recipe_name
 from nnik_ros.training.rows import float32_limits
 from nnik_ros.yaml_file import Section
 
-_PROBES = 4
 _CURVE_POINTS = 60
 _NO_GATE = 1e3  # m: no baseline misses it
 Move = Callable[[Graph, Value, Value, Value], Value]
@@ -101,15 +92,8 @@ def seeded(seed: int) -> Iterator[np.random.Generator]:
 def export_seed(robot: Robot, move: Move) -> Exported:
     """The graph of one increment: `move`, then the joint limits; the tips come from kinematics in the graph."""
     graph = Graph()
-    joints = robot.random_joint_position(np.random.default_rng(0), 2 * _PROBES)
-    start, goal = (
-        half.astype(np.float32) for half in (joints[:_PROBES], robot.kinematics.tip_position(joints[_PROBES:]))
-    )
-    parameters = (
-        graph.optional_input(name, np.asarray(value, dtype=np.float32))
-        for name, value in zip(OPTIONAL_INPUTS, robot.kinematics.parameters, strict=True)
-    )
-    chains = build_chains(graph, robot.kinematics.topology, KinematicParameters(*parameters))
+    start, goal = probe_inputs(robot)
+    chains = build_chains(graph, robot.kinematics.topology, parameter_inputs(graph, robot))
     q, target = graph.input(JOINT_POSITION, start), graph.input(TIP_TARGET, goal)
     tip = forward_kinematics(graph, chains, q).tip_position
     lower, upper = float32_limits(robot)
