@@ -21,12 +21,11 @@ from scipy.optimize import least_squares
 from nnik_ros.calibration import rotation_from_vector
 from nnik_ros.geometry import Array, skew
 from nnik_ros.kinematics import KinematicParameters, Kinematics, jacobian
-from nnik_ros.training.recording import measured_tips
+from nnik_ros.training.recording import SPREAD_PER_MAD, measured_tips
 
 _FIRST_NOISE = 3e-3  # m; an uncalibrated robot is off by more, so that the first round looks at all measurements
 _LEAST_NOISE = 1e-7  # m; of a recording without noise
 _ROUNDS, _SETTLED = 8, 0.02  # of the robust fit, until the noise changes by no more than this share
-_SPREAD_PER_MAD = 1.4826
 _ROUGH = 500  # poses in the robust rounds; the last one takes all
 _REFINEMENTS, _REFINED = 10, 1e-7  # of a prior
 _INLIER = 4.5  # standard deviations of the distance; of a normal distribution one in 7000 lies beyond
@@ -181,7 +180,7 @@ def _residual(unknowns: Unknowns, x: Array, data: Data) -> Array:
 
 def _noise(residual: Array) -> float:
     """Of each coordinate, from the median, which outliers hardly move. residual (m, 3) [m]."""
-    return max(float(np.median(np.abs(residual))) * _SPREAD_PER_MAD, _LEAST_NOISE)
+    return max(float(np.median(np.abs(residual))) * SPREAD_PER_MAD, _LEAST_NOISE)
 
 
 def _weighted(unknowns: Unknowns, x: Array, data: Data, used: NDArray[np.bool_], noise: float) -> Array:

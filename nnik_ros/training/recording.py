@@ -20,7 +20,7 @@ from nnik_ros.training.units import wrong_unit
 _SLOPE = 0.01  # s to either side for the joint velocity; averages over the noise of an encoder
 _WINDOW = 5  # measurements to either side that a measurement is compared with
 _SPREADS = 8.0  # times the spread of its neighbours is an outlier
-_SPREAD_PER_MAD = 1.4826  # of a normal distribution
+SPREAD_PER_MAD = 1.4826  # of a normal distribution
 _FARTHEST = 1.3  # reaches; the tips of a robot with other lengths still lie within
 
 
@@ -202,6 +202,6 @@ def _outliers(departure: Array, least: float) -> NDArray[np.bool_]:
         padded = np.concatenate([values[_WINDOW:0:-1], values, values[-2 : -_WINDOW - 2 : -1]])
         windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _WINDOW + 1, axis=0)  # (m, 3, window)
         middle = np.median(windows, -1)
-        spread = np.median(np.linalg.norm(windows - middle[..., None], axis=1), -1) * _SPREAD_PER_MAD
+        spread = np.median(np.linalg.norm(windows - middle[..., None], axis=1), -1) * SPREAD_PER_MAD
         wrong[rows, tip] = np.linalg.norm(values - middle, axis=-1) > np.maximum(least, _SPREADS * spread)
     return wrong
