@@ -13,9 +13,6 @@ _LEAST = 1e-3  # mm, that a picture shows of what may be nothing at all
 
 def draw(results: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
     """Write benchmark_*.png; returns file names with captions."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
     ours = {solver["name"] for solver in results["solvers"] if solver["ours"]}
     static = results["static"]["random"]

@@ -82,13 +82,11 @@ def write_page(
 
 def picture(comparison: Comparison, path: Path) -> None:
     """Median error over the steps of all rows, and for each the errors after ten steps over the targets of all tips."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     rows = comparison.rows
-    figure, axes = pyplot.subplots(1, 1 + len(rows), figsize=(4.5 + 3.2 * len(rows), 3.6), constrained_layout=True)
+    figure = Figure(figsize=(4.5 + 3.2 * len(rows), 3.6), layout="constrained")
+    axes = figure.subplots(1, 1 + len(rows))
     reach = float(comparison.robot.kinematics.reach.max())
     for row in rows:
         medians = [np.median(error) / reach for error in row.errors.values()]
@@ -97,13 +95,12 @@ def picture(comparison: Comparison, path: Path) -> None:
     axes[0].legend(fontsize=7)
     target = comparison.tasks.target.reshape(-1, 3)
     wide = np.sort(np.argsort(np.ptp(target, axis=0))[-2:])
-    points = None
+    points: Any = None
     for ax, row in zip(axes[1:], rows, strict=True):
         points = _map(ax, row, target[:, wide], reach)
         ax.set(title=row.name, xlabel=f"{'xyz'[wide[0]]} [m]", ylabel=f"{'xyz'[wide[1]]} [m]", aspect="equal")
     figure.colorbar(points, ax=axes[1:], extend="both", label="log10 of the error after 10 steps, reaches")
     figure.savefig(path, dpi=80)
-    pyplot.close(figure)
 
 
 def _map(ax: Any, row: Row, target: Any, reach: float) -> Any:
@@ -123,14 +120,10 @@ def curves(comparisons: Sequence[Comparison], path: Path, bands: Mapping[str, An
     ]
     if not found:
         return False
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(
-        2, len(found), figsize=(3.2 * len(found), 5.0), constrained_layout=True, squeeze=False
-    )
+    figure = Figure(figsize=(3.2 * len(found), 5.0), layout="constrained")
+    axes = figure.subplots(2, len(found), squeeze=False)
     for column, (name, values) in zip(axes.T, found, strict=True):
         kinds = [kind for kind in values if not kind.startswith("val_")]
         for ax, kind in zip(column, kinds, strict=False):
@@ -143,7 +136,6 @@ def curves(comparisons: Sequence[Comparison], path: Path, bands: Mapping[str, An
         for ax in column[len(kinds) :]:
             ax.axis("off")
     figure.savefig(path, dpi=80)
-    pyplot.close(figure)
     return True
 
 

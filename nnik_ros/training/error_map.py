@@ -79,15 +79,11 @@ def text(found: Runs, names: Sequence[str]) -> str:
 
 def draw(found: Runs, names: Sequence[str], path: Path) -> None:
     """Above the largest error after two steps over the workspace, below the targets missed after five."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
     from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
 
-    figure, axes = pyplot.subplots(
-        2, len(names), figsize=(3.4 * len(names), 6.8), constrained_layout=True, squeeze=False
-    )
+    figure = Figure(figsize=(3.4 * len(names), 6.8), layout="constrained")
+    axes = figure.subplots(2, len(names), squeeze=False)
     shade: Any = None
     largest, steepest = (_decade(values.max() * 1e3, 100.0) for values in (found.early, found.singular))
     for t, name in enumerate(names):
@@ -106,7 +102,6 @@ def draw(found: Runs, names: Sequence[str], path: Path) -> None:
     figure.colorbar(shade, ax=axes[0], label=f"largest error after {_EARLY} steps [mm]")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=80)
-    pyplot.close(figure)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -237,19 +237,16 @@ def _text(recipe: Recipe) -> str:
 
 
 def _plot(progress: Sequence[Progress], path: Path) -> None:
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.5), constrained_layout=True)
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
     iterations = [p.iteration for p in progress]
     left.plot(iterations, [p.loss for p in progress])
     left.set(xlabel="iteration", ylabel="loss")
     right.semilogy(iterations, [p.median * 1e3 for p in progress])
     right.set(xlabel="iteration", ylabel="median error after the last step [mm]")
     figure.savefig(path)
-    pyplot.close(figure)
 
 
 if __name__ == "__main__":

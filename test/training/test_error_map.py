@@ -57,16 +57,15 @@ def test_it_is_drawn_and_told_for_a_shipped_network(tmp_path: Path, capsys: pyte
 def test_the_picture_of_a_robot_of_any_size_holds_every_target(
     name: str, unit: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     robot = load_robot(robot_file(name))
     found = runs(DampedLeastSquares(robot), 300)
     found = replace(found, early=unit * found.early, singular=unit * found.singular)
-    monkeypatch.setattr(pyplot, "close", lambda figure: None)
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
     draw(found, robot.tip_names, tmp_path / "map.png")
-    above, below = np.array(pyplot.gcf().axes[: 2 * robot.nt]).reshape(2, robot.nt)
-    monkeypatch.undo()
-    pyplot.close("all")
+    above, below = np.array(drawn[0].axes[: 2 * robot.nt]).reshape(2, robot.nt)
     for t in range(robot.nt):
         shades = above[t].collections[0]
         assert shades.norm.vmax >= shades.get_array().max() == pytest.approx(found.early[:, t].max() * 1e3 + 1e-6)

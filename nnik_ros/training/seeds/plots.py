@@ -26,7 +26,7 @@ def plot_history(curves: Mapping[str, Sequence[float]], path: Path) -> None:
         if min(curves[name], default=0.0) > 0.0:
             ax.set_yscale("log")
         ax.set(xlabel="epoch", ylabel=name)
-    _save(figure, path)
+    figure.savefig(path)
 
 
 def plot_predictions(policy: Policy, path: Path) -> None:
@@ -46,21 +46,11 @@ def plot_predictions(policy: Policy, path: Path) -> None:
         across, up = (f"{'xyz'[i]} [m]" for i in wide)
         ax.set(title=robot.tip_names[t], xlabel=across, ylabel=up, aspect="equal")
         ax.legend(loc="upper right")
-    _save(figure, path)
+    figure.savefig(path)
 
 
 def _axes(count: int) -> tuple[Any, Any]:
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, count, figsize=(4.5 * count, 4.0), constrained_layout=True, squeeze=False)
-    return figure, axes[0]
-
-
-def _save(figure: Any, path: Path) -> None:
-    from matplotlib import pyplot
-
-    figure.savefig(path)
-    pyplot.close(figure)
+    figure = Figure(figsize=(4.5 * count, 4.0), layout="constrained")
+    return figure, figure.subplots(1, count, squeeze=False)[0]
