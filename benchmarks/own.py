@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.solver import Absent, Scene, Solver, Tick
+from benchmarks.solver import Absent, Call, Scene, Solver, Tick, tracker
 from benchmarks.workloads import RATE
 from nnik_ros import onnx_policy
 from nnik_ros.baseline import DampedLeastSquares
@@ -49,7 +49,7 @@ def load_own(scene: Scene, model: Path, version: str) -> tuple[list[Solver], lis
     """All rows of this package for the hand of `scene`."""
     policies, absent = load_policies(scene, model)
     solvers = [
-        Solver(name, version, _SETTINGS[name], policy.step, _follow(policy), ours=True, batched=True)
+        Solver(name, version, _SETTINGS[name], policy.step, _follow(policy), ours=True)
         for name, policy in policies.items()
     ]
     network = policies.get(NETWORK)
@@ -85,17 +85,6 @@ def _control(scene: Scene, network: Policy | None, collision_check: bool) -> Cal
 
 
 def _follow(policy: Policy) -> Callable[[Array], Tick]:
-    def step(q: Array, target: Array) -> Array:
-        """As in a control loop, where nothing starts anew from elsewhere."""
-        return policy.guard.step(q, target) if isinstance(policy, GuardedSolver) else policy.step(q, target)
-
-    def start(q: Array) -> Tick:
-        state = [q]
-
-        def tick(target: Array) -> tuple[Array, Array]:
-            state[0] = step(state[0], target)
-            return state[0], target
-
-        return tick
-
-    return start
+    """As in a control loop, where nothing starts anew from elsewhere."""
+    step: Call = policy.guard.step if isinstance(policy, GuardedSolver) else policy.step
+    return tracker(lambda: step)

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers_qp import tracker
-from benchmarks.solver import Call, Scene, Solver
+from benchmarks.solver import Call, Scene, Solver, tracker
 from benchmarks.workloads import PERIOD
 from nnik_ros.geometry import Array
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.solver import Call, Scene, Solver, Tick
+from benchmarks.solver import Call, Scene, Solver, tracker
 from benchmarks.workloads import PERIOD
 from nnik_ros.geometry import Array
 
@@ -168,21 +167,6 @@ def mink(
         f"tracking: lm_damping {track_damping:g}, posture {posture:g} with gain {posture_gain:g}",
         make(False), tracker(lambda: make(True)),
     )  # fmt: skip
-
-
-def tracker(make: Callable[[], Call]) -> Callable[[Array], Tick]:
-    """Follow with one call a tick, each from the last result."""
-
-    def start(q: Array) -> Tick:
-        call, state = make(), [np.array(q)]
-
-        def tick(target: Array) -> tuple[Array, Array]:
-            state[0] = call(state[0], target)
-            return state[0], target
-
-        return tick
-
-    return start
 
 
 def _reordered(q: Array, order: NDArray[np.int64]) -> Array:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from nnik_ros.geometry import Array
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.robot import Robot
@@ -35,7 +37,6 @@ class Solver(NamedTuple):
     track: Callable[[Array], Tick] | None
     whole: bool = False
     ours: bool = False
-    batched: bool = False
 
 
 class Absent(NamedTuple):
@@ -43,3 +44,18 @@ class Absent(NamedTuple):
 
     name: str
     why: str
+
+
+def tracker(make: Callable[[], Call]) -> Callable[[Array], Tick]:
+    """Follow with one call a tick, each from the last result."""
+
+    def start(q: Array) -> Tick:
+        call, state = make(), [np.array(q)]
+
+        def tick(target: Array) -> tuple[Array, Array]:
+            state[0] = call(state[0], target)
+            return state[0], target
+
+        return tick
+
+    return start
