@@ -96,7 +96,10 @@ class CollisionModel:
         Raises:
             InputError: another number of joints.
         """
-        rows = self._checked(q).reshape(-1, q.shape[-1])
+        nq = len(self._tip_of_joint)
+        if q.shape[-1:] != (nq,):
+            raise InputError(f"joint positions have shape {q.shape}, must end with {nq} joints")
+        rows = np.ascontiguousarray(q, dtype=np.float64).reshape(-1, nq)
         clearance: Array = capsules.clearances_at(rows, *self._model, self._place, self._ends, self._pairs, self._radii)
         return clearance.reshape(*q.shape[:-1], len(self._pairs))
 
@@ -105,24 +108,6 @@ class CollisionModel:
         chosen = np.zeros(self._tip_of_joint.max() + 2, dtype=bool)  # the last one, -1, is the base
         chosen[self.pair_tips[pairs]] = True
         return chosen[self._tip_of_joint]
-
-    def gradients(self, q: Array, pairs: NDArray[np.int64]) -> Array:
-        """How the clearance of some pairs (n,) grows with the joints at q (nq,) [rad]: (n, nq) [m/rad].
-
-        Raises:
-            InputError: another number of joints.
-        """
-        slopes: Array = capsules.clearance_gradients(
-            self._checked(q), *self._model, self._place, self._ends, self._pairs[pairs]
-        )
-        return slopes
-
-    def _checked(self, q: Array) -> Array:
-        """As the kernels take it, which do not look at shapes themselves."""
-        nq = len(self._tip_of_joint)
-        if q.shape[-1:] != (nq,):
-            raise InputError(f"joint positions have shape {q.shape}, must end with {nq} joints")
-        return np.ascontiguousarray(q, dtype=np.float64)
 
 
 def links_of_meshes_alone(robot: Robot) -> list[str]:
