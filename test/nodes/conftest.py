@@ -14,7 +14,7 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 import pytest
 import rclpy
-from node_bench import Lab
+from node_bench import Bench, Lab
 
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
@@ -50,3 +50,11 @@ def module_lab(robot: Robot, log_dir: Path) -> Iterator[Lab]:
     lab = Lab(robot, log_dir)
     yield lab
     lab.close()
+
+
+@pytest.fixture(scope="module")
+def bench(module_lab: Lab) -> Bench:
+    """A hand and its controller for all tests of a module; targets live for ever."""
+    bench = module_lab.bench(target_timeout=0.0)
+    bench.until("IDLE")
+    return bench

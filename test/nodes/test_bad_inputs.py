@@ -14,13 +14,6 @@ from sensor_msgs.msg import JointState
 BASE = "palm_link"
 
 
-@pytest.fixture(scope="module")
-def bench(module_lab: Lab) -> Bench:
-    bench = module_lab.bench(target_timeout=0.0)
-    bench.until("IDLE")
-    return bench
-
-
 @pytest.fixture
 def at_rest(bench: Bench) -> Bench:
     """At a target that it was just given."""

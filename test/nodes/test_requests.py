@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from node_bench import Bench, Lab, wait_for
+from node_bench import Bench, wait_for
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter
 
@@ -15,13 +15,6 @@ from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.options import describe
 from nnik_ros.paths import model_file
-
-
-@pytest.fixture(scope="module")
-def bench(module_lab: Lab) -> Bench:
-    bench = module_lab.bench(target_timeout=0.0)
-    bench.until("IDLE")
-    return bench
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from nnik_ros.paths import robot_file, share_dir, shipped
-from nnik_ros.robot import Robot, load_robot
+from nnik_ros.paths import robot_file
+from nnik_ros.robot import Robot
 from nnik_ros.training.network import StepNetwork
 
 TINY = """
@@ -31,21 +30,6 @@ gate: {{coarse: 0.1, fine: 0.01, median_1: {median}, median_2: 10, median_3: 10,
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session", params=shipped(share_dir() / "config" / "robots", ".yaml"))
-def any_robot(request: pytest.FixtureRequest) -> Robot:
-    return load_robot(robot_file(request.param))
-
-
-@pytest.fixture(scope="session")
-def planar() -> Robot:
-    return load_robot(robot_file("planar_2r"))
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(7)
 
 
 @pytest.fixture

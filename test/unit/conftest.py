@@ -3,33 +3,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from nnik_ros.paths import robot_file, share_dir, shipped
+from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
-
-ROBOTS = shipped(share_dir() / "config" / "robots", ".yaml")
-
-
-@pytest.fixture(scope="session", params=ROBOTS)
-def any_robot(request: pytest.FixtureRequest) -> Robot:
-    return load_robot(robot_file(request.param))
 
 
 @pytest.fixture(scope="session")
 def hand() -> Robot:
     return load_robot(robot_file("allegro_right"))
-
-
-@pytest.fixture(scope="session")
-def planar() -> Robot:
-    return load_robot(robot_file("planar_2r"))
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(7)
 
 
 @pytest.fixture
