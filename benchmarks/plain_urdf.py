@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable
 
-from nnik_ros.geometry import Array, rotation_about_axis
+from nnik_ros.geometry import Array, rotation_about_axis, rpy_from_rotation
 from nnik_ros.kinematics import Kinematics
 from nnik_ros.robot import Robot
 
@@ -40,21 +40,11 @@ def plain_urdf(robot: Robot, kinematics: Kinematics) -> str:
     return "\n".join([*lines, "</robot>\n"])
 
 
-def rpy_from_rotation(rotation: Array) -> Array:
-    """URDF fixed-axis roll, pitch, yaw [rad] of a rotation (3, 3); at pitch = +-90 degrees with yaw 0."""
-    pitch = np.arctan2(-rotation[2, 0], np.hypot(rotation[0, 0], rotation[1, 0]))
-    if np.hypot(rotation[0, 0], rotation[1, 0]) < 1e-9:
-        return np.array([np.arctan2(-rotation[1, 2], rotation[1, 1]), pitch, 0.0])
-    return np.array([
-        np.arctan2(rotation[2, 1], rotation[2, 2]), pitch, np.arctan2(rotation[1, 0], rotation[0, 0])
-    ])  # fmt: skip
-
-
 def _origin(position: Array, rotation: Array) -> str:
     return f'<origin xyz="{_words(position)}" rpy="{_words(rpy_from_rotation(rotation))}"/>'
 
 
-def _words(values: Array) -> str:
+def _words(values: Iterable[float]) -> str:
     return " ".join(repr(float(value)) for value in values)
 
 

@@ -15,7 +15,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from nnik_ros.errors import InputError
-from nnik_ros.geometry import Array, rotation_about_axis
+from nnik_ros.geometry import Array, rotation_about_axis, rpy_from_rotation
 
 _HEAD = """<?xml version="1.0"?>
 <robot name={name}>
@@ -87,7 +87,7 @@ def _joint(name: str, parent: str, child: str, rotation: Array, position: Sequen
     kind = "fixed" if link is None else "revolute"
     text = (
         f'  <joint name="{name}" type="{kind}">\n'
-        f'    <parent link="{parent}"/><child link="{child}"/>{_origin(position, _rpy(rotation))}\n'
+        f'    <parent link="{parent}"/><child link="{child}"/>{_origin(position, rpy_from_rotation(rotation))}\n'
     )
     if link is not None:
         numbers = {key: _number(getattr(link, key)) for key in ("lower", "upper", "effort", "velocity")}
@@ -114,15 +114,6 @@ def _link(name: str, link: DhLink, radius: float) -> str:
     else:
         lines += [f'<collision><geometry><sphere radius="{_number(radius)}"/></geometry></collision>']
     return f'  <link name="{name}">\n' + "".join(f"    {line}\n" for line in lines) + "  </link>\n"
-
-
-def _rpy(rotation: Array) -> tuple[float, float, float]:
-    """Fixed-axis roll, pitch, yaw of Rz(yaw) Ry(pitch) Rx(roll); roll is 0 where pitch is +-90 degrees."""
-    across = math.hypot(rotation[0, 0], rotation[1, 0])
-    pitch = math.atan2(-rotation[2, 0], across)
-    if across < 1e-9:
-        return 0.0, pitch, math.atan2(-rotation[0, 1], rotation[1, 1])
-    return math.atan2(rotation[2, 1], rotation[2, 2]), pitch, math.atan2(rotation[1, 0], rotation[0, 0])
 
 
 def _origin(xyz: Sequence[float], rpy: Sequence[float]) -> str:

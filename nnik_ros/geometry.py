@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,15 @@ def rotation_from_rpy(rpy: ArrayLike) -> Array:
         @ rotation_about_axis((0, 1, 0), pitch)
         @ rotation_about_axis((1, 0, 0), roll)
     )
+
+
+def rpy_from_rotation(rotation: Array) -> tuple[float, float, float]:
+    """The reverse of `rotation_from_rpy` [rad]; roll is 0 where pitch is +-90 degrees."""
+    across = math.hypot(rotation[0, 0], rotation[1, 0])
+    pitch = math.atan2(-rotation[2, 0], across)
+    if across < 1e-9:
+        return 0.0, pitch, math.atan2(-rotation[0, 1], rotation[1, 1])
+    return math.atan2(rotation[2, 1], rotation[2, 2]), pitch, math.atan2(rotation[1, 0], rotation[0, 0])
 
 
 def rotated(quaternion: Array, vector: Array) -> Array:

@@ -14,11 +14,11 @@ from benchmarks import measure, perceptron, scores, workloads
 from benchmarks.acceptance import judge
 from benchmarks.markdown import number, table
 from benchmarks.own import GUARDED
-from benchmarks.plain_urdf import plain_urdf, rpy_from_rotation
+from benchmarks.plain_urdf import plain_urdf
 from benchmarks.solver import Solver
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.closest import closest_distance
-from nnik_ros.geometry import Array, rotation_from_rpy
+from nnik_ros.geometry import Array
 from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import model_file, robot_file
@@ -84,13 +84,6 @@ def test_the_plain_urdf_has_the_geometry_of_the_calibrated_hand(robot: Robot, tm
                 T[:3, :3] = T[:3, :3] @ _turn(joint.axis, q[robot.joint_names.index(joint.name)])
         assert np.allclose(T[:3, 3], built.tip_position(q)[tip], atol=1e-12)
     assert len(ElementTree.parse(file).getroot().findall("joint")) == robot.nq + robot.nt
-
-
-def test_roll_pitch_yaw_give_the_rotation_back() -> None:
-    rng = np.random.default_rng(0)
-    for rpy in (*rng.uniform(-3, 3, (20, 3)), [0.3, np.pi / 2, 0.0], [0.3, -np.pi / 2, 0.7]):
-        R = rotation_from_rpy(rpy)
-        assert np.allclose(rotation_from_rpy(rpy_from_rotation(R)), R, atol=1e-7)
 
 
 def test_a_hand_outside_its_limits_does_not_count_as_solved(robot: Robot) -> None:

@@ -12,6 +12,7 @@ from nnik_ros.geometry import (
     rotation_about_axis,
     rotation_from_quat_wxyz,
     rotation_from_rpy,
+    rpy_from_rotation,
     shaped,
     skew,
 )
@@ -79,3 +80,10 @@ def test_distances_are_those_of_numpy_whatever_is_broadcast_and_unknown_where_a_
 def test_what_is_no_array_of_numbers_of_the_wanted_shape_is_refused(values: object) -> None:
     with pytest.raises(InputError, match=r"^joint positions (are no array of numbers|have shape)"):
         shaped("joint positions", values, (2,))
+
+
+def test_roll_pitch_yaw_give_the_rotation_back() -> None:
+    rng = np.random.default_rng(0)
+    for rpy in (*rng.uniform(-3, 3, (20, 3)), [0.3, np.pi / 2, 0.0], [0.3, -np.pi / 2, 0.7]):
+        R = rotation_from_rpy(rpy)
+        assert np.allclose(rotation_from_rpy(rpy_from_rotation(R)), R, atol=1e-7)
