@@ -8,10 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from nnik_ros.geometry import Array
-from nnik_ros.nodes.other_targets import Message, identity
+from nnik_ros.nodes.other_targets import FOREIGN_LIFE, REPEAT, Message, identity
 
-_REPEAT = 0.05  # s; keeps a held target from getting stale
-_FOREIGN_LIFE = 1.0  # s after its last message for which another publisher owns a tip
 _VIEWER_LIFE = 1.0  # s; a viewer tells several times a second that it still holds a marker, unless it died
 
 
@@ -35,7 +33,7 @@ class DragSteering:
 
     def drag(self, tip: int, frame: str, position: Array, now: float) -> bool:
         """A person moved the marker of a tip to (3,) [m] in `frame`. False: another publisher steers it, nothing happens."""
-        if now < self._foreign[tip] + _FOREIGN_LIFE:
+        if now < self._foreign[tip] + FOREIGN_LIFE:
             return False
         self._frame[tip], self._goal[tip] = frame, position
         self._held[tip], self._seen[tip] = True, now
@@ -64,7 +62,7 @@ class DragSteering:
     def update(self, now: float) -> None:
         """Call often; sends what is due."""
         self._held &= now < self._seen + _VIEWER_LIFE
-        for tip in np.flatnonzero(self._held & (now >= self._last_sent + _REPEAT)):
+        for tip in np.flatnonzero(self._held & (now >= self._last_sent + REPEAT)):
             self._publish(int(tip), now)
 
     def _publish(self, tip: int, now: float) -> None:

@@ -13,6 +13,8 @@ from nnik_ros.geometry import Array
 from nnik_ros.nodes.conversions import position_and_quaternion
 from nnik_ros.nodes.inbox import newest
 
+REPEAT = 0.05  # s; keeps a held target from getting stale
+FOREIGN_LIFE = 1.0  # s after its last message for which a target of somebody else counts
 Message = tuple[int, int, float, float, float]
 Heard = Callable[[int, Header, Point], None]
 

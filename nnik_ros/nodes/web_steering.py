@@ -9,11 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from nnik_ros.geometry import Array
-from nnik_ros.nodes.other_targets import Message, identity
+from nnik_ros.nodes.other_targets import FOREIGN_LIFE, REPEAT, Message, identity
 from nnik_ros.nodes.web_presets import Preset
-
-_REPEAT = 0.05  # s; keeps a held target from getting stale
-_FOREIGN_LIFE = 1.0  # s; how long a target of somebody else is shown after its last message
 
 
 class Steering:
@@ -64,7 +61,7 @@ class Steering:
             return
         self._preset = None
         self._held[tip] = False
-        self._foreign_until[tip] = -np.inf if position is None else now + _FOREIGN_LIFE
+        self._foreign_until[tip] = -np.inf if position is None else now + FOREIGN_LIFE
         if position is not None:
             self._goal[tip] = position
 
@@ -84,7 +81,7 @@ class Steering:
                 self._preset = None
         if now < self._next or not self._held.any():
             return
-        self._next = now + _REPEAT
+        self._next = now + REPEAT
         for tip in np.flatnonzero(self._held):
             stamp = self._send(int(tip), self._goal[tip])
             self._sent.append(identity(int(tip), self._goal[tip], stamp))
