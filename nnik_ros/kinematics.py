@@ -260,10 +260,6 @@ class Kinematics:
         frames = self.frames(q)
         return transform(frames.joint_rotation[tip, depth], frames.joint_position[tip, depth])
 
-    def jacobian(self, q: Array) -> Array:
-        """q (..., nq) [rad]; returns (..., nt, 3, depth) [m/rad], columns in chain order."""
-        return self.tips(q).jacobian
-
     def digest(self) -> str:
         """SHA-256 of topology and geometry at 1e-9, so that a network can tell the robot that it was trained for."""
         numbers = [np.asarray(value).round(9).ravel() + 0.0 for value in (*self.topology, *self.parameters)]

@@ -25,7 +25,7 @@ def test_the_map_tells_errors_limits_and_stretched_poses_of_every_target(monkeyp
     lengths = np.linalg.norm(
         [robot.kinematics.parameters.joint_origin_position[1], robot.kinematics.parameters.tip_offset[0]], axis=-1
     )
-    values = np.linalg.svd(robot.kinematics.jacobian(goal)[:, 0], compute_uv=False)
+    values = np.linalg.svd(robot.kinematics.tips(goal).jacobian[:, 0], compute_uv=False)
     np.testing.assert_allclose(
         values[:, 0] * found.singular[:, 0], lengths.prod() * np.abs(np.sin(goal[:, 1])), atol=1e-6
     )

@@ -25,7 +25,7 @@ def test_planar_arm_agrees_with_its_closed_form(planar: Robot, rng: np.random.Ge
 def test_jacobian_agrees_with_finite_differences(any_robot: Robot, rng: np.random.Generator) -> None:
     kinematics, h = any_robot.kinematics, 1e-6
     q = any_robot.random_joint_position(rng, 20)
-    J = kinematics.jacobian(q)
+    J = kinematics.tips(q).jacobian
     for tip, joints in enumerate(kinematics.topology.chain):
         for column, joint in enumerate(joints):
             dq = np.zeros(any_robot.nq)
@@ -92,7 +92,7 @@ def test_torch_computes_the_same_kinematics(any_robot: Robot, rng: np.random.Gen
     parameters = KinematicParameters(*(torch.tensor(np.array(p)) for p in any_robot.kinematics.parameters))
     frames = forward_kinematics(torch, build_chains(torch, any_robot.kinematics.topology, parameters), torch.tensor(q))
     np.testing.assert_allclose(frames.tip_position.numpy(), any_robot.kinematics.tip_position(q), atol=1e-12)
-    np.testing.assert_allclose(jacobian(torch, frames).numpy(), any_robot.kinematics.jacobian(q), atol=1e-12)
+    np.testing.assert_allclose(jacobian(torch, frames).numpy(), any_robot.kinematics.tips(q).jacobian, atol=1e-12)
 
 
 @pytest.mark.parametrize("path", ROBOTS, ids=lambda path: path.stem)
@@ -166,7 +166,7 @@ def test_chains_of_different_length_live_in_one_robot(make_planar_hand) -> None:
     short, long = robot.kinematics.tip_position(q)
     np.testing.assert_allclose(short, _planar_chain(q[:2]), atol=1e-12)
     np.testing.assert_allclose(long, _planar_chain(q[2:]), atol=1e-12)
-    assert np.all(robot.kinematics.jacobian(q)[0, :, 2] == 0.0)
+    assert np.all(robot.kinematics.tips(q).jacobian[0, :, 2] == 0.0)
 
 
 def test_a_shorter_chain_is_the_same_all_at_once_and_its_tip_turns_with_its_own_joints(make_planar_hand, rng) -> None:
@@ -175,7 +175,7 @@ def test_a_shorter_chain_is_the_same_all_at_once_and_its_tip_turns_with_its_own_
         parts = q[:3], q[3:4], q[4:6], q[6:]
         frames = kinematics.frames(q)
         np.testing.assert_allclose(frames.tip_position, [_planar_chain(part) for part in parts], atol=1e-12)
-        np.testing.assert_allclose(jacobian(np, frames), kinematics.jacobian(q), atol=1e-12)
+        np.testing.assert_allclose(jacobian(np, frames), kinematics.tips(q).jacobian, atol=1e-12)
         turns = np.array([part.sum() for part in parts])
         for R, turn in zip(kinematics.tip_rotation(q), turns, strict=True):
             expected = [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]

@@ -51,12 +51,12 @@ def best_angle(hand: Robot, q: np.ndarray, tip: int, target: np.ndarray, wanted:
     for sign in (-1.0, 1.0):
         x, forward = q[joints], None
         for _ in range(300):
-            null = np.linalg.svd(hand.kinematics.jacobian(place(x))[tip])[2][-1]
+            null = np.linalg.svd(hand.kinematics.tips(place(x)).jacobian[tip])[2][-1]
             forward = null * (sign if forward is None else np.sign(null @ forward))
             x = x + 0.01 * forward
             for _ in range(3):  # back to the target, by Newton's method
                 off = target - hand.kinematics.tip_position(place(x))[tip]
-                x = x + np.linalg.pinv(hand.kinematics.jacobian(place(x))[tip]) @ off
+                x = x + np.linalg.pinv(hand.kinematics.tips(place(x)).jacobian[tip]) @ off
             if np.linalg.norm(off) > 1e-6 or np.any(x < lower) or np.any(x > upper):
                 break
             best = min(best, float(angle(directions(hand, place(x))[tip], wanted)))
@@ -173,7 +173,7 @@ def test_a_direction_that_the_free_degree_leads_to_is_approached_by_ten_times_th
     hand: Robot, away: float
 ) -> None:
     posture, q = Posture(hand, hand.kinematics, T), 0.5 * (hand.lower + hand.upper)
-    null = np.linalg.svd(hand.kinematics.jacobian(q))[2][:, -1].ravel()  # what leaves the tips where they are
+    null = np.linalg.svd(hand.kinematics.tips(q).jacobian)[2][:, -1].ravel()  # what leaves the tips where they are
     pull, wanted = np.full(hand.nq, 0.001), directions(hand, q + away * null)
     posture.turn(pull, hand.kinematics.tips(q), posture.direction(q), wanted, np.array([1.0, 1.0, 1.0, 0.0]))
     np.testing.assert_allclose(pull[:12], 10.0 * T * away * null[:12], rtol=0.05, atol=1e-7)

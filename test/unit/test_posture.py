@@ -34,7 +34,7 @@ def test_a_step_keeps_what_it_does_with_the_tips_whatever_it_did_with_the_free_d
     q = hand.home
     tips = hand.kinematics.tips(q)
     target = tips.position + 1e-4 * rng.normal(size=(4, 3))
-    J = hand.kinematics.jacobian(q)
+    J = hand.kinematics.tips(q).jacobian
     for _ in range(300):  # until the pull has set in
         posture.step(q, tips, q, target, ALL, posture.pull(q, 1.0))
     steps = []
@@ -57,7 +57,7 @@ def test_a_pull_against_joints_at_their_limits_takes_the_tips_nowhere(hand: Robo
         q = hand.lower + share * (hand.upper - hand.lower)  # the last two joints, each at a limit of its own
         tips = hand.kinematics.tips(q)
         target = tips.position + 1e-4 * rng.normal(size=(4, 3))
-        solved = q + (np.linalg.pinv(hand.kinematics.jacobian(q)) @ (target - tips.position)[..., None]).ravel()
+        solved = q + (np.linalg.pinv(hand.kinematics.tips(q).jacobian) @ (target - tips.position)[..., None]).ravel()
         if np.any(solved < hand.lower) or np.any(solved > hand.upper):
             continue
         shaped = posture.step(q, tips, solved, target, ALL, np.tile([0.0, 0.0, 1.0, -1.0], 4) * rng.uniform(0.0, 0.004))
@@ -79,7 +79,7 @@ def test_the_posture_loses_its_say_where_a_step_moves_the_tip_by_one_to_two_hund
     tips = hand.kinematics.tips(q)
     for _ in range(300):  # until the pull has set in
         posture.step(q, tips, q, tips.position, ALL, np.zeros(16))
-    directions, stretch, turns = np.linalg.svd(hand.kinematics.jacobian(q))
+    directions, stretch, turns = np.linalg.svd(hand.kinematics.tips(q).jacobian)
     length, null = 0.01 * way * hand.kinematics.reach, turns[:, -1].ravel()  # what leaves the tips where they are
     motion, solved = length[:, None] * directions[:, :, 0], (turns[:, 0] * (length / stretch[:, 0])[:, None]).ravel()
     steps = [
