@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnik_ros.errors import ContractError, Problems
 from nnik_ros.kinematics import KinematicParameters
@@ -95,8 +94,8 @@ def contract_from_json(text: str, source: str) -> Contract:
         if not _has_shape(values[name], shape):
             problems.add(f"{name}: is {shown(values[name])}, must have shape {shape}, as its joints and tips")
     problems.raise_if_any()
-    probe = Probe(**{key: _tuples(value) for key, value in values.pop("probe").items()})
-    fields = {key: value if key == "provenance" else _tuples(value) for key, value in values.items()}
+    probe = Probe(**{key: nested(value) for key, value in values.pop("probe").items()})
+    fields = {key: value if key == "provenance" else nested(value) for key, value in values.items()}
     return Contract(probe=probe, **fields)
 
 
@@ -154,18 +153,15 @@ def _are_numbers(value: Any, depth: int) -> bool:
     return isinstance(value, list) and all(_are_numbers(item, depth - 1) for item in value)
 
 
-def nested(array: NDArray[Any]) -> Any:
-    """The numbers of an array as a contract holds them, in tuples of tuples."""
-    return tuple(nested(item) for item in array) if array.ndim else float(array)
+def nested(values: Any) -> Any:
+    """An array, or the lists that stand for it in a file, as a contract holds it, in tuples of tuples."""
+    lists = values.tolist() if isinstance(values, np.ndarray) else values
+    return tuple(map(nested, lists)) if isinstance(lists, list) else lists
 
 
 def _has_shape(value: Any, shape: tuple[int, ...]) -> bool:
     """Whether nested lists, as deep as `shape` is long, have these lengths."""
     return not shape or (len(value) == shape[0] and all(_has_shape(item, shape[1:]) for item in value))
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _short(value: Any) -> str:
