@@ -23,6 +23,11 @@ def any_robot(request: pytest.FixtureRequest) -> Robot:
 
 
 @pytest.fixture(scope="session")
+def hand() -> Robot:
+    return load_robot(robot_file("allegro_right"))
+
+
+@pytest.fixture(scope="session")
 def planar() -> Robot:
     return load_robot(robot_file("planar_2r"))
 

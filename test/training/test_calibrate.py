@@ -36,11 +36,6 @@ SPECIFIED = 1e-4  # m
 
 
 @pytest.fixture(scope="module")
-def hand() -> Robot:
-    return load_robot(robot_file("allegro_right"))
-
-
-@pytest.fixture(scope="module")
 def sim(hand: Robot) -> SimOptions:
     return load_sim_options(find_sim_file(robot_file("allegro_right").parent / "simulation", hand.name), hand)
 

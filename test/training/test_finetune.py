@@ -28,11 +28,6 @@ OPTIONS = FinetuneOptions(iterations=1000)
 
 
 @pytest.fixture(scope="module")
-def hand() -> Robot:
-    return load_robot(robot_file("allegro_right"))
-
-
-@pytest.fixture(scope="module")
 def real(hand: Robot) -> DisturbedRobot:
     return disturbed(hand, Disturbance(math.radians(3.0), 2e-3, math.radians(0.5)), np.random.default_rng(21))
 

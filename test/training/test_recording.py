@@ -33,11 +33,6 @@ STORE = get_typestore(Stores.ROS2_JAZZY)
 
 
 @pytest.fixture(scope="module")
-def hand() -> Robot:
-    return load_robot(robot_file("allegro_right"))
-
-
-@pytest.fixture(scope="module")
 def joints(hand: Robot) -> JointMap:
     return joint_map(load_driver(driver_file("simulated")), hand)
 
@@ -57,7 +52,7 @@ def measurements(robot: Robot, duration: float = 4.0) -> Measurements:
     return Measurements(joint_time, posture(robot, joint_time), tip_time, tip)
 
 
-def bag_data(robot: Robot, data: Measurements) -> BagData:
+def bag_data(data: Measurements) -> BagData:
     return BagData(
         0, data.joint_stamp, data.encoder, data.tip_stamp, data.tip, len(data.encoder), len(data.tip), {}, False
     )
@@ -384,14 +379,14 @@ class TestAlignment:
 
     def test_the_velocity_is_the_slope_of_the_motion(self, hand: Robot) -> None:
         data = measurements(hand)
-        recording = align(bag_data(hand, data), hand, RecordingOptions())
+        recording = align(bag_data(data), hand, RecordingOptions())
         h = 1e-6
         slope = (posture(hand, data.tip_stamp + h) - posture(hand, data.tip_stamp - h)) / (2 * h)
         np.testing.assert_allclose(recording.dq, slope, rtol=0, atol=5e-3)
 
     def test_a_known_delay_of_the_tips_is_taken_off(self, hand: Robot) -> None:
         data = measurements(hand)
-        late = bag_data(hand, data._replace(tip_stamp=data.tip_stamp + 0.05))
+        late = bag_data(data._replace(tip_stamp=data.tip_stamp + 0.05))
         np.testing.assert_allclose(
             align(late, hand, RecordingOptions(), 0.05).q, posture(hand, data.tip_stamp), rtol=0, atol=1e-5
         )
@@ -400,7 +395,7 @@ class TestAlignment:
         data = measurements(hand)
         rows = (data.joint_stamp < 1.0) | ((data.joint_stamp > 1.5) & (data.joint_stamp < 3.0))
         cut = data._replace(joint_stamp=data.joint_stamp[rows], encoder=data.encoder[rows])
-        recording = align(bag_data(hand, cut), hand, RecordingOptions(longest_gap=0.02))
+        recording = align(bag_data(cut), hand, RecordingOptions(longest_gap=0.02))
         inside = (data.tip_stamp < 0.995) | ((data.tip_stamp > 1.505) & (data.tip_stamp < 2.995))
         np.testing.assert_array_equal(recording.stamp, data.tip_stamp[inside])
         (n,) = (n for reason, n in recording.report.dropped.items() if "no joint states within 0.02 s" in reason)
@@ -408,7 +403,7 @@ class TestAlignment:
 
     def test_nobody_writes_into_a_recording(self, hand: Robot) -> None:
         data = measurements(hand)
-        recording = align(bag_data(hand, data), hand, RecordingOptions())
+        recording = align(bag_data(data), hand, RecordingOptions())
         less = without(recording, np.arange(len(data.tip))[:, None] < [3, 3, 3, 3], "no reason")
         assert len(less.q) == len(recording.q) - 3
         for whole in (recording, less):
@@ -417,12 +412,12 @@ class TestAlignment:
     def test_topics_from_different_times_are_refused_with_both_times(self, hand: Robot) -> None:
         data = measurements(hand)
         with pytest.raises(InputError, match=r"joints from 0.000 to 3.995 s, tips from 1000.102"):
-            align(bag_data(hand, data._replace(tip_stamp=data.tip_stamp + 1000.0)), hand, RecordingOptions())
+            align(bag_data(data._replace(tip_stamp=data.tip_stamp + 1000.0)), hand, RecordingOptions())
 
     def test_a_single_joint_state_gives_the_pose_at_its_own_time_only(self, hand: Robot) -> None:
         data = measurements(hand)
         one = data._replace(joint_stamp=data.tip_stamp[3:4], encoder=posture(hand, data.tip_stamp[3:4]))
-        recording = align(bag_data(hand, one), hand, RecordingOptions())
+        recording = align(bag_data(one), hand, RecordingOptions())
         np.testing.assert_array_equal(recording.stamp, data.tip_stamp[3:4])
 
     def test_joint_states_far_beyond_the_limits_are_dropped_and_counted_and_the_others_stay(self, hand: Robot) -> None:
@@ -431,7 +426,7 @@ class TestAlignment:
         encoder[100:140, 2] = hand.upper[2] + 0.51
         encoder[300:330, 5] = hand.lower[5] - 0.51
         encoder[500, 5], encoder[501, 2] = hand.lower[5] - 0.49, hand.upper[2] + 0.49
-        recording = align(bag_data(hand, data._replace(encoder=encoder)), hand, RecordingOptions())
+        recording = align(bag_data(data._replace(encoder=encoder)), hand, RecordingOptions())
         ((reason, n),) = (item for item in recording.report.dropped.items() if item[0].startswith("joint state"))
         assert n == 70 and "more than 0.5 rad beyond its limits" in reason
         hole = ((data.tip_stamp > 0.5) & (data.tip_stamp < 0.695)) | ((data.tip_stamp > 1.5) & (data.tip_stamp < 1.645))
@@ -447,7 +442,7 @@ class TestOutliers:
         direction = rng.normal(size=data.tip.shape)
         direction *= 0.01 / np.linalg.norm(direction, axis=-1, keepdims=True)
         tip = data.tip + rng.normal(0.0, 1e-4, data.tip.shape) + direction * wrong[..., None]
-        recording = align(bag_data(hand, data._replace(tip=tip)), hand, RecordingOptions())
+        recording = align(bag_data(data._replace(tip=tip)), hand, RecordingOptions())
         np.testing.assert_array_equal(recording.measured, ~wrong)
 
     def test_tips_of_a_hand_that_is_not_as_described_are_no_outliers(self, hand: Robot) -> None:
@@ -457,13 +452,13 @@ class TestOutliers:
             parameters._replace(joint_zero=parameters.joint_zero + 0.1, tip_offset=parameters.tip_offset + 0.005)
         )
         tip = off.tip_position(posture(hand, data.tip_stamp))
-        assert align(bag_data(hand, data._replace(tip=tip)), hand, RecordingOptions()).measured.all()
+        assert align(bag_data(data._replace(tip=tip)), hand, RecordingOptions()).measured.all()
 
     def test_tips_farther_away_than_a_finger_is_long_go_however_many_they_are(self, hand: Robot) -> None:
         data = measurements(hand)
         tip = data.tip.copy()
         tip[:100, 1] += 0.5
-        recording = align(bag_data(hand, data._replace(tip=tip)), hand, RecordingOptions())
+        recording = align(bag_data(data._replace(tip=tip)), hand, RecordingOptions())
         np.testing.assert_array_equal(recording.measured[:, 1], np.arange(len(tip)) >= 100)
         assert recording.report.dropped == {"tip measurement: farther away than the finger is long": 100}
 
@@ -472,39 +467,39 @@ class TestOutliers:
         tip = data.tip.copy()
         tip[5, 0] += 0.03
         tip[9] = np.nan
-        report = align(bag_data(hand, data._replace(tip=tip)), hand, RecordingOptions()).report
+        report = align(bag_data(data._replace(tip=tip)), hand, RecordingOptions()).report
         assert report.measurements == report.kept + sum(report.dropped.values()) == 4 * (len(tip) - 1)
         assert "sudden departure" in report.text() and f"{report.kept} of {report.measurements}" in report.text()
 
 
 class TestSamples:
     def test_the_label_of_a_sample_puts_the_tips_on_its_target(self, hand: Robot) -> None:
-        recording = align(bag_data(hand, measurements(hand)), hand, RecordingOptions())
+        recording = align(bag_data(measurements(hand)), hand, RecordingOptions())
         samples = recorded_samples(recording, hand, 500, np.random.default_rng(1))
         np.testing.assert_allclose(hand.kinematics.tip_position(samples.q_goal), samples.tip_target, rtol=0, atol=1e-5)
         np.testing.assert_allclose(hand.kinematics.tip_position(samples.q), samples.tip, rtol=0, atol=1e-5)
 
     def test_fingers_are_combined_to_hand_poses_that_were_not_recorded(self, hand: Robot) -> None:
-        recording = align(bag_data(hand, measurements(hand)), hand, RecordingOptions())
+        recording = align(bag_data(measurements(hand)), hand, RecordingOptions())
         samples = recorded_samples(recording, hand, 200, np.random.default_rng(1))
         recorded = {tuple(q) for q in recording.q.tolist()}
         assert sum(tuple(q) in recorded for q in samples.q_goal.tolist()) < 20
         assert all(tuple(q) in recorded for q in samples.q.tolist())
 
     def test_near_goals_are_near_in_every_joint_of_the_finger(self, hand: Robot) -> None:
-        recording = align(bag_data(hand, measurements(hand)), hand, RecordingOptions())
+        recording = align(bag_data(measurements(hand)), hand, RecordingOptions())
         samples = recorded_samples(recording, hand, 300, np.random.default_rng(1), near_share=1.0, near=0.3)
         assert np.abs(samples.q_goal - samples.q).max() <= 0.3
 
     def test_four_goals_of_ten_are_near_unless_asked_otherwise(self, hand: Robot) -> None:
-        recording = align(bag_data(hand, measurements(hand, 20.0)), hand, RecordingOptions())
+        recording = align(bag_data(measurements(hand, 20.0)), hand, RecordingOptions())
         samples = recorded_samples(recording, hand, 500, np.random.default_rng(1))
         assert (np.abs(samples.q_goal - samples.q).max(-1) <= 0.2).mean() == pytest.approx(0.4, abs=0.07)
 
     def test_the_closest_pose_is_the_goal_where_none_is_near(self, hand: Robot) -> None:
         data, thumb = measurements(hand), hand.kinematics.topology.chain[3]
         data.tip[::2, 3] = np.nan
-        recording = align(bag_data(hand, data), hand, RecordingOptions())
+        recording = align(bag_data(data), hand, RecordingOptions())
         samples = recorded_samples(recording, hand, 50, np.random.default_rng(1), near_share=1.0, near=0.0)
         seen = recording.q[recording.measured[:, 3]][:, thumb]
         closest = np.abs(samples.q[:, None, thumb] - seen).max(-1).min(-1)
@@ -515,11 +510,11 @@ class TestSamples:
         data = measurements(hand)
         tip = data.tip.copy()
         tip[::2, 3] = np.nan
-        recording = align(bag_data(hand, data._replace(tip=tip)), hand, RecordingOptions())
+        recording = align(bag_data(data._replace(tip=tip)), hand, RecordingOptions())
         assert np.isfinite(recorded_samples(recording, hand, 500, np.random.default_rng(1)).tip_target).all()
 
     def test_the_same_seed_gives_the_same_samples(self, hand: Robot) -> None:
-        recording = align(bag_data(hand, measurements(hand)), hand, RecordingOptions())
+        recording = align(bag_data(measurements(hand)), hand, RecordingOptions())
         first, second = (recorded_samples(recording, hand, 50, np.random.default_rng(8)) for _ in range(2))
         np.testing.assert_array_equal(first.q_goal, second.q_goal)
 
@@ -527,13 +522,13 @@ class TestSamples:
         data = measurements(hand)
         tip = data.tip.copy()
         tip[:, 2] = np.nan
-        recording = align(bag_data(hand, data._replace(tip=tip)), hand, RecordingOptions())
+        recording = align(bag_data(data._replace(tip=tip)), hand, RecordingOptions())
         with pytest.raises(InputError, match="no measurement of ring"):
             recorded_samples(recording, hand, 5, np.random.default_rng(0))
 
     @pytest.mark.parametrize("duration", [3.0, 60.0, 301.0])
     def test_held_out_poses_are_a_fifth_in_whole_blocks(self, hand: Robot, duration: float) -> None:
-        recording = align(bag_data(hand, measurements(hand)), hand, RecordingOptions())
+        recording = align(bag_data(measurements(hand)), hand, RecordingOptions())
         stamp = np.arange(0.0, duration, 0.01)
         held_out = split(replace(recording, stamp=stamp))
         assert 0.15 <= held_out.mean() <= 0.25
@@ -543,14 +538,14 @@ class TestSamples:
     @pytest.mark.filterwarnings("error")
     @pytest.mark.parametrize("stamp", [[5.0], [5.0] * 7])
     def test_nothing_is_held_out_of_a_single_moment(self, hand: Robot, stamp: list[float]) -> None:
-        recording = align(bag_data(hand, measurements(hand)), hand, RecordingOptions())
+        recording = align(bag_data(measurements(hand)), hand, RecordingOptions())
         assert split(replace(recording, stamp=np.array(stamp))).tolist() == [False] * len(stamp)
 
     @pytest.mark.parametrize("begin", [(0.0, 30.0, 58.0), (0.0, 58.0), (0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 58.0)])
     def test_a_fifth_is_held_out_of_a_recording_in_which_the_tips_are_seen_a_few_times(
         self, hand: Robot, begin: tuple[float, ...]
     ) -> None:
-        recording = align(bag_data(hand, measurements(hand)), hand, RecordingOptions())
+        recording = align(bag_data(measurements(hand)), hand, RecordingOptions())
         stamp = np.concatenate([at + np.arange(0.0, 0.9, 0.01) for at in begin])
         held_out = split(replace(recording, stamp=stamp))
         assert 0.15 <= held_out.mean() <= 0.25
@@ -560,6 +555,6 @@ class TestSamples:
     def test_a_fifth_is_held_out_of_a_recording_in_which_the_tips_are_seen_in_a_rhythm(
         self, hand: Robot, seen: float, period: float
     ) -> None:
-        recording = align(bag_data(hand, measurements(hand)), hand, RecordingOptions())
+        recording = align(bag_data(measurements(hand)), hand, RecordingOptions())
         stamp = np.arange(0.0, 40.0 * period, 0.01)
         assert 0.15 <= split(replace(recording, stamp=stamp[stamp % period < seen])).mean() <= 0.25

@@ -10,15 +10,10 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from nnik_ros.errors import InputError
-from nnik_ros.paths import robot_file, share_dir
-from nnik_ros.robot import Robot, load_robot
+from nnik_ros.paths import share_dir
+from nnik_ros.robot import Robot
 from nnik_ros.training.graph import Graph
 from nnik_ros.training.seeds.hand_env import ENV_ID, EPISODE, HandEnv, graph_observation, joint_moves, observation
-
-
-@pytest.fixture(scope="module")
-def hand() -> Robot:
-    return load_robot(robot_file("allegro_right"))
 
 
 @pytest.mark.filterwarnings("error")

@@ -5,13 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
-
-
-@pytest.fixture(scope="session")
-def hand() -> Robot:
-    return load_robot(robot_file("allegro_right"))
 
 
 @pytest.fixture
