@@ -35,8 +35,8 @@ from nnik_ros.arguments import Help
 from nnik_ros.errors import NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.nodes.conversions import pose_at
-from nnik_ros.nodes.demo_processes import may_use_realtime
 from nnik_ros.nodes.inbox import Inbox, newest
+from nnik_ros.nodes.realtime import may_use_realtime
 from nnik_ros.paths import driver_file, robot_file
 from nnik_ros.robot import Robot, load_robot
 

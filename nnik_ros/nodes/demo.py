@@ -20,8 +20,9 @@ from nnik_ros.errors import NnikError
 from nnik_ros.nodes.demo_arguments import read_arguments
 from nnik_ros.nodes.demo_monitor import LiveLine
 from nnik_ros.nodes.demo_node import Demo
-from nnik_ros.nodes.demo_processes import Processes, free_domain, may_use_realtime
+from nnik_ros.nodes.demo_processes import Processes, free_domain
 from nnik_ros.nodes.process import Stop, on_signals
+from nnik_ros.nodes.realtime import may_use_realtime
 from nnik_ros.nodes.web_address import check_host, page_address
 from nnik_ros.paths import given_path
 

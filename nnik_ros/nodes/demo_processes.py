@@ -13,10 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
+
+from nnik_ros.nodes.realtime import elevated
 
 _PATIENCE = 1.2  # s; from the polite signal to the one that cannot be refused
 _DOMAINS = range(1, 102)  # above, the ports of DDS leave the range that Linux keeps free
@@ -102,28 +104,6 @@ class Processes:
         for child in self._children:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.process.pid, number)
-
-
-@contextlib.contextmanager
-def elevated(priority: int) -> Iterator[None]:
-    """Children that are started in this context run under SCHED_FIFO at `priority` (0: as usual)."""
-    if not priority:
-        yield
-        return
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-
-
-def may_use_realtime() -> bool:
-    """Whether this user may use SCHED_FIFO."""
-    try:
-        with elevated(1):
-            return True
-    except OSError:
-        return False
 
 
 def free_domain() -> int:

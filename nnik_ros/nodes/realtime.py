@@ -9,7 +9,7 @@ import os
 import resource
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,6 +77,28 @@ def apply_realtime(priority: int, lock_memory: bool, cpus: frozenset[int], repor
         report.got.append(f"control thread on processor {_listed(cpus)}")
     if priority > 0:
         _set_priority(priority, report)
+
+
+@contextlib.contextmanager
+def elevated(priority: int) -> Iterator[None]:
+    """Children that are started in this context run under SCHED_FIFO at `priority` (0: as usual)."""
+    if not priority:
+        yield
+        return
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+def may_use_realtime() -> bool:
+    """Whether this user may use SCHED_FIFO."""
+    try:
+        with elevated(1):
+            return True
+    except OSError:
+        return False
 
 
 def _set_priority(priority: int, report: RealtimeReport) -> None:
