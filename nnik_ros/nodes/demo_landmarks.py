@@ -44,33 +44,29 @@ class LandmarkScript:
         first = np.isfinite(path.target).all(axis=(1, 2)).argmax()
         self._first = float(path.time[first])
         self._begin = math.nan
-        self._target: Array | None = np.array(path.target[first])
+        # to be sent now (nt, 3) [m], nan for a tip that was not seen; None after the end
+        self.target: Array | None = np.array(path.target[first])
         self._steps: list[tuple[float, Array, Array]] = []  # time, measured tips, target
-
-    @property
-    def target(self) -> Array | None:
-        """What to send now (nt, 3) [m], nan for a tip that was not seen; None after the end."""
-        return self._target
 
     @property
     def finished(self) -> bool:
         """Whether nothing more will be sent."""
-        return self._target is None
+        return self.target is None
 
     def advance(self, q: Array, now: float, more: bool) -> None:
         """Judge the measured joint position (nq,) [rad] and go on to the targets of `now`."""
-        if self._target is None:
+        if self.target is None:
             return
         if math.isnan(self._begin):
             self._begin = now + _APPROACH
         place = (now - self._begin) * self._speed
         if place > 0.0:
-            self._steps.append((now, self._robot.kinematics.tip_position(q), self._target))
+            self._steps.append((now, self._robot.kinematics.tip_position(q), self.target))
         length = float(self._path.time[-1]) - self._first
         if not more or (place >= length and not self._repeat):
-            self._target = None
+            self.target = None
         else:
-            self._target = self._path.at(self._first + max(0.0, place % length if self._repeat else place))
+            self.target = self._path.at(self._first + max(0.0, place % length if self._repeat else place))
 
     def errors(self, delay: float = 0.0) -> Array:
         """(n, nt) [m]: measured tips from the targets that were sent `delay` [s] before, in every step that was judged."""

@@ -54,33 +54,23 @@ class Script:
         self._robot, self._oracle, self._rng, self._tolerance = robot, oracle, rng, tolerance
         self._final: list[Array] = []  # (nt,) [m] of each target at its end: distance of the measured tips
         self._begin = self._inside_since = -np.inf
-        self._target: Array | None = None
+        self.target: Array | None = None  # to be sent now (nt, 3) [m]; None before the first and after the last
+        self.finished = False  # whether nothing more will be sent
         self._pose = np.array(robot.home)
-        self._finished = False
         slowest = float(((robot.upper - robot.lower) / robot.velocity).max())
         self._pose_time = max(_POSE_TIME, _TURNS * slowest)
 
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will be sent."""
-        return self._finished
-
-    @property
-    def target(self) -> Array | None:
-        """What to send now (nt, 3) [m]; None before the first and after the last."""
-        return self._target
-
     def advance(self, q: Array, now: float, more: bool) -> None:
         """Judge the measured joint position (nq,) [rad]; go on to the next targets when it is time (and `more`)."""
-        if self._target is not None:
-            error = np.linalg.norm(self._oracle.tip_position(q) - self._target, axis=-1)
+        if self.target is not None:
+            error = np.linalg.norm(self._oracle.tip_position(q) - self.target, axis=-1)
             inside = bool(np.all(error <= self._tolerance))
             self._inside_since = min(self._inside_since, now) if inside else np.inf
             if now - self._inside_since < _DWELL and now - self._begin < self._pose_time:
                 return
             self._final.append(error)
-        self._target = self._next_target() if more else None
-        self._finished = not more
+        self.target = self._next_target() if more else None
+        self.finished = not more
         self._begin, self._inside_since = now, np.inf
 
     @property
