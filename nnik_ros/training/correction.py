@@ -7,8 +7,6 @@ other way before the network sees it: whoever brings the described tip there bri
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -78,14 +76,6 @@ def tuned(policy: OnnxPolicy, correction: Correction) -> Exported:
     q_next = policy.step(q, goal.astype(np.float64) - correction.numpy(q))
     probe = Probe(*(nested(array) for array in (start, goal, q_next, robot.kinematics.tip_position(q))))
     return Exported(model, probe)
-
-
-def read_weights(path: Path) -> dict[str, NDArray[Any]]:
-    """The numbers that `tuned` added to a file, by name; empty for a file without correction."""
-    initializers = onnx.load(path).graph.initializer
-    return {
-        tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in initializers if tensor.name.startswith(_PREFIX)
-    }
 
 
 def _graph(
