@@ -22,6 +22,7 @@ from nnik_ros.robot import Robot
 JOINT_STATE, POSE_ARRAY, POSE_STAMPED = (
     "sensor_msgs/msg/JointState", "geometry_msgs/msg/PoseArray", "geometry_msgs/msg/PoseStamped",
 )  # fmt: skip
+TIP_TOPIC = "measured_tip_poses"  # where nobody names another
 _LATEST = 2**63  # ns
 
 

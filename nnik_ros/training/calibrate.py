@@ -25,7 +25,7 @@ from nnik_ros.paths import model_file
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
 from nnik_ros.training.alignment import AXIS_PRIOR, aligned, check_independent, fit_data
-from nnik_ros.training.bag import BagData
+from nnik_ros.training.bag import TIP_TOPIC, BagData
 from nnik_ros.training.bag_arguments import bag_parser, needs_truth, read_task
 from nnik_ros.training.calibration_check import (
     check_judged,
@@ -207,7 +207,7 @@ def _comparison(result: Result, truth: Kinematics, network: Path | None) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = bag_parser("calibrate", "Calibrate a robot's geometry from a recording.", "calibration")
     parser.add_argument(
-        "--tips", nargs="+", default=["measured_tip_poses"], metavar="TOPIC",
+        "--tips", nargs="+", default=[TIP_TOPIC], metavar="TOPIC",
         help="one PoseArray topic in tip order (default: %(default)s), or TIP=TOPIC of PoseStamped for each tip",
     )  # fmt: skip
     parser.add_argument("--no-axes", action="store_true", help="hold the directions of the joint axes as described")

@@ -29,7 +29,7 @@ from nnik_ros.paths import model_file
 from nnik_ros.policy import Policy
 from nnik_ros.robot import Robot
 from nnik_ros.training.alignment import check_independent
-from nnik_ros.training.bag import BagData
+from nnik_ros.training.bag import TIP_TOPIC, BagData
 from nnik_ros.training.bag_arguments import bag_parser, needs_truth, read_task
 from nnik_ros.training.calibration_check import (
     MOVE_ALL,
@@ -234,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = bag_parser("finetune", "Fine-tune a network to one hand from a recording.", "network file")
     parser.add_argument("--model", required=True, help="the network, a shipped name or an ONNX file")
     parser.add_argument(
-        "--tips", default="measured_tip_poses", metavar="TOPIC", help="PoseArray in tip order (default: %(default)s)"
+        "--tips", default=TIP_TOPIC, metavar="TOPIC", help="PoseArray in tip order (default: %(default)s)"
     )
     parser.add_argument("--iterations", type=whole_number(1), default=FinetuneOptions.iterations, help="batches")
     parser.add_argument("--seed", type=seed, default=1, help="of weights and batches")

@@ -26,10 +26,10 @@ from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.sim.hand import SimHand
 from nnik_ros.sim.options import SimOptions, find_sim_file, load_sim_options
-from nnik_ros.training.bag import JOINT_STATE, POSE_ARRAY, POSE_STAMPED
+from nnik_ros.training.bag import JOINT_STATE, POSE_ARRAY, POSE_STAMPED, TIP_TOPIC
 from nnik_ros.training.disturbed import Disturbance, DisturbedRobot, disturbed
 
-JOINT_TOPIC, TIP_TOPIC = "joint_states", "measured_tip_poses"
+JOINT_TOPIC = "joint_states"
 _START = 1_700_000_000_000_000_000  # ns; stamps of a recording are dates
 _SECOND = 10**9
 _MARGIN = 0.05  # of the range that the motion keeps from the joint limits

@@ -12,7 +12,7 @@ from nnik_ros.driver import joint_map, load_driver
 from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
 from nnik_ros.training.alignment import aligned, check_independent, followed
-from nnik_ros.training.bag import Topics, read_bag
+from nnik_ros.training.bag import TIP_TOPIC, Topics, read_bag
 from nnik_ros.training.calibration_check import MOVE_ALL, check_robot, hardly_moved, little_motion
 from nnik_ros.training.recorded_samples import Samples, part, recorded_samples, split
 from nnik_ros.training.recording import RecordingOptions
@@ -36,9 +36,8 @@ def read_source(section: Section) -> Source | None:
         return None
     inner = section.section("recording")
     source = Source(
-        inner.text("bag"), inner.text("driver", "simulated"), inner.text("joints", ""),
-        inner.text("tips", "measured_tip_poses"),
-    )  # fmt: skip
+        inner.text("bag"), inner.text("driver", "simulated"), inner.text("joints", ""), inner.text("tips", TIP_TOPIC)
+    )
     inner.finish()
     return source
 
