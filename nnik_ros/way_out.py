@@ -68,7 +68,7 @@ class WayOut:
         """After a tick: best errors (nt,) [m], ticks without progress (nt,), goals (nt, 3) [m], nan for none, and what
         limited the tips (nt,) of Limit. Who has no goal, or may not move, goes on with a way out later."""
         self.best_error, self.ticks = best_error, ticks
-        self._notice_moves(goal, tolerance)
+        progress.notice_moves(goal, self._goal, self._stays, self._wait, tolerance)
         self.stuck = progress.not_blocked(ticks, limited, self._led, self._stuck_ticks)
         self._notice_restless(motion)
         if np.count_nonzero(self.escaping):
@@ -97,11 +97,6 @@ class WayOut:
         share = np.maximum(np.exp(-self._fade * self._restless), _LEAST)
         calmed: Array = q + share[self._tip_of_joint] * (wish - q)
         return calmed
-
-    def _notice_moves(self, goal: Array, tolerance: float) -> None:
-        stays = distance(goal, self._goal) < tolerance
-        self._goal, self._stays = np.where(stays[:, None], self._goal, goal), np.where(stays, self._stays + 1, 0)
-        self._wait = np.maximum(self._wait - 1, 0)
 
     def _notice_restless(self, motion: JointMotion) -> None:
         tired = np.minimum(self.ticks, self._stays) > self._patience

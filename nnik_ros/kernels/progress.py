@@ -49,6 +49,19 @@ def not_blocked(still: Ints, limited: Ints, led: Ints, lasts: int) -> Ints:
     return result
 
 
+@compiled(f"void({F2}, f8[:, ::1], i8[::1], i8[::1], f8)")
+def notice_moves(goal: Array, place: Array, stays: Ints, wait: Ints, tolerance: float) -> None:
+    """Where the goals (nt, 3) are within the tolerance, nan for none: place (nt, 3), and the ticks (nt,) since when they are
+    there. wait (nt,): ticks, counted down."""
+    same = distances(goal, place)
+    for t in range(len(goal)):
+        wait[t] = max(wait[t] - 1, 0)
+        if same[t] < tolerance:
+            stays[t] += 1
+        else:
+            stays[t], place[t] = 0, goal[t]
+
+
 @compiled(f"Tuple((i8[::1], i8))({B1}, {B1}, {B1}, {B1}, {B1}, {I1}, {I1}, {B1}, i8, {I1})")
 def first_state(
     homing: Bools, enabled: Bools, given: Bools, stale: Bools, reached: Bools, limited: Ints, stuck: Ints,
