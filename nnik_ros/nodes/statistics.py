@@ -36,7 +36,7 @@ class Window:
     """The newest values in a ring; written by one thread, read by any."""
 
     def __init__(self, size: int) -> None:
-        self._ring: Array = np.full(max(2, size), np.nan)
+        self._ring: Array = np.full(size, np.nan)
         self._next = 0
 
     def record(self, value: float) -> None:
