@@ -98,6 +98,7 @@ class PerfectHand:
         self._driver, self._joints = driver, joint_map(driver, robot)
         self._names = names or list(self._joints.names)
         kind = MESSAGE_OF[driver.command_type]
+        self._node = station.node
         self._publisher = station.node.create_publisher(JointState, driver.topic(driver.state), driver.state.depth)
         self._ear = station.node.create_subscription(kind, driver.topic(driver.command), self._take, _HEARD)
         station.node.create_timer(0.01, self._publish)
@@ -106,6 +107,10 @@ class PerfectHand:
     def connected(self) -> bool:
         """Whether a controller is discovered: from now on every command is heard."""
         return bool(self._ear.get_publisher_count() > 0)
+
+    def fall_deaf(self) -> None:
+        """Hear no more commands."""
+        self._node.destroy_subscription(self._ear)
 
     def _take(self, message: Any) -> None:
         self.messages.append(message)

@@ -152,17 +152,18 @@ def test_a_hand_with_a_prefix_speaks_and_follows_in_frames_of_its_own(lab, robot
 
 def test_tip_poses_of_a_driver_that_tells_no_time_have_the_present_one_and_cease_with_the_joint_states(lab):
     begin = time.time()
-    bench = lab.bench()
+    bench = lab.bench(tip_pose_rate=5.0)
     poses = bench.station.listen(PoseArray, "tip_poses")
-    wait_for(lambda: len(poses) > 5, "tip poses", bench.process)
-    stamps = [pose.header.stamp.sec + 1e-9 * pose.header.stamp.nanosec for pose in poses[:6]]
+    wait_for(lambda: len(poses) > 10, "tip poses", bench.process)
+    stamps = [pose.header.stamp.sec + 1e-9 * pose.header.stamp.nanosec for pose in poses[:11]]
     assert begin < stamps[0] and stamps[-1] < time.time() + 0.001
     assert (np.diff(stamps) > 0.0).all()
+    assert stamps[-1] - stamps[0] > 1.0, "ten times 0.2 s, unless the first one was late"
     bench.hand.silent = True
     bench.until("STALE_STATE")
-    bench.count_statuses(3)
-    count = len(poses)
     bench.count_statuses(20)
+    count = len(poses)
+    bench.count_statuses(50)
     assert len(poses) == count, "old joints under a new stamp would be taken for new ones"
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -26,10 +27,11 @@ from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
+from nnik_ros.calibration import Calibration
 from nnik_ros.nodes.demo_arguments import read_arguments
 from nnik_ros.nodes.demo_node import Demo
 from nnik_ros.nodes.replay import DIFFERENT, IDENTICAL, UNUSABLE, Comparison, main
-from nnik_ros.paths import share_dir
+from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.robot import Robot
 from nnik_ros.tape import Tick
 
@@ -128,6 +130,32 @@ def test_a_session_with_every_call_of_an_operator_comes_back_bit_for_bit(
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith(f"replay: {ticks_of(file)} ticks, ")
     assert last.endswith("all identical")
+
+
+def test_a_session_comes_back_from_anywhere_but_not_with_another_calibration_or_urdf(
+    lab: Lab, robot: Robot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nq, nt = robot.nq, robot.nt
+    Calibration(
+        robot.name, robot.kinematics.digest(), robot.joint_names, robot.tip_names, np.full(nq, 0.03), np.zeros((nq, 3)),
+        np.zeros((nq, 3)), np.full((nt, 3), 0.001), "a test",
+    ).write(tmp_path / "mine.yaml")  # fmt: skip
+    (tmp_path / "hand.yaml").write_text(robot_file("allegro_right").read_text().replace("../../urdf/", ""))
+    shutil.copy(robot.urdf_path, tmp_path)
+    here = Path(os.path.relpath(tmp_path, share_dir()))  # from where the controller runs
+    bench = lab.bench(
+        robot=here / "hand.yaml", calibration=here / "mine.yaml", model="allegro_right", record=tmp_path / "tape.jsonl"
+    )
+    bench.until("IDLE")
+    bench.set_out(robot.kinematics.tip_position(robot.home + 0.25), 0.1)
+    bench.process.close()
+    monkeypatch.chdir(tmp_path)
+    assert main(["tape.jsonl"]) == IDENTICAL
+    for name, words in (("mine.yaml", "mine.yaml is"), (robot.urdf_path.name, "hand.yaml or its URDF is")):
+        with (tmp_path / name).open("a") as file:
+            file.write("\n")
+        assert main(["tape.jsonl"]) == UNUSABLE
+        assert f"{tmp_path}/{words} another one than in the recording" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("storage", ["SQLITE3", "MCAP"])

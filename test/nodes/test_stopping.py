@@ -195,6 +195,19 @@ def test_a_paused_controller_warns_of_joint_states_that_stopped_and_of_no_others
     bench.until("IDLE")
 
 
+def test_commands_that_nobody_receives_are_warned_of_as_long_as_some_are_sent(lab: Lab) -> None:
+    bench = lab.bench()
+    bench.until("IDLE")
+    bench.hand.fall_deaf()
+    words = f"nobody receives {bench.station.namespace}/joint_cmd"
+    wait_for(lambda: words in bench.message, words, bench.process)
+    assert bench.statuses[-1].level == DiagnosticStatus.WARN
+    bench.trigger("pause")
+    bench.until("PAUSED")
+    wait_for(lambda: bench.statuses[-1].level == DiagnosticStatus.OK, "the end of the warning", bench.process)
+    assert words not in bench.message
+
+
 def test_joint_states_that_come_too_slowly_are_told_with_the_parameter_that_says_so(lab: Lab) -> None:
     """Its publisher is there, so nothing else says what to do."""
     bench = lab.bench(state_timeout=0.3)

@@ -96,6 +96,38 @@ def test_a_second_chore_waits_when_the_first_leaves_too_little_time() -> None:
     assert sorted(done) == ["a", "b"]
 
 
+def test_a_chore_is_taken_to_cost_the_longest_that_it_recently_took() -> None:
+    clock, done, costs = Clock(), [], itertools.chain([0.004], itertools.repeat(0.001))
+    chores = Chores(clock)
+
+    def call() -> None:
+        done.append(clock.now)
+        clock.now += next(costs)
+
+    chore = chores.add(call, 0.1)
+
+    def turns_with(left: float) -> int:
+        clock.now = chore.due
+        chores.serve(left)
+        return len(done)
+
+    assert [turns_with(left) for left in (0.1, 0.1, 0.004)] == [1, 2, 2], "the third may be as long as the first"
+    assert [turns_with(0.1) for _ in range(20)] == [*range(3, 23)]
+    assert turns_with(0.004) == 23, "the long one is forgotten"
+
+
+def test_of_several_chores_that_have_waited_for_too_long_a_gap_that_fits_none_is_spent_on_one() -> None:
+    clock, done = Clock(), []
+    chores = Chores(clock)
+    for name in ("a", "b"):
+        chores.add(lambda name=name: done.append(name), 0.1)  # type: ignore[misc]
+    clock.now = 1.0
+    for n in (1, 2):
+        chores.serve(-0.001)
+        assert len(done) == n
+    assert sorted(done) == ["a", "b"]
+
+
 def test_a_chore_in_parts_does_each_where_it_fits_and_keeps_its_pace() -> None:
     """Three parts of 4 ms in gaps that leave time for one."""
     clock, done = Clock(), []
