@@ -57,7 +57,8 @@ class WayOut:
         self._searched_for: Array = np.full((nt, 3), np.nan)  # goals for which a search was made
         self._same: Array = np.zeros(nt)  # m, within which each of them is the same goal, however it trembles
         self._wait: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks until one that moves is searched for again
-        self._goal: Array = np.full((nt, 3), np.nan)  # where the goals are, within the tolerance
+        self._begun: Array = np.full((nt, 3), np.nan)  # where the goals were when the ticks began
+        self._goal: Array = np.full((nt, 3), np.nan)  # where they are, within the tolerance
         self._stays: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks since when they are there
         self._waiting: NDArray[np.bool_] = np.zeros(nt, dtype=bool)  # tips for which the present one was begun
 
@@ -68,7 +69,9 @@ class WayOut:
         """After a tick: best errors (nt,) [m], ticks without progress (nt,), goals (nt, 3) [m], nan for none, and what
         limited the tips (nt,) of Limit. Who has no goal, or may not move, goes on with a way out later."""
         self.best_error, self.ticks = best_error, ticks
-        progress.notice_moves(goal, self._goal, self._stays, self._wait, tolerance)
+        progress.notice_moves(
+            goal, motion.tips.position, ticks, self._begun, self._goal, self._stays, self._wait, tolerance
+        )
         self.stuck = progress.not_blocked(ticks, limited, self._led, self._stuck_ticks)
         self._notice_restless(motion)
         if np.count_nonzero(self.escaping):

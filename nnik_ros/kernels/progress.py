@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from nnik_ros.compiled import B1, F1, F2, I1, Array, Bools, Ints, compiled
@@ -49,17 +51,24 @@ def not_blocked(still: Ints, limited: Ints, led: Ints, lasts: int) -> Ints:
     return result
 
 
-@compiled(f"void({F2}, f8[:, ::1], i8[::1], i8[::1], f8)")
-def notice_moves(goal: Array, place: Array, stays: Ints, wait: Ints, tolerance: float) -> None:
-    """Where the goals (nt, 3) are within the tolerance, nan for none: place (nt, 3), and the ticks (nt,) since when they are
-    there. wait (nt,): ticks, counted down."""
-    same = distances(goal, place)
+@compiled(f"void({F2}, {F2}, i8[::1], f8[:, ::1], f8[:, ::1], i8[::1], i8[::1], f8)")
+def notice_moves(
+    goal: Array, tip: Array, still: Ints, begun: Array, place: Array, stays: Ints, wait: Ints, tolerance: float
+) -> None:
+    """Whether goals (nt, 3) [m], nan for none, are where they were. still (nt,): ticks without progress of tips (nt, 3), none
+    any more where the goal has left the place (nt, 3) at which they `begun`, by half of the error. place (nt, 3): where the
+    goals are, within the tolerance, and `stays` (nt,): since how many ticks. wait (nt,): ticks, counted down."""
+    error, moved, away = distances(goal, tip), distances(goal, begun), distances(goal, place)
     for t in range(len(goal)):
-        wait[t] = max(wait[t] - 1, 0)
-        if same[t] < tolerance:
+        if moved[t] >= max(tolerance, LED * error[t]):
+            still[t] = 0
+        if still[t] == 0 or math.isnan(moved[t]):
+            begun[t] = goal[t]
+        if away[t] < tolerance:
             stays[t] += 1
         else:
             stays[t], place[t] = 0, goal[t]
+        wait[t] = max(wait[t] - 1, 0)
 
 
 @compiled(f"Tuple((i8[::1], i8))({B1}, {B1}, {B1}, {B1}, {B1}, {I1}, {I1}, {B1}, i8, {I1})")

@@ -365,6 +365,19 @@ def test_a_goal_that_trembles_is_searched_for_once_a_second_and_one_that_came_to
     assert len(search.begun) == 5
 
 
+@pytest.mark.parametrize(("speed", "searches"), [(0.4, True), (0.55, False)])
+def test_a_tip_that_comes_late_after_a_goal_that_runs_ahead_is_not_stuck(speed: float, searches: bool) -> None:
+    """Whose goal has left by half of the error within 0.09 s: here 43 of 87 mm."""
+    search = Search()
+    way_out, ticks = WayOut(search, np.array([0, 1]), T), np.zeros(2, dtype=np.int64)
+    for tick in range(333):
+        goal = np.full((2, 3), speed * tick * T / np.sqrt(3.0))
+        late = SimpleNamespace(**{**vars(STILL), "tips": SimpleNamespace(position=goal - 0.05)})
+        ticks = ticks + 1
+        way_out.watch(np.full(2, 0.01), ticks, goal, late, np.zeros(2, dtype=np.int64), 5e-4)
+    assert bool(search.begun) == searches
+
+
 @pytest.mark.parametrize("every", [11, 1000])
 def test_a_tip_that_others_keep_apart_looks_for_another_posture_only_where_its_goal_stays(every: int) -> None:
     search, way_out = Search(), WayOut(Search(), np.array([0, 1]), T)
