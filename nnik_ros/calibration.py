@@ -94,7 +94,7 @@ def calibration_of(robot: Robot, parameters: KinematicParameters, source: str = 
     )  # fmt: skip
 
 
-def load_calibration(path: Path, robot: Robot) -> Calibration:
+def load_calibration(path: Path | str, robot: Robot) -> Calibration:
     """Read the calibration of `robot`; joints and tips may stand in any order.
 
     Raises:

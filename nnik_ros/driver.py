@@ -148,7 +148,7 @@ class JointMap:
         return q
 
 
-def load_driver(path: Path) -> Driver:
+def load_driver(path: Path | str) -> Driver:
     """Read a driver profile (see config/drivers/README.md).
 
     Raises:

@@ -41,7 +41,7 @@ class HandMotion:
     points: Array = field(repr=False)
 
 
-def read_hand_motion(path: Path, rate: float = 30.0) -> HandMotion:
+def read_hand_motion(path: Path | str, rate: float = 30.0) -> HandMotion:
     """Read a `.csv` with a header, or an `.npy` of shape (n, 21, 3) or (n, 63).
 
     The CSV has one row a frame, columns in any order: `<point>_x`, `_y`, `_z` by the names in POINTS, or `x0`, `y0`, `z0` to
@@ -53,7 +53,7 @@ def read_hand_motion(path: Path, rate: float = 30.0) -> HandMotion:
     """
     if not 0.0 < rate < np.inf:
         raise InputError(f"rate is {rate}, must be above 0 Hz and finite")
-    problems = Problems(str(path))
+    path, problems = Path(path), Problems(str(path))
     try:
         time, points = _read_npy(path, problems) if path.suffix == ".npy" else _read_csv(path, problems)
     except (OSError, ValueError, csv.Error) as error:

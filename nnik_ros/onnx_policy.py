@@ -33,7 +33,7 @@ class OnnxPolicy:
 
     name = "network"
 
-    def __init__(self, path: Path, robot: Robot, kinematics: Kinematics | None = None) -> None:
+    def __init__(self, path: Path | str, robot: Robot, kinematics: Kinematics | None = None) -> None:
         """Load `path`, compare it with `robot`, run its probe.
 
         kinematics: the calibrated geometry, handed to the network's optional inputs; the robot's own when absent.
@@ -42,7 +42,7 @@ class OnnxPolicy:
             ContractError: missing or damaged file, no contract, a field that differs from the robot, or a probe that
                 does not give the results of its export.
         """
-        source = str(path)
+        source, path = str(path), Path(path)
         self.robot, self.path = robot, path
         self._session = _open(path)
         self._options = onnxruntime.RunOptions()
@@ -96,13 +96,13 @@ class OnnxPolicy:
         problems.raise_if_any()
 
 
-def read_contract(path: Path) -> Contract:
+def read_contract(path: Path | str) -> Contract:
     """The contract of a network file, without a robot to compare it with.
 
     Raises:
         ContractError: missing or damaged file, or one without a readable contract.
     """
-    return _read_contract(_open(path), str(path))
+    return _read_contract(_open(Path(path)), str(path))
 
 
 def _open(path: Path) -> onnxruntime.InferenceSession:

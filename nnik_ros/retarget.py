@@ -63,7 +63,7 @@ class TipPath:
         return np.array(point)
 
 
-def load_hand_map(path: Path, robot: Robot) -> HandMap:
+def load_hand_map(path: Path | str, robot: Robot) -> HandMap:
     """Read a file of config/landmarks.
 
     Raises:

@@ -80,7 +80,7 @@ class Robot:
         return frozen(np.ptp(tips, axis=0) > _MOVES, bool)
 
 
-def load_robot(path: Path) -> Robot:
+def load_robot(path: Path | str) -> Robot:
     """Read `path` (YAML, for example config/robots/allegro_right.yaml) and the URDF that it names, relative to it.
 
     Raises:
@@ -98,7 +98,7 @@ def load_robot(path: Path) -> Robot:
     tip_sections = document.sections("tips")
     joint_names = [section.text("name") for section in joint_sections]
     tips = [(section.text("name"), section.text("link")) for section in tip_sections]
-    urdf_path = path.parent / urdf_name
+    urdf_path = Path(path).parent / urdf_name
     urdf = _urdf(urdf_path, urdf_name, problems) if urdf_name else None
     report_duplicates(joint_names, "joints", problems)
     report_duplicates([tip for tip, _ in tips], "tips", problems)

@@ -14,14 +14,14 @@ import yaml
 from nnik_ros.errors import FileError, Problems, in_yaml, range_in_words
 
 
-def load_mapping(path: Path) -> dict[str, Any]:
+def load_mapping(path: Path | str) -> dict[str, Any]:
     """Read one YAML mapping.
 
     Raises:
         FileError: unreadable file, broken YAML, a key given twice, or a document that is no mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise FileError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:

@@ -11,9 +11,14 @@ import numpy as np
 import pytest
 import yaml
 
+from nnik_ros.calibration import calibration_of, load_calibration
 from nnik_ros.collision import CollisionModel
+from nnik_ros.driver import load_driver
 from nnik_ros.errors import FileError
 from nnik_ros.geometry import Array
+from nnik_ros.landmarks import read_hand_motion
+from nnik_ros.onnx_policy import OnnxPolicy, read_contract
+from nnik_ros.retarget import load_hand_map
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.urdf import FIXED, load_urdf
 
@@ -34,6 +39,18 @@ def mirrored_joints(q: Array) -> Array:
     sign = np.ones(q.shape[-1])
     sign[ABDUCTION] = -1.0
     return q * sign
+
+
+def test_a_file_is_named_by_a_path_or_by_a_text(tmp_path: Path) -> None:
+    robot = load_robot(str(ROOT / "config" / "robots" / "allegro_right.yaml"))
+    assert robot.kinematics.digest() == shipped("allegro_right").kinematics.digest()
+    assert OnnxPolicy(str(ROOT / "models" / "allegro_right.onnx"), robot).path.is_file()
+    assert read_contract(str(ROOT / "models" / "allegro_right.onnx")).robot == robot.name
+    assert load_driver(str(ROOT / "config" / "drivers" / "allegro_v4.yaml")).name == "allegro_v4"
+    assert len(load_hand_map(str(ROOT / "config" / "landmarks" / "allegro_right.yaml"), robot).fingers) == robot.nt
+    assert len(read_hand_motion(str(ROOT / "examples" / "landmarks" / "made_up_hand.csv")).points)
+    calibration_of(robot, robot.kinematics.parameters, "").write(tmp_path / "calibration.yaml")
+    assert load_calibration(str(tmp_path / "calibration.yaml"), robot).robot == robot.name
 
 
 def test_three_hands_for_either_side_and_two_arms_are_shipped() -> None:
