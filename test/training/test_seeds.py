@@ -112,7 +112,7 @@ def test_the_same_seed_gives_the_same_baseline_and_another_seed_another(
 
 def test_the_picture_of_predictions_shows_every_tip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figures = []
-    monkeypatch.setattr("nnik_ros.training.seeds.plots._save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, path: figures.append(figure))
     hand = load_robot(robot_file("allegro_right"))
     plot_predictions(DampedLeastSquares(hand), tmp_path / "predictions.png")
     (figure,) = figures
