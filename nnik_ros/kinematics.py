@@ -229,20 +229,19 @@ class Kinematics:
         columns = [own.columns[..., 0], own.columns[..., 1], own.zero[..., None]]
         return self.topology.chain, frozen(np.concatenate([*matrices, *columns], axis=-1)), own.start
 
-    def rows(self, q: Array, target: Array) -> tuple[Array, Array]:
-        """q (..., nq) and target (..., nt, 3), broadcast to it, as the kernels take them: (n, nq) and (n, nt, 3), in double
-        precision.
+    def rows(self, q: Array, target: Array, dtype: type = np.float64) -> tuple[NDArray[Any], NDArray[Any]]:
+        """q (..., nq) and target (..., nt, 3), broadcast to it, as the kernels take them: (n, nq) and (n, nt, 3).
 
         Raises:
             InputError: one of another shape.
         """
-        rows, wanted = self._rows(q), (*q.shape[:-1], self.nt, 3)
+        rows, wanted = self._rows(q, dtype), (*q.shape[:-1], self.nt, 3)
         if target.shape != wanted:
             target = _batched(target, wanted)
-        return rows, np.ascontiguousarray(target, dtype=np.float64).reshape(len(rows), self.nt, 3)
+        return rows, np.ascontiguousarray(target, dtype=dtype).reshape(len(rows), self.nt, 3)
 
-    def _rows(self, q: Array) -> Array:
-        rows: Array = np.ascontiguousarray(self._checked(q), dtype=np.float64).reshape(-1, self.nq)
+    def _rows(self, q: Array, dtype: type = np.float64) -> Array:
+        rows: Array = np.ascontiguousarray(self._checked(q), dtype=dtype).reshape(-1, self.nq)
         return rows
 
     def _checked(self, q: Array) -> Array:

@@ -63,8 +63,7 @@ class OnnxPolicy:
 
     def step(self, q: Array, target: Array) -> Array:
         """See `Policy.step`. A non-finite input gives a non-finite result; the caller checks."""
-        rows, goals = self.kinematics.rows(q, target)
-        result = self.increment(rows.astype(np.float32), goals.astype(np.float32))
+        result = self.increment(*self.kinematics.rows(q, target, np.float32))
         q_next: Array = points.within(result, self.robot.lower, self.robot.upper)
         return q_next.reshape(q.shape)
 

@@ -81,10 +81,9 @@ class WayOut:
             if not self._escape.searching:
                 self._take(goal, motion, tolerance)
             return
-        fresh = self.stuck >= self._stuck_ticks
-        if np.count_nonzero(fresh):
-            may = (self._stays >= self._stuck_ticks) | (self._wait == 0) & (limited & Limit.COLLISION == 0)
-            fresh &= may & ~self._is_searched_for(goal, tolerance)
+        fresh = progress.to_search(
+            self.stuck, self._stuck_ticks, self._stays, self._wait, limited, goal, self._searched_for, tolerance
+        )
         if np.count_nonzero(fresh):
             self._searched_for, self._waiting = np.where(fresh[:, None], goal, self._searched_for), fresh
             error = distance(goal, motion.tips.position)  # the best one may be of a goal that was elsewhere

@@ -71,6 +71,19 @@ def notice_moves(
         wait[t] = max(wait[t] - 1, 0)
 
 
+@compiled(f"b1[::1]({I1}, i8, {I1}, {I1}, {I1}, {F2}, {F2}, f8)")
+def to_search(
+    stuck: Ints, enough: int, stays: Ints, wait: Ints, limited: Ints, goal: Array, searched_for: Array, tolerance: float
+) -> Bools:
+    """Tips (nt,) to look for another posture for: stuck for enough ticks, before a goal for which that was not done; before one
+    that moves, only where no others keep the tip apart, and not all the time."""
+    far, fresh = distances(goal, searched_for), np.zeros(len(goal), dtype=np.bool_)
+    for t in range(len(goal)):
+        may = stays[t] >= enough or (wait[t] == 0 and limited[t] & COLLISION == 0)
+        fresh[t] = stuck[t] >= enough and may and not far[t] < tolerance
+    return fresh
+
+
 @compiled(f"Tuple((i8[::1], i8))({B1}, {B1}, {B1}, {B1}, {B1}, {I1}, {I1}, {B1}, i8, {I1})")
 def first_state(
     homing: Bools, enabled: Bools, given: Bools, stale: Bools, reached: Bools, limited: Ints, stuck: Ints,
