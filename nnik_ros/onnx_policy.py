@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +57,10 @@ class OnnxPolicy:
             name: np.asarray(value, dtype=np.float32)
             for name, value in zip(OPTIONAL_INPUTS, self.kinematics.parameters, strict=True)
         }
+        content = path.read_bytes()
+        self.digest = hashlib.sha256(content).hexdigest()  # of what runs, whatever lies there later
         try:
-            self._session = open_session(with_constants(path.read_bytes(), constants))
+            self._session = open_session(with_constants(content, constants))
         except ValueError as error:
             raise ContractError(source, [f"is not stored as this package stores it: {error}"]) from error
 

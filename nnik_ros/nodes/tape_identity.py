@@ -17,17 +17,21 @@ TAPE_TOPIC = "tape"
 
 def file_identity(path: Path, *others: Path) -> dict[str, str]:
     """Where a file lies, and a digest of its content and that of the files that belong to it."""
-    return {"file": str(path.resolve()), "sha256": digest(path, *others)}
+    return _identity(path, digest(path, *others))
 
 
 def describe_policy(policy: Any) -> dict[str, str] | None:
     """The file of a network, None for damped least squares."""
-    return file_identity(policy.path) if isinstance(policy, OnnxPolicy) else None
+    return _identity(policy.path, policy.digest) if isinstance(policy, OnnxPolicy) else None
 
 
 def digest(*paths: Path) -> str:
     """Of the content of files."""
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def _identity(path: Path, sha256: str) -> dict[str, str]:
+    return {"file": str(path.resolve()), "sha256": sha256}
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from nnik_ros.contract import JOINT_POSITION_NEXT, METADATA_KEY, TIP_POSITION
 from nnik_ros.errors import ContractError, InputError
 from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.kinematics import Kinematics
+from nnik_ros.nodes.tape_identity import describe_policy
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import model_file, robot_file, share_dir, shipped
 from nnik_ros.policy import Policy
@@ -44,6 +46,19 @@ def test_every_shipped_network_belongs_to_its_robot_and_carries_its_origin(name:
     contract = read_contract(model_file(name))
     policy = OnnxPolicy(model_file(name), load_robot(robot_file(contract.robot)))
     assert {"recipe", "seed", "commit", "metrics"} <= set(policy.contract.provenance)
+
+
+@pytest.mark.parametrize("later", [b"another", None])
+def test_a_recording_names_the_network_that_runs_whatever_lies_in_its_place_later(
+    later: bytes | None, tmp_path: Path
+) -> None:
+    path, content = tmp_path / "mine.onnx", model_file("allegro_right").read_bytes()
+    path.write_bytes(content)
+    policy = OnnxPolicy(path, load_robot(robot_file("allegro_right")))
+    path.unlink()
+    if later:
+        path.write_bytes(later)
+    assert describe_policy(policy) == {"file": str(path), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 @pytest.mark.parametrize("name", MODELS)
