@@ -45,11 +45,7 @@ PASSED_ON = tuple(
     }
 )  # fmt: skip
 PHYSICS = next(info for info in describe(SimHandOptions) if info.name == "physics")
-OTHERS = (
-    "sim_hand",
-    "tip_markers",
-    "web",
-)  # beside the controller the parameter file may have sections for these nodes
+OTHERS = ("sim_hand", "tip_markers", "web")  # nodes beside the controller that the parameter file may name
 
 
 def _choice(name: str, default: str, description: str, choices: Iterable[str] = BOOLEANS) -> DeclareLaunchArgument:
