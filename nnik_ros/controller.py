@@ -180,9 +180,9 @@ class Controller:
         """One period. now [s] judges ages only: the step always uses the fixed period.
 
         Raises:
-            InputError: targets of another shape than the robot's tips ask for.
+            InputError: targets of another shape than the robot's tips ask for, or a time that is no number.
         """
-        targets = targets.checked(self.robot.nt)
+        targets, now = targets.checked(self.robot.nt), _seconds(now)
         if self._resetting and not self._motion.moving:
             self._forget()
         self._hand.take(measurement, self.options.state_timeout)
@@ -404,6 +404,13 @@ class Controller:
             np.full(nt, _HOLD), np.zeros(nt, dtype=np.int64), np.full(nt, -1), own.copy(), measured, own.copy(), state_age,
             judged.age, np.full(nt, np.nan),
         )  # fmt: skip
+
+
+def _seconds(now: float) -> float:
+    try:
+        return float(now)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"now is {now!r}, must be a number of seconds") from error
 
 
 def _check_same_robot(what: str, other: Robot, robot: Robot) -> None:

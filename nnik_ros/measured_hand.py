@@ -33,18 +33,20 @@ class MeasuredHand:
         self._gap: Array = np.zeros(self._nq)  # from the command to the hand when it was last seen to follow
 
     def take(self, measurement: Measurement | None, timeout: float) -> None:
-        """Believe joint states of the right number that are finite; those before them count as stale after timeout [s]."""
+        """Believe joint states of the right number that are finite, with a time; those before them count as stale after
+        timeout [s]."""
         if measurement is None:
             return
         try:
             q = shaped("joint positions", measurement.q, (self._nq,))
+            stamp = float(shaped("their stamp", measurement.stamp, ()))
         except InputError:
             return
         if not math.isfinite(points.largest_gap(q, self._rest)):
             return
-        since = abs(measurement.stamp - self._stamp)
+        since = abs(stamp - self._stamp)
         came_back = not since <= timeout
-        self.q, self._stamp = q, measurement.stamp
+        self.q, self._stamp = q, stamp
         self._average = q if came_back else self._average + -math.expm1(-since / _AVERAGED) * (q - self._average)
         if came_back or points.largest_gap(self._average, self._rest) > _STIRRED:
             self._rest, self._rest_stamp = self._average, self._stamp

@@ -900,6 +900,27 @@ def test_joint_states_that_are_no_row_of_numbers_are_as_if_they_had_not_come(han
     assert controller.tick(0.0, Measurement(joints, 0.0), NOTHING).hand_state is TipState.WAITING_STATE
 
 
+@pytest.mark.parametrize("stamp", ["now", [0.0], 1j, pytest.param(10**400, id="huge")])
+def test_joint_states_of_a_time_that_is_no_number_are_as_if_they_had_not_come(hand: Robot, stamp: object) -> None:
+    controller = Controller(hand, None, ControllerOptions())
+    controller.start()
+    assert controller.tick(0.0, Measurement(hand.home, stamp), NOTHING).hand_state is TipState.WAITING_STATE
+
+
+@pytest.mark.parametrize("now", ["now", None, [0.0], 1j, pytest.param(10**400, id="huge")])
+def test_a_time_that_is_no_number_is_refused_by_name_and_the_next_tick_goes_on_as_if_it_had_not_been(
+    hand: Robot, now: object
+) -> None:
+    disturbed, other = Rig(hand), Rig(hand)
+    for rig in (disturbed, other):
+        rig.controller.start()
+        rig.aim(reachable(hand))
+        rig.run(20)
+    with pytest.raises(InputError, match=r"^now is .*, must be a number of seconds"):
+        disturbed.controller.tick(now, Measurement(hand.upper, disturbed.now), disturbed.targets)
+    assert np.array_equal(disturbed.run(20).command, other.run(20).command)
+
+
 @pytest.mark.parametrize("position", [[["a"] * 3] * 4, [[0.0] * 3, None, [0.0] * 3, [0.0] * 3], {"index": [0.0] * 3}])
 def test_targets_that_are_no_array_of_numbers_are_refused_by_name(hand: Robot, position: object) -> None:
     with pytest.raises(InputError, match=r"^target positions are no array of numbers"):
