@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -46,8 +47,6 @@ class OnnxPolicy:
         source, path = str(path), Path(path)
         self.robot, self.path = robot, path
         self._session = _open(path)
-        self._options = onnxruntime.RunOptions()
-        self._options.only_execute_path_to_fetches = True  # a step does not ask for the tips
         self.contract = _read_contract(self._session, source)
         check_contract(self.contract, robot, source)
         _check_signature(self._session, robot, source)
@@ -60,9 +59,23 @@ class OnnxPolicy:
         content = path.read_bytes()
         self.digest = hashlib.sha256(content).hexdigest()  # of what runs, whatever lies there later
         try:
-            self._session = open_session(with_constants(content, constants))
+            self._content = with_constants(content, constants)
+            self._start_session()
         except ValueError as error:
             raise ContractError(source, [f"is not stored as this package stores it: {error}"]) from error
+
+    def _start_session(self) -> None:
+        self._session = open_session(self._content)
+        self._options = onnxruntime.RunOptions()
+        self._options.only_execute_path_to_fetches = True  # a step does not ask for the tips
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy, here or in another process, opens a session of its own on the same bytes."""
+        return {name: value for name, value in vars(self).items() if name not in ("_session", "_options")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._start_session()
 
     def step(self, q: Array, target: Array) -> Array:
         """See `Policy.step`. A non-finite input gives a non-finite result; the caller checks."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import functools
 
 import numpy as np
@@ -758,6 +759,15 @@ def test_a_recorded_run_replays_bit_for_bit(hand: Robot) -> None:
             rig.run(15)
         runs.append(np.array(rig.sent))
     np.testing.assert_array_equal(*runs)
+
+
+def test_a_copy_of_a_controller_with_a_network_goes_on_bit_for_bit_as_it_does(hand: Robot) -> None:
+    rig = Rig(hand, OnnxPolicy(share_dir() / "models" / "allegro_right.onnx", hand), CollisionModel(hand))
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.run(50)
+    other = copy.deepcopy(rig)
+    assert np.array_equal(other.run(50).command, rig.run(50).command)
 
 
 @pytest.mark.parametrize("pointing", [0.0, 0.5])

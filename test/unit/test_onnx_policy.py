@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import multiprocessing
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +61,23 @@ def test_a_recording_names_the_network_that_runs_whatever_lies_in_its_place_late
     if later:
         path.write_bytes(later)
     assert describe_policy(policy) == {"file": str(path), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_a_copy_and_a_solver_in_another_process_give_the_same_steps_whatever_became_of_the_file(
+    hand: Robot, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(model_file("allegro_right").read_bytes())
+    q, goal = hand.random_joint_position(rng, 20), hand.random_joint_position(rng, 20)
+    target = hand.kinematics.tip_position(goal)
+    parameters = hand.kinematics.parameters
+    calibrated = hand.kinematics.calibrated(parameters._replace(tip_offset=parameters.tip_offset + 0.001))
+    policy = OnnxPolicy(path, hand, calibrated)
+    solver = GuardedSolver(policy, DampedLeastSquares(hand))
+    path.unlink()
+    assert np.array_equal(copy.deepcopy(policy).step(q, target), policy.step(q, target))
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert np.array_equal(pool.apply(solver.solve, (q, target)).q, solver.solve(q, target).q)
 
 
 @pytest.mark.parametrize("name", MODELS)
