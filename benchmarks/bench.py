@@ -21,7 +21,7 @@ from benchmarks.acceptance import judge
 from benchmarks.measure import FULL, QUICK, Effort
 from benchmarks.plain_urdf import plain_urdf
 from benchmarks.solver import Absent, Scene, Solver
-from nnik_ros.arguments import Help
+from nnik_ros.arguments import Help, check_writable, writing
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.closest import closest_distance
 from nnik_ros.errors import InputError, NnikError
@@ -59,7 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write and partial:
         parser.error(f"--write replaces the page of a whole run, it cannot go with {', '.join(partial)}")
     begin = time.monotonic()
+    docs, file = ROOT / "docs", RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}{'-quick' if options.quick else ''}.json"
     try:
+        check_writable(file, makes_folder=True)
+        if options.write:
+            check_writable(docs / "benchmark.md")
         robot, model = _subject(options.robot, options.model)
         node = _node_results(page=options.write)
         if options.write and node is None:
@@ -67,18 +71,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             effort = QUICK if options.quick else FULL
             results = run(robot, model, effort, Path(folder), options.only, whole=options.write)
+        results["header"]["minutes"] = round((time.monotonic() - begin) / 60, 2)
+        results["node"] = node
+        print(report.text(results))
+        with writing(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(results, indent=1))
+        print(f"raw results: {os.path.relpath(file)}; {results['header']['minutes']} min")
+        if options.write:
+            with writing(docs):
+                report.write_page(results, docs)
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2
-    results["header"]["minutes"] = round((time.monotonic() - begin) / 60, 2)
-    results["node"] = node
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    file = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}{'-quick' if options.quick else ''}.json"
-    file.write_text(json.dumps(results, indent=1))
-    print(report.text(results))
-    print(f"raw results: {os.path.relpath(file)}; {results['header']['minutes']} min")
-    if options.write:
-        report.write_page(results, ROOT / "docs")
     return 0 if all(row.passed for row in judge(results) if row.passed is not None) else 1
 
 

@@ -31,7 +31,7 @@ from geometry_msgs.msg import PoseArray
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
-from nnik_ros.arguments import Help
+from nnik_ros.arguments import Help, check_writable, writing
 from nnik_ros.errors import NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.nodes.conversions import pose_at
@@ -59,7 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--robot", default="allegro_right", help="a shipped robot")
     options = parser.parse_args(arguments)
     turns, seconds = (1, 5.0) if options.quick else (5, 10.0)
+    whole = not options.quick and options.robot == parser.get_default("robot")  # what the page may be made from
+    file = RESULTS if whole else RESULTS.with_name("node-partial.json")
     try:
+        check_writable(file, makes_folder=True)
         robot = load_robot(robot_file(options.robot))
     except NnikError as error:
         print(error, file=sys.stderr)
@@ -74,15 +77,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rclpy.try_shutdown()
     results["realtime"] = _realtime()
     results["load_after"] = os.getloadavg()[0]
-    whole = not options.quick and options.robot == parser.get_default("robot")  # what the page may be made from
-    file = RESULTS if whole else RESULTS.with_name("node-partial.json")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(results, indent=1))
     from benchmarks import acceptance, report
 
     print(report.node_table(results))
     verdicts = list(acceptance.judge_node({"node": results}))
     print("\n" + report.verdict_table(verdicts))
+    try:
+        with writing(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(results, indent=1))
+    except NnikError as error:
+        print(error, file=sys.stderr)
+        return 2
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 

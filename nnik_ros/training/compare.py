@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 
-from nnik_ros.arguments import Help
+from nnik_ros.arguments import Help, check_writable, writing
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.closest import closest_distance
 from nnik_ros.contract import OPTIONAL_INPUTS
@@ -232,22 +232,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write and (options.models or options.targets < _PAGE_TARGETS):
         parser.error(f"--write replaces the page of all networks: name none, and give at least {_PAGE_TARGETS} targets")
     try:
-        folder = share_dir() / "models"
+        folder, docs = share_dir() / "models", share_dir() / "docs"
+        if options.write:
+            check_writable(docs / "seeds.md")
         named = [model_file(name) for name in options.models]
         models = named or [*sorted(folder.glob("*.onnx")), *sorted((folder / "seeds").glob("*.onnx"))]
         comparisons = compare(models, options.targets, options.robot)
+        for comparison in comparisons:
+            print(f"## {comparison.robot.name}\n\n{tables(comparison)}")
+        if options.write:
+            from nnik_ros.training.compare_page import write_page
+            from nnik_ros.training.seeds.learning_curves import FILE as CURVES_FILE
+            from nnik_ros.training.seeds.learning_curves import read_curves
+
+            curves = read_curves(folder / "seeds" / CURVES_FILE)
+            with writing(docs):
+                write_page(docs, comparisons, options.targets, curves)
+        return 0
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2
-    for comparison in comparisons:
-        print(f"## {comparison.robot.name}\n\n{tables(comparison)}")
-    if options.write:
-        from nnik_ros.training.compare_page import write_page
-        from nnik_ros.training.seeds.learning_curves import FILE as CURVES_FILE
-        from nnik_ros.training.seeds.learning_curves import read_curves
-
-        write_page(share_dir() / "docs", comparisons, options.targets, read_curves(folder / "seeds" / CURVES_FILE))
-    return 0
 
 
 def _title(row: Row) -> str:

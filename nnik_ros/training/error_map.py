@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nnik_ros.arguments import Help, check_writable
+from nnik_ros.arguments import Help, check_writable, writing
 from nnik_ros.errors import NnikError
 from nnik_ros.evaluate import SEED, number_of_targets
 from nnik_ros.geometry import Array
@@ -78,7 +78,11 @@ def text(found: Runs, names: Sequence[str]) -> str:
 
 
 def draw(found: Runs, names: Sequence[str], path: Path) -> None:
-    """Above the largest error after two steps over the workspace, below the targets missed after five."""
+    """Above the largest error after two steps over the workspace, below the targets missed after five.
+
+    Raises:
+        FileError: it cannot be written.
+    """
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
@@ -100,8 +104,9 @@ def draw(found: Runs, names: Sequence[str], path: Path) -> None:
     axes[0, 0].set_ylabel(f"[mm]; red: missed after {_LATE} steps")
     axes[1, 0].set_ylabel("smallest singular value [mm/rad]")
     figure.colorbar(shade, ax=axes[0], label=f"largest error after {_EARLY} steps [mm]")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=80)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

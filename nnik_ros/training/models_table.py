@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nnik_ros.arguments import writing
+from nnik_ros.errors import NnikError
 from nnik_ros.onnx_policy import read_contract
 from nnik_ros.paths import share_dir
 
@@ -58,9 +60,15 @@ def _row(path: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     argparse.ArgumentParser(prog="models_table", description=__doc__).parse_args(arguments)
-    models = share_dir() / "models"
-    (models / "README.md").write_text(table(models), encoding="utf-8")
-    return 0
+    try:
+        models = share_dir() / "models"
+        text = table(models)
+        with writing(models / "README.md"):
+            (models / "README.md").write_text(text, encoding="utf-8")
+        return 0
+    except NnikError as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

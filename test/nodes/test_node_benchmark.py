@@ -14,6 +14,20 @@ from nnik_ros.robot import Robot
 KEYS = ("jitter_p50_us", "jitter_p99_us", "jitter_p999_us", "latency_p50_us", "latency_p99_us")
 
 
+@pytest.fixture
+def unmeasured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the results go, which nobody measures."""
+
+    def rate(*_: Any) -> dict[str, dict[str, float]]:
+        return {kind: dict.fromkeys(KEYS, 1.0) for kind in ("relay", "controller")}
+
+    monkeypatch.setattr(node, "_rate", rate)
+    monkeypatch.setattr(node, "RESULTS", tmp_path / "node.json")
+    for function in ("init", "try_shutdown"):
+        monkeypatch.setattr(node.rclpy, function, lambda: None)
+    return tmp_path
+
+
 @pytest.mark.parametrize(
     ("words", "names"),
     [
@@ -24,17 +38,19 @@ KEYS = ("jitter_p50_us", "jitter_p99_us", "jitter_p999_us", "latency_p50_us", "l
     ids=["whole", "quick", "another robot"],
 )
 def test_only_a_whole_run_of_the_node_is_kept_for_the_page(
-    words: list[str], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str], names: list[str], unmeasured: Path
 ) -> None:
-    def rate(*_: Any) -> dict[str, dict[str, float]]:
-        return {kind: dict.fromkeys(KEYS, 1.0) for kind in ("relay", "controller")}
-
-    monkeypatch.setattr(node, "_rate", rate)
-    monkeypatch.setattr(node, "RESULTS", tmp_path / "node.json")
-    for function in ("init", "try_shutdown"):
-        monkeypatch.setattr(node.rclpy, function, lambda: None)
     assert node.main(words) == 0
-    assert [path.name for path in tmp_path.iterdir()] == names
+    assert [path.name for path in unmeasured.iterdir()] == names
+
+
+def test_results_of_the_node_that_a_full_disk_does_not_take_are_shown_and_told(
+    unmeasured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (unmeasured / "node.json").symlink_to("/dev/full")
+    assert node.main([]) == 2
+    printed = capsys.readouterr()
+    assert "node.json: 1 problem\n  - cannot be written: No space left" in printed.err and "relay" in printed.out
 
 
 def test_an_unknown_robot_is_refused_with_the_shipped_ones(capsys: pytest.CaptureFixture[str]) -> None:

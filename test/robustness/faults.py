@@ -11,6 +11,8 @@ from pathlib import Path
 
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
+from nnik_ros.arguments import check_writable, writing
+from nnik_ros.errors import NnikError
 from test.robustness import rows_clock, rows_driver, rows_input, rows_model, rows_process, rows_timing
 from test.robustness.matrix import GROUPS, ROWS, TABLE_HEAD, Outcome, Row, Runner, table_line
 from test.robustness.processes import end_on_sigterm
@@ -39,9 +41,16 @@ def main() -> int:
             print(f"{row.group:8} {row.name:32} {row.fault}")
         return 0
     begin = time.monotonic()
-    outcomes = run(rows)
-    if arguments.write:
-        write_page(outcomes, PAGE)
+    try:
+        if arguments.write:
+            check_writable(PAGE)
+        outcomes = run(rows)
+        if arguments.write:
+            with writing(PAGE):
+                write_page(outcomes, PAGE)
+    except NnikError as error:
+        print(error, file=sys.stderr)
+        return 2
     broken = [outcome for outcome in outcomes if not outcome.held]
     names = f"; not held: {', '.join(outcome.row.name for outcome in broken)}" if broken else ""
     held = len(outcomes) - len(broken)

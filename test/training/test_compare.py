@@ -138,6 +138,21 @@ def test_the_page_of_all_networks_is_written_as_it_says(monkeypatch: pytest.Monk
     assert written == [1000, 2000]
 
 
+def test_a_page_that_cannot_be_written_is_told_before_and_after_the_comparison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "docs" / "seeds.md"
+    monkeypatch.setattr(compare, "share_dir", lambda: tmp_path)
+    monkeypatch.setattr(compare, "compare", lambda paths, n, _: pytest.fail("was compared"))
+    assert compare.main(["--write"]) == 2
+    assert f"{page}: 1 problem\n  - cannot be written: there is no folder" in capsys.readouterr().err
+    page.parent.mkdir()
+    page.symlink_to("/dev/full")
+    monkeypatch.setattr(compare, "compare", lambda paths, n, _: [])
+    assert compare.main(["--write"]) == 2
+    assert f"{page.parent}: 1 problem\n  - cannot be written: No space left" in capsys.readouterr().err
+
+
 def test_the_page_of_a_planar_arm_tells_how_straight_its_lines_are(tmp_path: Path) -> None:
     write_page(tmp_path, compare.compare([SEEDS[-1]], 20), 20)
     text = (tmp_path / "seeds.md").read_text().split("Straight lines")[1]

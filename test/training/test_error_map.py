@@ -90,6 +90,12 @@ def test_a_map_that_cannot_be_written_is_refused_before_anything_is_computed(
     assert f"cannot be written: there is no folder {tmp_path / 'file'}" in printed.err and not printed.out
 
 
+def test_a_map_that_a_full_disk_does_not_take_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "error_map_planar_2r.png").symlink_to("/dev/full")
+    assert main(["planar_2r", "--targets", "50", "--folder", str(tmp_path)]) == 2
+    assert "error_map_planar_2r.png: 1 problem\n  - cannot be written: No space left" in capsys.readouterr().err
+
+
 def test_a_finger_of_two_joints_beside_one_of_four_is_judged_by_its_own_two_slopes(tmp_path: Path) -> None:
     joint = (
         '<joint name="{0}" type="revolute"><parent link="{1}"/><child link="{0}_link"/><origin xyz="{2} 0 0"/>'

@@ -81,6 +81,11 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_trained(
     assert f"cannot be written: there is no folder {tmp_path / 'none'}" in capsys.readouterr().err
 
 
+def test_curves_that_a_full_disk_does_not_take_are_told(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(recipe), "--output", "/dev/full"]) == 2
+    assert "/dev/full: 1 problem\n  - cannot be written: No space left" in capsys.readouterr().err
+
+
 def test_the_shipped_curves_are_of_the_shipped_recipe_with_at_least_three_seeds() -> None:
     recipe = load_curves_recipe(SHIPPED)
     file = share_dir() / "models" / "seeds" / FILE

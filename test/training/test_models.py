@@ -52,6 +52,19 @@ def test_the_table_is_written_beside_the_networks(tmp_path: Path, monkeypatch: p
     assert len(rows) == 1 and rows[0] in (share_dir() / "models" / "README.md").read_text(encoding="utf-8")
 
 
+def test_a_table_that_a_full_disk_does_not_take_and_a_damaged_network_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "README.md").symlink_to("/dev/full")
+    monkeypatch.setattr(models_table, "share_dir", lambda: tmp_path)
+    assert models_table.main([]) == 2
+    assert "README.md: 1 problem\n  - cannot be written: No space left" in capsys.readouterr().err
+    (tmp_path / "models" / "damaged.onnx").write_bytes(b"no network")
+    assert models_table.main([]) == 2
+    assert "damaged.onnx: 1 problem\n  - is not a usable ONNX file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("argument", ["--help", "models/allegro_right.onnx"])
 def test_the_table_is_not_written_by_who_asks_how_it_is_made(argument: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models_table, "share_dir", lambda: pytest.fail("looked for models"))

@@ -104,6 +104,23 @@ def test_a_page_without_the_node_is_refused_before_anything_is_measured(
     assert not measured
 
 
+def test_results_that_cannot_be_written_are_refused_before_anything_is_measured_and_told_after_they_are(
+    root: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, numbers = root / "docs" / "benchmark.md", root / "docs" / record.FILE
+    numbers.write_text(record.written({"node": NODE}))
+    page.unlink()
+    page.symlink_to("/dev/full")
+    assert bench.main(["--write"]) == 2
+    printed = capsys.readouterr()
+    assert f"{page.parent}: 1 problem\n  - cannot be written: No space left" in printed.err
+    assert "node of today" in printed.out and measured == [bench.ROBOT]
+    (root / "a file").touch()
+    monkeypatch.setattr(bench, "RESULTS", root / "a file")
+    assert bench.main([]) == 2
+    assert "cannot be written: there is no folder" in capsys.readouterr().err and measured == [bench.ROBOT]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.machinery
 import importlib.util
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,6 +120,21 @@ def test_an_environment_with_the_stamp_of_an_older_version_is_known_as_its_own(p
     assert program.is_own(environment.path)
     (environment.path / program.STAMP).write_text("[]")
     assert not program.is_own(environment.path)
+
+
+def test_an_environment_that_a_full_disk_does_not_take_is_told_without_a_traceback(
+    program: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / ".venv" / "jazzy"
+    (path / "bin").mkdir(parents=True)
+    (path / "bin" / "python").symlink_to("/bin/false")
+    (path / program.STAMP).write_text(json.dumps({"python": program.python_identity()}))
+    shutil.copy(ROOT / "run", tmp_path)
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    command = [program.base_python(), str(tmp_path / "run"), "inspect", "--distro", "jazzy"]
+    full = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (0, 0))  # stands in for a full disk
+    ended = subprocess.run(command, capture_output=True, text=True, env=program.variables(), preexec_fn=full)
+    assert ended.returncode == 2 and "File too large" in ended.stderr and "Traceback" not in ended.stderr
 
 
 def test_files_are_looked_for_where_the_user_stands(become: Any, tmp_path: Path) -> None:

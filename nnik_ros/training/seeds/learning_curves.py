@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from nnik_ros.arguments import check_writable
+from nnik_ros.arguments import check_writable, writing
 from nnik_ros.errors import FileError, NnikError, Problems
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import load_robot
@@ -108,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_writable(options.output)
         recipe = load_curves_recipe(options.recipe)
         document = {"recipe_text": recipe.path.read_text(encoding="utf-8"), "baselines": learn(recipe)}
-        options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        with writing(options.output):
+            options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2
