@@ -82,9 +82,10 @@ def test_a_reset_with_wrong_options_is_refused_and_changes_nothing(physics: bool
     for each in (env, same):
         each.reset(seed=1)
     with pytest.raises(InputError, match=complaint):
-        env.reset(options=options)
+        env.reset(seed=7, options=options)
     still = np.zeros(16, dtype=np.float32)
     np.testing.assert_array_equal(env.step(still)[0], same.step(still)[0])
+    np.testing.assert_array_equal(env.reset()[0], same.reset()[0], "the random numbers are as they were, too")
 
 
 @pytest.mark.parametrize(

@@ -69,16 +69,17 @@ class HandEnv(gymnasium.Env[NDArray[np.float32], Any]):
         of random ones.
 
         Raises:
-            InputError: an option of another name or shape, or not finite; the environment is as it was.
+            InputError: an option of another name or shape, or not finite; all is as it was, the random numbers, too.
         """
+        shapes, given = {"q": self._q.shape, "target": self._target.shape}, options or {}
+        if unknown := ", ".join(sorted(given.keys() - shapes)):
+            raise InputError(f"options {unknown} are unknown, must be of q and target")
+        arrays = {name: finite(name, value, shapes[name]) for name, value in given.items()}
         super().reset(seed=seed)
         q, goal = self.robot.random_joint_position(self.np_random, 2)
         goal = q + self.near * (goal - q)
-        given = {"q": q, "target": self.robot.kinematics.tip_position(goal), **(options or {})}
-        if unknown := ", ".join(sorted(given.keys() - {"q", "target"})):
-            raise InputError(f"options {unknown} are unknown, must be of q and target")
-        q, target = finite("q", given["q"], q.shape), finite("target", given["target"], self._target.shape)
-        self._q, self._command, self._target = q, q, target
+        self._q = self._command = arrays.get("q", q)
+        self._target = arrays.get("target", self.robot.kinematics.tip_position(goal))
         if self._sim is not None:
             self._sim.reset(self._q)
         return self._observe(), self._info()
