@@ -18,7 +18,8 @@ target = robot.kinematics.tip_position(q) + [0.0, 0.005, -0.01]  # (4, 3) m: ind
 for tick in range(333):
     now = tick / 333.0
     result = controller.tick(now, Measurement(q, now), Targets(target, np.full(robot.nt, now)))
-    q = result.command  # a real hand would follow it; this one stands there at once
+    if result.command is not None:  # None: nothing is to be sent
+        q = result.command  # a real hand would follow it; this one stands there at once
 print(result.hand_message())
 print(
     "distance to the targets [mm]:", (1e3 * np.linalg.norm(robot.kinematics.tip_position(q) - target, axis=-1)).round(3)
