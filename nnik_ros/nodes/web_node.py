@@ -13,7 +13,9 @@ import numpy as np
 try:
     import viser
 except ModuleNotFoundError as error:  # no rosdep key exists, so a workspace may lack it
-    raise SystemExit(f"web: {error}; the page needs the Python package viser: pip install viser") from error
+    raise SystemExit(f"web: {error}; the page needs the Python package viser: pip install 'viser>=1.1'") from error
+if not hasattr(viser.GuiApi, "main_panel"):
+    raise SystemExit(f"web: viser is {viser.__version__}, must be 1.1 or newer: pip install 'viser>=1.1'")
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Point, PoseArray, PoseStamped
 from rclpy.clock import Clock, ClockType

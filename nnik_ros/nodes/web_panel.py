@@ -55,9 +55,8 @@ class Panel:
         self._tips = tuple(tips)
         self._shown: dict[str, str] = {}
         gui = server.gui
-        server.gui.configure_theme(
-            control_layout="fixed", control_width="large", dark_mode=False, show_logo=False, show_share_button=False
-        )
+        gui.configure_theme(control_width="large", dark_mode=False, show_logo=False, show_share_button=False)
+        gui.main_panel.dock_right()
         self._state = gui.add_html("")
         self._title = title
         services = gui.add_button_group("Control", SERVICES)

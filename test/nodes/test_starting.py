@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 import yaml
 from node_bench import Lab
 
@@ -119,11 +120,16 @@ def test_a_simulated_hand_of_an_unknown_robot_is_refused(lab: Lab) -> None:
     assert "allegro_right" in process.output
 
 
-def test_a_page_without_its_package_says_what_to_install() -> None:
-    without = "import runpy, sys; sys.modules['viser'] = None; runpy.run_module('nnik_ros.nodes.web_node', run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("viser", "said"),
+    [("None", "import of viser halted"), ("SimpleNamespace(GuiApi=object, __version__='1.0.30')", "viser is 1.0.30")],
+)
+def test_a_page_without_its_package_or_with_an_old_one_says_what_to_install(viser: str, said: str) -> None:
+    begin = f"import runpy, sys; from types import SimpleNamespace; sys.modules['viser'] = {viser}"
+    program = f"{begin}; runpy.run_module('nnik_ros.nodes.web_node', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "pip install viser" in done.stderr
+    assert said in done.stderr and "pip install 'viser>=1.1'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -49,6 +49,11 @@ def panel(server: viser.ViserServer, done: list[str], enabled: list[tuple[int, b
     return Panel(server, "hand", TIPS, Offers((), "hand", (), ("auto",)), actions)
 
 
+@pytest.mark.filterwarnings("error")
+def test_nothing_that_the_panel_asks_of_viser_is_deprecated(panel: Panel) -> None:
+    assert panel
+
+
 def status(*enabled: bool | None) -> HandStatus:
     tips = (TipStatus(name, "PAUSED", 0.0, 0.0, "", on) for name, on in zip(TIPS, enabled, strict=True))
     return HandStatus("PAUSED", "", tuple(tips))
