@@ -114,6 +114,31 @@ def test_what_an_interrupted_attempt_left_is_replaced_by_a_working_environment(p
     assert done.stdout.strip() == str(environment.path)
 
 
+def test_a_python_is_the_same_from_within_an_environment_that_it_made(
+    program: Any, environment: Any, tmp_path: Path
+) -> None:
+    program.make_environment(environment)
+    (tmp_path / "python3").symlink_to(program.base_python())
+    code = f"import runpy; print(runpy.run_path({str(ROOT / 'run')!r})['python_identity']())"
+    told = {
+        subprocess.run([python, "-c", code], env=program.variables(), capture_output=True, text=True, check=True).stdout
+        for python in (environment.python, tmp_path / "python3")
+    }
+    assert len(told) == 1
+
+
+def test_the_environment_that_runs_the_program_is_never_removed(
+    program: Any, environment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.path.mkdir()
+    (environment.path / program.MARK).touch()
+    (environment.path / "in use").write_text("by this program")
+    monkeypatch.setattr(program.sys, "prefix", str(environment.path))
+    with pytest.raises(program.RunError, match="type `deactivate`"):
+        program.make_environment(environment)
+    assert (environment.path / "in use").exists()
+
+
 def test_an_environment_with_the_stamp_of_an_older_version_is_known_as_its_own(program: Any, environment: Any) -> None:
     environment.path.mkdir()
     (environment.path / program.STAMP).write_text(json.dumps({"python": "/usr/bin/python 3.9.1"}))
@@ -155,7 +180,7 @@ def test_one_thread_computes_unless_the_user_wants_more(become: Any, monkeypatch
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="needs PYTHONSAFEPATH")
 def test_nothing_is_imported_from_where_the_user_stands(become: Any, tmp_path: Path) -> None:
     (tmp_path / "yaml.py").write_text("raise SystemExit('the user's own file')")
-    command, variables = become("inspect", "--help")
+    command, variables = become("evaluate", "--help")
     done = subprocess.run([sys.executable, *command[1:]], env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
