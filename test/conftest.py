@@ -1,8 +1,11 @@
-"""What a shell has told this process to ignore is not ignored by the processes that tests start. Robots for all of them."""
+"""What a shell has told this process to ignore is not ignored by the processes that tests start. What is not installed beside
+ROS 2 skips the tests that need it. Robots for all of them."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Generator, Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,39 @@ from nnik_ros.robot import Robot, load_robot
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
+
+# `./run test` installs them; where `colcon test` runs, only what package.xml names is sure to be there
+BESIDE_ROS = {"gymnasium", "matplotlib", "onnx", "rosbags", "stable_baselines3", "torch", "viser"}
+
+
+def skip_where_missing(node: pytest.Item | pytest.Collector, error: BaseException | None) -> None:
+    missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+    if missing.partition(".")[0] in BESIDE_ROS:
+        pytest.skip(f"{node.nodeid} needs {missing}, which `./run test` installs", allow_module_level=True)
+
+
+class Module(pytest.Module):
+    """A module of tests; visibly skipped where it needs what is missing."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        try:
+            return super().collect()
+        except (self.CollectError, SystemExit) as error:
+            skip_where_missing(self, error.__cause__)
+            raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except ModuleNotFoundError as error:
+        skip_where_missing(pyfuncitem, error)
+        raise
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
+    return Module.from_parent(parent, path=module_path)
 
 
 @pytest.fixture(scope="session", params=shipped(share_dir() / "config" / "robots", ".yaml"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sourced import needs
 
 from nnik_ros.collision import CollisionModel
 from nnik_ros.controller import Controller
@@ -60,6 +61,7 @@ def test_a_hand_without_collision_shapes_reaches_its_targets(hand: Path) -> None
     assert np.linalg.norm(robot.kinematics.tip_position(q) - goal, axis=-1).max() < 0.0005
 
 
+@needs("viser")
 @pytest.mark.timeout(120)
 def test_its_demo_opens_a_page_and_the_hand_is_heard(hand: Path) -> None:
     done = subprocess.run(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from node_bench import Lab
+from sourced import needs
 
 from nnik_ros.errors import InputError
 from nnik_ros.nodes.demo import _summary, _tell_page
@@ -212,6 +213,7 @@ def test_the_next_port_is_taken_when_one_is_in_use_and_none_behind_the_last() ->
         free_port("127.0.0.1", 65535)
 
 
+@needs("viser")
 def test_the_page_says_at_once_that_no_port_is_free(lab: Lab) -> None:
     """It once waited for ever for a server that had ended, and no signal ended it."""
     with socket.create_server(("127.0.0.1", 65535)):
@@ -238,6 +240,7 @@ def test_an_address_is_told_as_a_browser_takes_it() -> None:
     assert page_address("::1", 8080) == "http://[::1]:8080"
 
 
+@needs("viser")
 def test_the_node_of_the_page_says_at_once_that_it_cannot_listen(lab: Lab) -> None:
     process = lab.start("web_node", lab.station().namespace, host="192.0.2.1")
     assert process.exit_code() == 1

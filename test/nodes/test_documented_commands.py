@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sourced import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -100,6 +101,7 @@ def run(desk: Path, module: str, *words: str) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
+@needs("viser", "rosbags")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("words", WHOLE, ids=" ".join)
 def test_every_demo_of_the_pages_runs(words: tuple[str, ...], desk: Path) -> None:
@@ -151,6 +153,7 @@ def test_the_page_records_a_file_and_a_bag() -> None:
     assert len(RECORDINGS) == 2
 
 
+@needs("viser", "rosbags")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("record", "replay"), RECORDINGS)
 def test_a_recording_of_the_page_is_replayed_by_its_next_line(record: str, replay: str, desk: Path) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from selenium.webdriver.common.by import By
+from sourced import needs
 from web_bench import Listener, dark_share, drag, load_pictures, text
 
 from nnik_ros.nodes.demo_processes import Processes, free_domain
 
 ROBOT = "allegro_right"
+
+pytestmark = needs("viser")
 
 
 @pytest.fixture

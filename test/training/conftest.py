@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot
-from nnik_ros.training.network import StepNetwork
+
+if TYPE_CHECKING:
+    from nnik_ros.training.network import StepNetwork
 
 TINY = """
 schema: 1
@@ -29,7 +32,8 @@ gate: {{coarse: 0.1, fine: 0.01, median_1: {median}, median_2: 10, median_3: 10,
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
-    torch.set_num_threads(1)
+    if "torch" in sys.modules:  # not all of these tests need it
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture
@@ -47,6 +51,9 @@ def tiny_recipe(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def lively() -> Callable[[Robot], StepNetwork]:
     """An untrained network in which every bias counts."""
+    import torch
+
+    from nnik_ros.training.network import StepNetwork
 
     def make(robot: Robot) -> StepNetwork:
         network = StepNetwork(robot, (16, 16), torch.Generator().manual_seed(5))

@@ -109,3 +109,32 @@ def test_every_package_that_the_tests_need_is_a_dependency_of_the_manifest() -> 
     wanted = {keys[name] for name in imported((ROOT / "test").rglob("*.py")) & keys.keys()}
     assert wanted == set(keys.values())
     assert dependencies("test_depend") == wanted | {"python3-pytest-timeout"}  # of the option in pyproject.toml
+
+
+ROS_ALONE = """
+import sys
+
+sys.path.insert(0, {root!r})
+from test.conftest import BESIDE_ROS
+
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BESIDE_ROS:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+
+sys.meta_path.insert(0, Missing())
+import pytest
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def test_where_only_what_the_manifest_names_is_installed_tests_that_need_more_are_skipped_and_say_so() -> None:
+    tests = ["test/unit/test_onnx_bytes.py", "test/unit/test_kinematics.py", "test/training/test_step.py"]
+    tests += ["test/training/test_series.py", "-k", "torch or onnx or step or series"]
+    command = [sys.executable, "-c", ROS_ALONE.format(root=str(ROOT)), "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout  # the series are numbers alone
+    for where, what in (("test_kinematics", "torch"), ("test_step", "torch"), ("test_onnx_bytes", "onnx")):
+        assert re.search(rf"{where}.*needs {what}, which `./run test` installs", done.stdout)
