@@ -51,10 +51,13 @@ class GuardedSolver:
     def solve(self, q: Array, target: Array, *, tolerance: float = 1e-4, steps: int = 10) -> Solution:
         """Steps from q (..., nq) [rad] towards target (..., nt, 3) [m] in the base frame: one, more until all tips of a
         hand are within the tolerance [m], at most `steps`. A target out of reach ends at about its closest point, with the
-        error there."""
-        inside = np.minimum(np.maximum(q, self.robot.lower), self.robot.upper)
-        rows, goals = self.kinematics.rows(inside, target)
-        end, error = self._step(rows, goals)
+        error there.
+
+        Raises:
+            InputError: joints or targets of another shape.
+        """
+        rows, goals = self.kinematics.rows(q, target)
+        end, error = self._step(np.minimum(np.maximum(rows, self.robot.lower), self.robot.upper), goals)
         taken = np.ones(len(end), dtype=np.int64)
         for _ in range(1, steps):
             good = error <= tolerance

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.errors import InputError
 from nnik_ros.guard import GuardedPolicy
 from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.paths import robot_file
@@ -132,6 +135,16 @@ def test_a_network_that_answers_in_single_precision_is_guarded_like_any_other(ha
     single = Proposal(hand, lambda q, target: damped.step(q, target).astype(np.float32))
     solution = GuardedSolver(single, damped).solve(q, hand.kinematics.tip_position(goal))
     assert solution.error.max() < 1e-4
+
+
+@pytest.mark.parametrize("shape", [(3,), (1,), (5, 1)])
+def test_joints_of_another_number_are_refused_with_both_numbers(hand, shape) -> None:
+    solver = GuardedSolver(DampedLeastSquares(hand), DampedLeastSquares(hand))
+    target = hand.kinematics.tip_position(hand.home)
+    with pytest.raises(
+        InputError, match=re.escape(f"joint positions have shape {shape}, must end with {hand.nq} joints")
+    ):
+        solver.solve(np.zeros(shape), target)
 
 
 def test_places_that_only_joints_bent_backwards_reach_are_found_from_the_corners_of_the_limits() -> None:
