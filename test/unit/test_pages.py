@@ -64,6 +64,14 @@ def test_the_launch_arguments_of_a_page_exist(page: Path) -> None:
     assert {name for name in given if f'"{name}"' not in sources} == set()
 
 
+def test_every_file_that_the_robot_page_gives_as_an_argument_lies_there_from_the_folder_of_the_sources() -> None:
+    text = (ROOT / "docs" / "robots.md").read_text()
+    folders = {"PWD": "", **dict(re.findall(r"^(\w+)=(\S+)$", text, re.MULTILINE))}
+    given = re.findall(r":=\$(\w+)/([\w./]+\.yaml)", text)
+    assert len(given) >= 4
+    assert [name for folder, name in given if not (ROOT / folders[folder] / name).exists()] == []
+
+
 @pytest.mark.parametrize(
     ("node", "kind"), [("sim_hand_node", SimHandOptions), ("marker_node", MarkerOptions), ("web_node", WebOptions)]
 )
