@@ -15,8 +15,8 @@ from nnik_ros.paths import share_dir
 _HEAD = """# Networks
 
 Each file carries its contract (robot, joints, limits, recipe, seed, commit, metrics) and refuses to run on another robot.
-The table is made from the contracts by `python -m nnik_ros.training.models_table`; every number is of held-out targets from
-random starts, the medians and shares of single tips for the network alone and the worst tip.
+The table is made from the contracts by `.venv/jazzy/bin/python -m nnik_ros.training.models_table`; every number is of held-out
+targets from random starts, the medians and shares of single tips for the network alone and the worst tip.
 
 | File | Robot | Recipe | Median error after 1 / 2 / 3 steps | Tips reached in 5 | All tips reached in 5 / 10, guarded | Nodes |
 |---|---|---|---|---|---|---|
@@ -27,17 +27,17 @@ Steps with guard are those of `GuardedSolver`. Aimed at, for the hands: 99.9 % o
 alone, all tips of a hand in 5 guarded steps for 99.9 % and in 10 for 99.99 % of the targets, and out of reach, guarded, within
 0.5 mm of the closest point in the 99th percentile. All of it is met, but that the left hand of the v5, type A, whose thumb
 turns farthest, reaches 99.84 % of the tips alone; the table shows the worst finger, which is the thumb. Out of reach the
-networks alone end 3 to 84 mm beyond the closest point (99th percentile). What they miss is the rim of the workspace, mostly
-the thumb's, where a finger is stretched and a joint stands at its limit: see the map in docs/LOG.md.
+networks alone end 3 to 84 mm beyond the closest point (99th percentile). All of this is told by `./run evaluate`. What they
+miss is the rim of the workspace, mostly the thumb's, where a finger is stretched and a joint stands at its limit: see the
+map in docs/LOG.md.
 
-What the arm in space does not reach in five steps lies beside the axis of its yaw, half of it within 5 mm, where the yaw hardly
-moves the tip. Out of reach the network alone comes within 1 % of the reach to the closest point (99th percentile), guarded
-closer. The planar arm's alone ends 74 mm of its 10 m of reach beyond it, within its plane, guarded at the closest point
-(`./run evaluate planar_2r`).
+What the arm in space does not reach in five steps lies beside the axis of its yaw, half of it within 7 mm, where the yaw hardly
+moves the tip. Out of reach its network alone ends 7 mm beyond the closest point (99th percentile), that of the planar arm,
+within its plane, 74 mm of its 10 m of reach; guarded both end within 0.1 mm of the closest point.
 
-At a target that they stand on the networks alone stay, in 1000 steps and 20,000 cases of each robot: hands within 0.001 mm,
-planar arms within 0.025 mm, and arms in space all but 3, which are stretched to less than 0.001 rad and leave by 12 to 22 mm.
-Guarded these stay, too.
+At a target that they stand on the networks alone stay for 1000 steps. Of 20,000 cases of each robot, of which
+`./run evaluate` looks at 100, hands stay within 0.001 mm, planar arms within 0.03 mm, and arms in space all but a few, which
+are stretched to less than 0.001 rad and leave by up to 22 mm. Guarded these stay, too.
 """
 
 
