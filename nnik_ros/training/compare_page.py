@@ -170,7 +170,7 @@ def _band_text(bands: Mapping[str, Any]) -> str:
     return (
         f"\nReinforcement learning differs from seed to seed: its curves are means of {seeds} seeds with the band that all "
         f"lie in,\nof {actions:,} actions each. Tip error at the end of an episode over the last twelfth, mm, mean (least to "
-        f"largest):\n{', '.join(rows)}. Made by\n`python -m nnik_ros.training.seeds.learning_curves` from "
+        f"largest):\n{', '.join(rows)}. Made by\n`.venv/jazzy/bin/python -m nnik_ros.training.seeds.learning_curves` from "
         "`config/training/curves/reinforcement.yaml`.\n"
     )
 
