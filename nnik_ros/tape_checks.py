@@ -12,7 +12,7 @@ from nnik_ros.options import from_mapping
 from nnik_ros.yaml_file import shown
 
 FORMAT, VERSION = "nnik_tape", 1
-_CALLS = ("start", "pause", "home", "reset", "forget", "enable", "options", "model")
+CALLS = ("start", "pause", "home", "reset", "forget", "enable", "options", "model")
 _FILES = ("robot", "model", "calibration")  # that the header identifies; the last two are null where there was none
 
 
@@ -62,7 +62,7 @@ def checked_header(values: dict[str, Any], number: int, source: str) -> Mapping[
 
 def checked_call(name: Any, value: Any) -> tuple[str, Any]:
     """A call of the controller and its value. Raises ValueError: there is no such call, or not with this value."""
-    if name not in _CALLS:
+    if name not in CALLS:
         raise ValueError(f"'{name}' is no call of a controller")
     if name == "options":
         if not isinstance(value, dict):

@@ -16,6 +16,7 @@ from nnik_ros.nodes.node_options import SimHandOptions
 from nnik_ros.nodes.web_options import WebOptions
 from nnik_ros.options import describe
 from nnik_ros.robot import load_robot
+from nnik_ros.tape_checks import CALLS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs" / "tutorials").glob("*.md")) + [
@@ -83,6 +84,12 @@ def test_every_parameter_of_a_node_is_told_and_no_other(node: str, kind: type) -
     assert set(re.findall(r"`(\w+)`", row)) - choices == set(infos)
     for name, default in re.findall(r"`(\w+)` \((\d+)", row):
         assert float(default) == infos[name].default
+
+
+def test_every_call_that_a_recording_may_hold_is_told_and_no_other() -> None:
+    page = (ROOT / "docs" / "tutorials" / "6_record_and_replay.md").read_text()
+    (told,) = re.findall(r'^- `\{"call": \.\.\.\}`: ([\w, ]+)', page, re.MULTILINE)
+    assert set(re.split(r", | or ", told.split(", with")[0])) == set(CALLS)
 
 
 def test_the_yaml_of_the_robot_page_is_the_example_of_the_folder() -> None:
