@@ -11,10 +11,8 @@ import launch.logging
 import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
 from nnik_ros.calibration import load_calibration
@@ -94,38 +92,40 @@ def _nodes(context: LaunchContext) -> list[Node]:
     hand = {name: given[name] for name in ("robot", "driver", "driver_namespace")}
     frames = {"frame_prefix": given["frame_prefix"]}
     physics = {"physics": given["physics"]} if given["physics"] else {}
-    view = str("true" in (given["rviz"], given["view"])).lower()
     namespace, file = given["namespace"], Path(given["parameters"])
-    description = ParameterValue(Path(robot.urdf_path).read_text(encoding="utf-8"), value_type=str)
-    prefix = ParameterValue(given["frame_prefix"], value_type=str)
-    controller = _node_name(context, namespace, "controller")
+    controller, publisher = (_node_name(context, namespace, node) for node in ("controller", "robot_state_publisher"))
 
-    def beside(node: str, arguments: Mapping[str, object]) -> list[str]:
+    def beside(executable: str, node: str, arguments: Mapping[str, str]) -> Node:
         name = _node_name(context, namespace, node)
-        return _arguments_file(context, name, [], {**parameters_of(file, name, by_name=True), **arguments})
+        values = {**parameters_of(file, name, by_name=True), **arguments}
+        return _node(executable, namespace, _arguments_file(context, name, [], values))
 
-    rviz_config = given["rviz_config"] or str(_view(robot, controller, given["frame_prefix"]))
-    return [
-        _node("sim_hand_node", namespace, beside("sim_hand", {**hand, **physics}), given["sim"]),
-        _node("controller_node", namespace, [str(file), *_arguments_file(context, controller, [file], parameters)], "true"),
-        _node("marker_node", namespace, beside("tip_markers", {**hand, **frames}), view),
-        _node("web_node", namespace, beside("web", {**hand, **frames}), given["web"]),
-        Node(
-            package="robot_state_publisher",
-            executable="robot_state_publisher",
-            namespace=namespace,
-            parameters=[{"robot_description": description, "frame_prefix": prefix}],
-            remappings=[("joint_states", "measured_joints")],
-            condition=IfCondition(view),
-        ),
-        Node(
-            package="rviz2", executable="rviz2", namespace=namespace, arguments=["-d", rviz_config],
-            condition=IfCondition(given["rviz"]),
-        ),
-    ]  # fmt: skip
+    own = [str(file), *_arguments_file(context, controller, [file], parameters)]
+    nodes = [_node("controller_node", namespace, own)]
+    if given["sim"] == "true":
+        nodes.append(beside("sim_hand_node", "sim_hand", {**hand, **physics}))
+    if given["web"] == "true":
+        nodes.append(beside("web_node", "web", {**hand, **frames}))
+    if "true" in (given["rviz"], given["view"]):
+        description = Path(robot.urdf_path).read_text(encoding="utf-8")
+        described = {"robot_description": description, **frames}
+        nodes += [
+            beside("marker_node", "tip_markers", {**hand, **frames}),
+            Node(
+                package="robot_state_publisher",
+                executable="robot_state_publisher",
+                namespace=namespace,
+                parameters=_arguments_file(context, publisher, [], described),
+                remappings=[("joint_states", "measured_joints")],
+            ),
+        ]
+    if given["rviz"] == "true":
+        view = given["rviz_config"] or str(_view(robot, controller, given["frame_prefix"]))
+        nodes.append(Node(package="rviz2", executable="rviz2", namespace=namespace, arguments=["-d", view]))
+    return nodes
 
 
-def _node(executable: str, namespace: str, parameters: Sequence[object], wanted: str) -> Node:
+def _node(executable: str, namespace: str, parameters: Sequence[object]) -> Node:
     return Node(
         package="nnik_ros",
         executable=executable,
@@ -133,7 +133,6 @@ def _node(executable: str, namespace: str, parameters: Sequence[object], wanted:
         parameters=parameters,
         output="screen",
         emulate_tty=True,
-        condition=IfCondition(wanted),
     )
 
 

@@ -16,6 +16,6 @@ def where_sourced(what: str, found: bool) -> pytest.MarkDecorator:
 
 
 def needs(*packages: str) -> pytest.MarkDecorator:
-    """For tests that start programs which import these. Who imports one in the test itself needs no mark, see `test/conftest.py`."""
+    """For tests that start programs which import these; a test that imports one itself needs no mark (`test/conftest.py`)."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}, which `./run test` installs")

@@ -24,7 +24,7 @@ from rcl_interfaces.srv import GetParameters
 from sensor_msgs.msg import JointState
 from sourced import where_sourced
 
-from nnik_ros.paths import share_dir, shipped
+from nnik_ros.paths import robot_file, share_dir, shipped
 from nnik_ros.robot import load_robot
 
 ROOT = share_dir()
@@ -169,7 +169,10 @@ def state_of(statuses: list[DiagnosticStatus]) -> str:
     return values_of(statuses).get("state", "")
 
 
-def test_the_demo_starts_a_hand_that_waits_for_targets_and_rviz_with_the_robots_view(launch_file, prefix, lab) -> None:
+def test_the_demo_starts_a_hand_that_waits_for_targets_and_rviz_with_the_robots_view(
+    launch_file, prefix, lab, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     station: Station = lab.station()
     statuses = station.listen(DiagnosticStatus, "status")
     given = (
@@ -194,7 +197,12 @@ def test_the_demo_starts_a_hand_that_waits_for_targets_and_rviz_with_the_robots_
     assert not re.search(r"Value: /", (ROOT / "config" / "robot.rviz").read_text()), "a topic of the view is absolute"
     publisher = (prefix / "robot_state_publisher.txt").read_text()
     assert "joint_states:=measured_joints" in publisher
-    assert "lab/left/" in "".join(Path(file).read_text() for file in re.findall(r"--params-file (\S+)", publisher))
+    (file,) = re.findall(r"--params-file (\S+)", publisher)
+    ((node, values),) = yaml.safe_load(Path(file).read_text()).items()
+    assert node == f"{station.namespace}/robot_state_publisher"
+    urdf = load_robot(robot_file("allegro_left")).urdf_path.read_text()
+    assert values == {"ros__parameters": {"robot_description": urdf, "frame_prefix": "lab/left/"}}
+    assert not list(tmp_path.glob("launch_params_*")), "which nobody would remove"
     topics = dict(station.node.get_topic_names_and_types())
     wait_for(
         lambda: f"{station.namespace}/tip_markers/update" in dict(station.node.get_topic_names_and_types()),
@@ -323,8 +331,8 @@ def test_the_parameter_file_is_read_by_the_nodes_beside_the_controller_that_it_n
     assert told == {"sim_hand": ["allegro_left", "stiff"], "controller": ["allegro_left", "none"]}
 
 
-def view_of(namespace: str, **arguments: str) -> Path:
-    """The file of the view that the RViz of a hand in a pushed namespace is started with."""
+def started_with(namespace: str, **arguments: str) -> list[str]:
+    """The command lines of all nodes of a hand in a pushed namespace, word by word."""
     from launch import LaunchContext
     from launch.launch_description_sources import PythonLaunchDescriptionSource
     from launch.substitutions import TextSubstitution
@@ -332,12 +340,27 @@ def view_of(namespace: str, **arguments: str) -> Path:
 
     context = LaunchContext()
     PushRosNamespace(namespace).execute(context)
-    context.launch_configurations.update(arguments, rviz="true")
+    context.launch_configurations.update(arguments)
     source = PythonLaunchDescriptionSource(str(ROOT / "launch" / "controller.launch.py"))
     started = [entity.visit(context) for entity in source.get_launch_description(context).entities][-1]
-    words = [part.text for node in started for word in node.cmd for part in word if isinstance(part, TextSubstitution)]
-    (path,) = (word for word in words if word.endswith(".rviz"))
+    return [part.text for node in started for word in node.cmd for part in word if isinstance(part, TextSubstitution)]
+
+
+def view_of(namespace: str, **arguments: str) -> Path:
+    """The file of the view that its RViz is started with."""
+    (path,) = (word for word in started_with(namespace, **arguments, rviz="true") if word.endswith(".rviz"))
     return Path(path)
+
+
+def test_files_are_written_for_the_nodes_that_are_started_alone(tmp_path: Path, monkeypatch) -> None:
+    import launch.logging
+
+    monkeypatch.setattr(launch.logging.launch_config, "_log_dir", str(tmp_path))
+    assert started_with("left", robot="allegro_right").count("--ros-args") == 1
+    assert not list(tmp_path.glob("left.*"))
+    started_with("left", robot="allegro_right", view="true", sim="true")
+    names = ("robot_state_publisher", "sim_hand", "tip_markers")
+    assert sorted(path.name for path in tmp_path.glob("left.*")) == [f"left.{name}.arguments.yaml" for name in names]
 
 
 def test_hands_in_pushed_namespaces_have_each_a_view_of_their_own(tmp_path: Path, monkeypatch) -> None:
