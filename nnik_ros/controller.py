@@ -377,7 +377,7 @@ class Controller:
             homing = homing & (self._motion.away(self.robot.home) > AT_POSTURE)
         classical = self._trust.benched or not self._has_network
         state, worst = progress.first_state(
-            homing, self._enabled, judged.given, judged.stale, reached, motion.limited, self._way_out.stuck,
+            homing, self._enabled, judged.given, judged.stale, reached, motion.limited, self._way_out.ticks,
             self._way_out.escaping, self._way_out.lost_ticks, _CLASSICAL if classical else _STATES,
         )  # fmt: skip
         return state, TipState(worst)

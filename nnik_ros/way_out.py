@@ -28,9 +28,9 @@ class WayOut:
     A goal that trembles, as one that a camera sees, is the same as long as it stays within half of the tip's error. It is
     searched for again now and then, but not for a tip that others keep apart: a neighbour that moves, too, would be met again.
 
-    ticks (nt,): without progress; stuck (nt,): the same, 0 for tips that are blocked; lost_ticks: so many of these that a tip
-    counts as lost; best_error (nt,) [m]: what progress is measured against; escaping (nt,): tips on their way to another
-    posture; posture (nq,) [rad]: where these go.
+    ticks (nt,): without progress, 0 for tips that are blocked; lost_ticks: so many of these that a tip counts as lost;
+    best_error (nt,) [m]: what progress is measured against; escaping (nt,): tips on their way to another posture; posture
+    (nq,) [rad]: where these go.
     """
 
     def __init__(self, escape: Escape, tip_of_joint: NDArray[np.int64], period: float) -> None:
@@ -46,7 +46,6 @@ class WayOut:
         """No tip is stuck."""
         nt = int(self._tip_of_joint.max()) + 1
         self.ticks: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)
-        self.stuck: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)
         self._led: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks for which a tip still counts as blocked
         self._restless: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks of motion without progress for long
         self.best_error: Array = np.full(nt, np.nan)
@@ -66,13 +65,14 @@ class WayOut:
         self, best_error: Array, ticks: NDArray[np.int64], goal: Array, motion: JointMotion, limited: NDArray[np.int64],
         tolerance: float,
     ) -> None:  # fmt: skip
-        """After a tick: best errors (nt,) [m], ticks without progress (nt,), goals (nt, 3) [m], nan for none, and what
-        limited the tips (nt,) of Limit. Who has no goal, or may not move, goes on with a way out later."""
+        """After a tick: best errors (nt,) [m] and ticks without progress (nt,), which begin anew here for some, goals (nt, 3)
+        [m], nan for none, and what limited the tips (nt,) of Limit. Who has no goal, or may not move, goes on with a way out
+        later."""
         self.best_error, self.ticks = best_error, ticks
         progress.notice_moves(
             goal, motion.tips.position, ticks, self._begun, self._goal, self._stays, self._wait, tolerance
         )
-        self.stuck = progress.not_blocked(ticks, limited, self._led, self._stuck_ticks)
+        progress.notice_blocked(ticks, best_error, limited, self._led, self._stuck_ticks)
         self._notice_restless(motion)
         if np.count_nonzero(self.escaping):
             self._go_on(goal, motion, limited)
@@ -82,7 +82,7 @@ class WayOut:
                 self._take(goal, motion, tolerance)
             return
         fresh = progress.to_search(
-            self.stuck, self._stuck_ticks, self._stays, self._wait, limited, goal, self._searched_for, tolerance
+            ticks, self._stuck_ticks, self._stays, self._wait, limited, goal, self._searched_for, tolerance
         )
         if np.count_nonzero(fresh):
             self._searched_for, self._waiting = np.where(fresh[:, None], goal, self._searched_for), fresh

@@ -39,16 +39,15 @@ def seen(
     return error, measured_error, best, reached, still
 
 
-@compiled(f"i8[::1]({I1}, {I1}, i8[::1], i8)")
-def not_blocked(still: Ints, limited: Ints, led: Ints, lasts: int) -> Ints:
-    """Ticks without progress (nt,) of tips whose joints follow, 0 for those that the lead bound held within so many ticks that
-    it lasts: noise comes and goes. led (nt,): ticks for which it still does, counted down."""
-    result = still.copy()
+@compiled(f"void(i8[::1], f8[::1], {I1}, i8[::1], i8)")
+def notice_blocked(still: Ints, best_error: Array, limited: Ints, led: Ints, lasts: int) -> None:
+    """Ticks without progress (nt,), and the best errors (nt,) [m], begin anew for tips whose joints do not follow: that the
+    lead bound held within so many ticks that it lasts, for noise comes and goes. led (nt,): ticks for which it still does,
+    counted down."""
     for t in range(len(still)):
         led[t] = lasts if limited[t] & LEAD else max(led[t] - 1, 0)
         if led[t] > 0:
-            result[t] = 0
-    return result
+            still[t], best_error[t] = 0, math.nan
 
 
 @compiled(f"void({F2}, {F2}, i8[::1], f8[:, ::1], f8[:, ::1], i8[::1], i8[::1], f8)")
