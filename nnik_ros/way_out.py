@@ -47,6 +47,7 @@ class WayOut:
         nt = int(self._tip_of_joint.max()) + 1
         self.ticks: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)
         self._led: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks for which a tip still counts as blocked
+        self._apart: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # and as kept apart by others
         self._restless: NDArray[np.int64] = np.zeros(nt, dtype=np.int64)  # ticks of motion without progress for long
         self.best_error: Array = np.full(nt, np.nan)
         self.escaping: NDArray[np.bool_] = np.zeros(nt, dtype=bool)
@@ -72,7 +73,9 @@ class WayOut:
         progress.notice_moves(
             goal, motion.tips.position, ticks, self._begun, self._goal, self._stays, self._wait, tolerance
         )
-        progress.notice_blocked(ticks, best_error, limited, self._led, self._stuck_ticks)
+        progress.notice_blocked(
+            goal, motion.tips.position, ticks, best_error, limited, self._led, self._apart, self._stuck_ticks
+        )
         self._notice_restless(motion)
         if np.count_nonzero(self.escaping):
             self._go_on(goal, motion, limited)

@@ -11,6 +11,7 @@ from nnik_ros.kernels.joints import COLLISION, LEAD
 from nnik_ros.kernels.points import distances
 
 LED = 0.5  # of the error: a reference that is closer to the goal leads its tip no more, however the goal trembles
+_MOVED = 1.1  # times the best error: a tip's own steps never lead it so far off
 
 
 @compiled(
@@ -39,14 +40,20 @@ def seen(
     return error, measured_error, best, reached, still
 
 
-@compiled(f"void(i8[::1], f8[::1], {I1}, i8[::1], i8)")
-def notice_blocked(still: Ints, best_error: Array, limited: Ints, led: Ints, lasts: int) -> None:
-    """Ticks without progress (nt,), and the best errors (nt,) [m], begin anew for tips whose joints do not follow: that the
-    lead bound held within so many ticks that it lasts, for noise comes and goes. led (nt,): ticks for which it still does,
-    counted down."""
+@compiled(f"void({F2}, {F2}, i8[::1], f8[::1], {I1}, i8[::1], i8[::1], i8)")
+def notice_blocked(
+    goal: Array, tip: Array, still: Ints, best_error: Array, limited: Ints, led: Ints, apart: Ints, lasts: int
+) -> None:
+    """Ticks without progress (nt,), and the best errors (nt,) [m], begin anew for tips (nt, 3) whose joints do not follow, that
+    the lead bound holds, and for those that others moved aside from their goals (nt, 3) [m] and keep apart no more. led, apart
+    (nt,): ticks, counted down, for which a tip still counts as held and as kept apart; so many that it lasts, for noise comes
+    and goes."""
+    error = distances(goal, tip)
     for t in range(len(still)):
+        free = apart[t] == 1 and not limited[t] & COLLISION
         led[t] = lasts if limited[t] & LEAD else max(led[t] - 1, 0)
-        if led[t] > 0:
+        apart[t] = lasts if limited[t] & COLLISION else max(apart[t] - 1, 0)
+        if led[t] > 0 or (free and error[t] > _MOVED * best_error[t]):
             still[t], best_error[t] = 0, math.nan
 
 

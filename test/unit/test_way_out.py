@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nnik_ros.baseline import DampedLeastSquares
+from nnik_ros.collision import CollisionModel
 from nnik_ros.controller import Controller
 from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.limits import Limit
@@ -440,3 +441,23 @@ def test_steps_fade_after_four_seconds_of_motion_without_progress_and_come_back_
     np.testing.assert_allclose(way_out.calmed(q, q + way) - q, [1e-4, 0.2], rtol=0.01)
     watched(way_out, goal, [0, 0], 1, restless)
     np.testing.assert_array_equal(way_out.calmed(q, q + way), q + way)
+
+
+def test_a_tip_that_others_moved_aside_for_long_goes_to_its_target_at_once_when_they_are_gone(hand: Robot) -> None:
+    rate, middle, ring = 50.0, 1, 2
+    controller = Controller(hand, None, ControllerOptions(rate=rate, target_timeout=0.0), CollisionModel(hand))
+    controller.start()
+    aside, q, states = hand.home.copy(), hand.home.copy(), []
+    aside[4] = 0.9 * hand.lower[4]
+    home = hand.kinematics.tip_position(hand.home)
+    wanted = np.where(np.arange(hand.nt)[:, None] == middle, hand.kinematics.tip_position(aside), home)
+    for time in np.arange(0.0, 11.0, 1 / rate):
+        target = wanted.copy()
+        if time < 9.0:  # the ring finger circles where the middle finger wants to be
+            circle = 0.018 * np.array([np.sin(3.0 * time) / 2, np.sin(3.0 * time), np.cos(3.0 * time)])
+            target[ring] = wanted[middle] + circle
+        result = controller.tick(time, Measurement(q, time), Targets(target, np.zeros(hand.nt)))
+        q = result.command
+        states.append(result.tip_state[middle])
+    assert (np.array(states[:400]) == TipState.COLLISION).mean() > 0.9
+    assert (np.array(states[-50:]) == TipState.REACHED).all(), result.messages(hand.tip_names)[middle]
