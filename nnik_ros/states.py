@@ -49,7 +49,7 @@ class TipState(IntEnum):
     DISABLED = 2
     TRACKING = 3
     HOMING = 4
-    LIMITED = 5  # a joint, speed or lead limit keeps the tip from its goal
+    LIMITED = 5  # a joint, speed or lead limit keeps the tip from its goal; that of acceleration only delays it
     UNREACHABLE = 6  # at the closest point that was found
     COLLISION = 7  # slowed or stopped before another part of the hand
     STALE_TARGET = 8

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from nnik_ros.compiled import B1, F1, F2, I1, Array, Bools, Ints, compiled
-from nnik_ros.kernels.joints import COLLISION, LEAD
+from nnik_ros.kernels.joints import ACCELERATION, COLLISION, LEAD
 from nnik_ros.kernels.points import distances
 
 LED = 0.5  # of the error: a reference that is closer to the goal leads its tip no more, however the goal trembles
@@ -115,6 +115,6 @@ def first_state(
         elif stuck[t] > longest and not escaping[t]:
             n = 6
         else:
-            n = 7 if limited[t] else 8
+            n = 7 if limited[t] & ~ACCELERATION else 8  # that one only takes a moment
         result[t] = states[n]
     return result, result.max()

@@ -482,6 +482,22 @@ def test_an_unreachable_target_is_approached_to_the_closest_point_and_named(plan
     assert rig.run(4000).hand_state is TipState.REACHED
 
 
+def test_a_tip_that_follows_a_trembling_target_is_not_limited_by_every_change_of_its_velocity(
+    hand: Robot, rng: np.random.Generator
+) -> None:
+    rig = Rig(hand, OnnxPolicy(share_dir() / "models" / "allegro_right.onnx", hand), target_timeout=0.0)
+    rig.controller.start()
+    base, states, limited = hand.kinematics.tip_position(reachable(hand)), [], []
+    for tick in range(1200):
+        if tick % 11 == 0:  # as from a camera of 30 Hz
+            rig.targets = Targets(base + 0.0006 * rng.normal(size=base.shape), np.full(hand.nt, rig.now))
+        result = rig.tick()
+        states.append(result.tip_state)
+        limited.append(result.limited)
+    assert (np.array(limited[200:]) == Limit.ACCELERATION).any()
+    assert set(np.unique(states[200:])) == {TipState.REACHED, TipState.TRACKING}
+
+
 def test_a_blocked_finger_winds_nothing_up(hand: Robot) -> None:
     rig = Rig(hand, target_timeout=0.0, max_lead=0.2)
     rig.controller.start()

@@ -77,7 +77,7 @@ def test_of_all_states_that_apply_to_a_tip_the_first_is_told_and_of_the_hand_the
         return np.arange(9) <= order.index(what)
 
     homing = np.arange(9) == 0
-    limited = np.where(applies("limited"), int(Limit.ACCELERATION), 0)
+    limited = np.where(applies("limited"), int(Limit.VELOCITY), int(Limit.ACCELERATION))
     limited |= np.where(applies("collision") & ~homing, int(Limit.COLLISION), 0)
     stuck = np.where(applies("unreachable"), 61, 60)
     states = np.array([10, 20, 30, 40, 50, 60, 70, 80, 90])
