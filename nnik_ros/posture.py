@@ -21,7 +21,7 @@ _TURN_DAMPING = 0.002  # the same of a turn towards a direction
 _NEAR = 0.01  # of the reach: where a step moves the tip so far or up to twice as far, the posture loses its say
 _MARGIN = 0.08  # of a joint's range, that it keeps from its limits where the free degree allows it
 _REPULSION = 10.0  # of the rate, within that margin
-_SOFT = 0.05  # of the way to a limit that a joint may go in one period while others can go on for it
+_SOFT = 50.0  # 1/s, of the way to a limit that a joint may go while others can go on for it
 _AGREE = 0.05  # of the way to go: so far a step may be off and count as meant to go all of it
 _ROUNDING = 1e-7  # m
 _FASTEST = 0.2  # of the joints' velocity
@@ -86,6 +86,6 @@ class Posture:
         [rad]; returns another q_next (nq,) [rad], the one closest to the pull among those with the same tip motion."""
         shaped: Array = free_degree.postured(
             q, tips.position, tips.jacobian, q_next, target, takes_part, pull, self._eased, self._period / _EASE, self._chain,
-            *self._limits, self._damping, self._near, _SOFT, _AGREE, _ROUNDING,
+            *self._limits, self._damping, self._near, _SOFT * self._period, _AGREE, _ROUNDING,
         )  # fmt: skip
         return shaped

@@ -202,6 +202,30 @@ def test_a_smooth_path_of_the_tips_is_followed_with_a_jerk_of_the_size_of_its_ow
     assert rms_jerk(follow(hand, path)) < 2.5 * rms_jerk(path)
 
 
+@pytest.mark.parametrize("rate", [100.0, 333.0, 1000.0])
+def test_a_smooth_path_close_to_a_limit_is_followed_without_leaving_it_or_jerking(hand: Robot, rate: float) -> None:
+    """One smooth loop of the ring finger whose first joint comes close to its limit, after two seconds at its beginning."""
+    t, ring, begin = np.arange(0.0, 1.8, 1.0 / rate)[:, None] / 1.8, slice(8, 12), int(2.0 * rate)
+    phase = 2.0 * np.pi * t**3 * (10.0 - 15.0 * t + 6.0 * t**2)
+    path = np.tile(hand.home, (begin + len(t), 1))
+    path[:, ring] = [0.32, 0.57, 0.45, 0.46]
+    path[begin:, ring] += 0.5 * (1.0 - np.cos(phase)) * [-0.12, 0.06, 0.38, -0.14]
+    path[begin:, ring] += np.sin(phase) * [-0.2, 0.11, 0.07, 0.26]
+    assert (hand.lower < path).all() and (path < hand.upper).all()
+    options = ControllerOptions(rate=rate, target_timeout=0.0)
+    controller = Controller(hand, OnnxPolicy(model_file("allegro_right"), hand), options)
+    controller.start()
+    q, sent, off = path[0], [], []
+    for k, tips in enumerate(hand.kinematics.tip_position(path)):
+        result = controller.tick(k / rate, Measurement(q, k / rate), Targets(tips, np.full(4, k / rate)))
+        q = result.command
+        sent.append(q[ring])
+        off.append(np.linalg.norm(result.tip_position[2] - result.reference[2]))
+    jerk, own = (np.sqrt((np.diff(joints, 3, axis=0) ** 2).mean()) for joints in (sent[begin:], path[begin:, ring]))
+    assert max(off[begin:]) < 2e-5
+    assert jerk < 1.2 * own
+
+
 def test_a_closed_path_of_the_tips_ends_with_the_joints_where_they_began(hand: Robot) -> None:
     path = smooth_path(hand, 6.0)
     period = round(2.0 / T)
