@@ -54,8 +54,8 @@ class ControllerOptions:
         high=20.0,
     )
     posture_rate: float = option(
-        1.5, "Rate at which a finger's free degree returns to the middle of the limits; 0: the solver's choice.", unit="1/s",
-        low=0.0, high=10.0,
+        1.5, "Rate at which a finger's free degree returns to the robot's preferred posture; 0: the solver's choice.",
+        unit="1/s", low=0.0, high=10.0,
     )  # fmt: skip
     pointing: tuple[float, ...] = option(
         (0.0,), "Share of a finger's free degree that turns the tip to where its target pose points, the rest keeps the "

@@ -41,13 +41,13 @@ class Posture:
     """
 
     def __init__(self, robot: Robot, kinematics: Kinematics, period: float) -> None:
-        """The preferred posture is the middle of the limits, where flexion is shared and every joint has room to both sides
-        (also for what the closed loop adds); period [s]."""
+        """The preferred posture is the robot's: unless its file says more, the middle of the limits, where flexion is shared
+        and every joint has room to both sides (also for what the closed loop adds); period [s]."""
         self._chain = kinematics.topology.chain
         lower, upper = robot.lower, robot.upper
         margin = _MARGIN * (upper - lower)
         self._inner = lower + margin, upper - margin
-        self._limits, self._preferred = (lower, upper), 0.5 * (lower + upper)
+        self._limits, self._preferred = (lower, upper), robot.preferred
         self._largest = _FASTEST * robot.velocity * period
         self._damping, self._turn_damping = ((share * kinematics.reach) ** 2 for share in (_DAMPING, _TURN_DAMPING))
         self._near, self._leak = _NEAR * kinematics.reach, _LEAK * kinematics.reach
@@ -86,6 +86,6 @@ class Posture:
         [rad]; returns another q_next (nq,) [rad], the one closest to the pull among those with the same tip motion."""
         shaped: Array = free_degree.postured(
             q, tips.position, tips.jacobian, q_next, target, takes_part, pull, self._eased, self._period / _EASE, self._chain,
-            *self._limits, self._damping, self._near, _SOFT * self._period, _AGREE, _ROUNDING,
+            *self._limits, self._damping, self._near, min(1.0, _SOFT * self._period), _AGREE, _ROUNDING,
         )  # fmt: skip
         return shaped

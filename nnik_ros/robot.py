@@ -30,7 +30,8 @@ _UNKNOWN = (-1e9, 1e9, 1e9)  # lower, upper, velocity of a joint whose URDF is n
 class Robot:
     """A robot with `nq` actuated joints and `nt` tips, each tip on a chain of joints of its own.
 
-    Arrays are read-only and in joint order: lower, upper, home [rad], velocity [rad/s], acceleration [rad/s^2], (nq,) each.
+    Arrays are read-only and in joint order: lower, upper, home, preferred (where the free degree of a finger is pulled to)
+    [rad], velocity [rad/s], acceleration [rad/s^2], (nq,) each.
     Tip arrays (nt,): tip_velocity [m/s], tip_acceleration [m/s^2], tip_jerk [m/s^3] bound the motion of the references;
     tip_axis (nt, 3): unit axis of each tip's frame that points where the tip points.
     """
@@ -45,6 +46,7 @@ class Robot:
     velocity: Array = field(repr=False)
     acceleration: Array = field(repr=False)
     home: Array = field(repr=False)
+    preferred: Array = field(repr=False)
     tip_velocity: Array = field(repr=False)
     tip_acceleration: Array = field(repr=False)
     tip_jerk: Array = field(repr=False)
@@ -115,11 +117,11 @@ def load_robot(path: Path | str) -> Robot:
     assert urdf is not None
     kinematics = _kinematics(chains, joint_names, [tip for tip, _ in tips], problems)
     motion = np.where(np.isnan(tip_motion), _TIP_MOTION_OF_REACH * kinematics.reach[:, None], tip_motion)
-    lower, upper, velocity, acceleration, home = (frozen(column) for column in np.array(limits).T)
+    lower, upper, velocity, acceleration, home, preferred = (frozen(column) for column in np.array(limits).T)
     tip_velocity, tip_acceleration, tip_jerk = (frozen(column) for column in motion.T)
     return Robot(
         name, base_frame, tuple(joint_names), tuple(tip for tip, _ in tips), tuple(link for _, link in tips),
-        lower, upper, velocity, acceleration, home, tip_velocity, tip_acceleration, tip_jerk, frozen(tip_axis),
+        lower, upper, velocity, acceleration, home, preferred, tip_velocity, tip_acceleration, tip_jerk, frozen(tip_axis),
         kinematics, urdf, urdf_path,
     )  # fmt: skip
 
@@ -134,7 +136,7 @@ def _urdf(path: Path, name: str, problems: Problems) -> Urdf | None:
 
 
 def _joint_limits(section: Section, joint: Joint | None, name: str, problems: Problems) -> tuple[float, ...]:
-    """(lower, upper, velocity, acceleration, home) of one joint: the URDF's limits unless the YAML gives narrower ones.
+    """(lower, upper, velocity, acceleration, home, preferred) of one joint: the URDF's limits, or narrower ones of the YAML.
 
     joint: None where the URDF is not known; what it could say is then not missed.
     """
@@ -160,8 +162,8 @@ def _joint_limits(section: Section, joint: Joint | None, name: str, problems: Pr
     if sound and not ordered:
         problems.add(f"{section.where}: lower {lower:g} must be below upper {upper:g}")
     low, high = (lower, upper) if sound and ordered else (-math.inf, math.inf)
-    home = section.number("home", 0.5 * (lower + upper), low=low, high=high)
-    return lower, upper, velocity, acceleration, home
+    home, preferred = (section.number(key, 0.5 * (lower + upper), low=low, high=high) for key in ("home", "preferred"))
+    return lower, upper, velocity, acceleration, home, preferred
 
 
 def _unfit(joint: Joint, allowed: str) -> str:

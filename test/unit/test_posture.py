@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -232,6 +234,23 @@ def test_a_closed_path_of_the_tips_ends_with_the_joints_where_they_began(hand: R
     sent = follow(hand, path)
     second, third = sent[2 * period - 1], sent[3 * period - 1]
     assert np.abs(third - second).max() < 0.01
+
+
+def test_a_finger_at_its_target_leans_to_the_posture_that_the_file_of_the_robot_prefers(hand: Robot) -> None:
+    tips = hand.kinematics.tip_position(hand.home)
+    preferred = {share: hand.lower + share * (hand.upper - hand.lower) for share in (0.3, 0.5, 0.7)}
+    ends = {}
+    for share, posture in preferred.items():
+        controller = Controller(replace(hand, preferred=posture), None, ControllerOptions(target_timeout=0.0))
+        controller.start()
+        q = hand.home
+        for k in range(1000):
+            q = controller.tick(k * T, Measurement(q, k * T), Targets(tips, np.full(4, k * T))).command
+        assert np.linalg.norm(hand.kinematics.tip_position(q) - tips, axis=-1).max() < 1e-4
+        ends[share] = q
+    for share, posture in preferred.items():
+        away = {other: np.linalg.norm((q - posture).reshape(4, 4), axis=-1) for other, q in ends.items()}
+        assert all((away[share] < away[other]).all() for other in away if other != share)
 
 
 @pytest.mark.parametrize("side", [-1.0, 1.0])

@@ -397,7 +397,10 @@ class TestRefusals:
         ("given", "told"),
         [
             ({"lower": "x", "upper": -0.5}, "joints[1].lower: is 'x', must be a finite number"),
-            ({"lower": "x", "upper": 1.0, "home": -0.7}, "joints[1].lower: is 'x', must be a finite number"),
+            (
+                {"lower": "x", "upper": 1.0, "home": -0.7, "preferred": -0.6},
+                "joints[1].lower: is 'x', must be a finite number",
+            ),
             ({"lower": 0.0, "home": 0.5}, "joints[1].upper: missing"),
             (
                 {"lower": 0.0, "upper": 63.0, "home": -0.5},
@@ -594,17 +597,19 @@ class TestWhatAFileNeedNotSay:
         assert motion == [[3.0 * reach], [30.0 * reach], [3000.0 * reach]]
         assert robot.tip_axis.tolist() == [[0.0, 0.0, 1.0]]
         assert (robot.home.tolist(), robot.velocity.tolist()) == ([0.0, 0.0], [1.0, 1.0])
+        assert robot.preferred.tolist() == [0.0, 0.0]
         assert not robot.tip_axis.flags.writeable
 
     def test_what_it_says_counts(self, tmp_path: Path) -> None:
         document = arm()
         document["tips"][0] |= {"velocity": 0.5, "jerk": 7.0, "axis": [0.0, 3.0, -4.0]}
         document["joints"][0] |= {"velocity": 0.25, "lower": -0.5, "upper": 1.0}
-        document["joints"][1] |= {"home": 1.0}
+        document["joints"][1] |= {"home": 1.0, "preferred": -0.5}
         robot = load_robot(written(tmp_path, document))
         assert [*robot.tip_velocity, *robot.tip_acceleration, *robot.tip_jerk] == [0.5, 60.0, 7.0]
         np.testing.assert_allclose(robot.tip_axis, [[0.0, 0.6, -0.8]], atol=1e-15)
         assert (robot.velocity.tolist(), robot.home.tolist()) == ([0.25, 1.0], [0.25, 1.0])
+        assert robot.preferred.tolist() == [0.25, -0.5]
         assert robot.acceleration.tolist() == [1.0, 1.0]
 
     def test_random_displacements_leave_a_planar_arm_in_its_plane(self, tmp_path: Path) -> None:
