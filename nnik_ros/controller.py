@@ -22,7 +22,9 @@ from nnik_ros.geometry import Array, distance, shaped
 from nnik_ros.goal_stream import GoalStream
 from nnik_ros.governor import Governor
 from nnik_ros.guard import GuardedPolicy, GuardedStep, Solver
-from nnik_ros.kernels import points, progress, references
+from nnik_ros.holding import Holding
+from nnik_ros.kernels import progress, references
+from nnik_ros.kernels.points import drawn_in
 from nnik_ros.limits import Limit
 from nnik_ros.measured_hand import AT_REST, MeasuredHand
 from nnik_ros.motion import JointMotion, Motion
@@ -80,13 +82,14 @@ class Controller:
         self.robot, self._kinematics = robot, robot.kinematics
         self._period = 1.0 / options.rate
         self._motion = JointMotion(robot, self._kinematics, collision, self._period)
-        self._no_angle: Array = np.full(robot.nt, np.nan)
         self._no_tip: _Mask = np.zeros(robot.nt, dtype=bool)
         self._governor = Governor(robot.tip_velocity, robot.tip_acceleration, robot.tip_jerk, self._period)
         self._stream = GoalStream(robot.nt, self._period)
         self._enabled: _Mask = np.ones(robot.nt, dtype=bool)
         self._silent_ticks = int(options.rate)  # a second: nothing was ever published
         self._hand = MeasuredHand(robot.nq)
+        self._tip_of_joint = robot.kinematics.tip_of_joint
+        self._holding = Holding(self._tip_of_joint)
         self._seen_tips: Array = np.full((robot.nt, 3), np.nan)
         self._take_options(options)
         self.set_policy(policy)
@@ -130,9 +133,7 @@ class Controller:
         self._seeded = self._resetting = False
         self._silence: TipState | None = TipState.PAUSED  # why nothing is published; the hand may be moved meanwhile
         self._hand.forget()
-        self._held = self._no_tip  # tips that were told to come to rest
-        self._braking = self._no_tip  # those of them that do not stand yet
-        self._rest_posture = self.robot.home  # where they do
+        self._holding.forget()
         self._way_out.forget()
 
     def set_enabled(self, enabled: Sequence[bool]) -> None:
@@ -169,7 +170,7 @@ class Controller:
         self._posture = Posture(self.robot, self._kinematics, self._period)
         stand_in = DampedLeastSquares(self.robot, self._kinematics)
         self._guard = GuardedPolicy(policy or stand_in, self.robot.velocity * self._period)
-        self._way_out = WayOut(Escape(policy or self._guard, stand_in), self._guard.tip_of_joint, self._period)
+        self._way_out = WayOut(Escape(policy or self._guard, stand_in), self._tip_of_joint, self._period)
         self._has_network = policy is not None
         self._trust = Trust()
         self._solver: NDArray[np.int64] = np.full(self.robot.nt, _HOLD)
@@ -209,15 +210,18 @@ class Controller:
         homing, way_out = self._homing(judged, stale_state), self._way_out
         escaping, held = way_out.escaping & follows, ~(follows | homing)
         silencing = self._resetting or self._mode is _Mode.PAUSED or self._nothing_to_follow(judged)
-        self._hold(held, silencing)
+        self._holding.hold(held, self._motion, silencing=silencing)
         by_joints = held | homing | escaping
-        near = points.drawn_in(goal, self._centre, self._farthest)  # a reference must not be led away for ever
+        near = drawn_in(goal, self._centre, self._farthest)  # a reference must not be led away for ever
         reference = self._advance_references(near, by_joints)
         step = self._guarded_step(reference, follows & ~escaping)
-        wish, pointing_error = self._with_posture(step, reference, follows & ~by_joints, direction)
+        wish, pointing_error = self._posture.shape(
+            self._motion.q, self._motion.tips, step.q, reference, follows & ~by_joints, self.options.posture_rate,
+            direction, self._pointing,
+        )  # fmt: skip
         wish = way_out.calmed(self._motion.q, wish)
         if np.count_nonzero(by_joints):
-            wish = np.where(by_joints[self._guard.tip_of_joint], self._towards_posture(homing), wish)
+            wish = np.where(by_joints[self._tip_of_joint], self._towards_posture(homing), wish)
         motion = self._motion.step(
             wish, step.followed, self._tip_speed, held, measured, self.options, silencing=silencing
         )
@@ -276,7 +280,7 @@ class Controller:
             return False
         self._seeded = True
         self._motion.seed(measured)
-        self._held = self._braking = self._no_tip
+        self._holding.forget()
         self._way_out.forget()
         self._governor.reset(self._motion.tips.position)
         return True
@@ -311,24 +315,11 @@ class Controller:
         self._seen_tips = self._seen_tips + share * (measured_tips - self._seen_tips) if known else measured_tips
         return self._seen_tips
 
-    def _hold(self, held: _Mask, silencing: bool) -> None:
-        """Let tips come to rest from where and how they move when they begin to be held, or sooner: what others cut short of
-        the way to rest is not made up for, and before silence nothing is that the lead takes later."""
-        fresh = held & ~self._held
-        self._held, self._braking = held, (self._braking | fresh | silencing) & held
-        if np.count_nonzero(self._braking):
-            q, stop, tip_of_joint = self._motion.q, self._motion.at_rest(), self._guard.tip_of_joint
-            sooner = np.abs(stop - q) < np.abs(self._rest_posture - q)
-            chosen = fresh[tip_of_joint] | (self._braking[tip_of_joint] & sooner)
-            self._rest_posture = np.where(chosen, stop, self._rest_posture)
-            self._braking = self._braking & ~self._motion.stands()
-
     def _towards_posture(self, homing: _Mask) -> Array:
         """The next joints (nq,) [rad] of the tips that move by their joints: to rest, home, or on their way out."""
-        tip_of_joint = self._guard.tip_of_joint
-        end = np.where(homing[tip_of_joint], self.robot.home, self._way_out.posture)
-        end = np.where(self._held[tip_of_joint], self._rest_posture, end)
-        return self._motion.towards(end, self._tip_speed[tip_of_joint])
+        end = np.where(homing[self._tip_of_joint], self.robot.home, self._way_out.posture)
+        end = np.where(self._holding.held[self._tip_of_joint], self._holding.posture, end)
+        return self._motion.towards(end, self._tip_speed[self._tip_of_joint])
 
     def _guarded_step(self, reference: Array, follows: _Mask) -> GuardedStep:
         use_network = self._has_network and not self._trust.benched
@@ -337,26 +328,6 @@ class Controller:
         if use_network:
             self._trust.judge(step, follows, self.options)
         return step
-
-    def _with_posture(
-        self, step: GuardedStep, reference: Array, follows: _Mask, direction: Array | None
-    ) -> tuple[Array, Array]:
-        """The step with its free degree in the hands of the posture and of the direction, for tips that follow a reference
-        closely; and how far each tip is off its direction [rad]."""
-        rate, motion, posture = self.options.posture_rate, self._motion, self._posture
-        if not np.count_nonzero(self._pointing):
-            direction = None  # nobody asks for it
-        if (not rate and direction is None) or not np.count_nonzero(follows) or not posture.shapes_any:
-            posture.let_go()
-            return step.q, self._no_angle
-        off, takes_part, pull = self._no_angle, follows, posture.pull(motion.q, rate)
-        if direction is not None:
-            here = posture.direction(motion.q)
-            posture.turn(pull, motion.tips, here, direction, self._pointing)
-            off = np.where(follows & (self._pointing > 0.0), points.angles(here.position, direction), np.nan)
-        if not rate:  # the other free degrees are the solver's
-            takes_part = follows & (self._pointing > 0.0)
-        return posture.step(motion.q, motion.tips, step.q, reference, takes_part, pull), off
 
     # what it tells
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
 from nnik_ros.kernels import free_degree
+from nnik_ros.kernels.points import angles
 from nnik_ros.kinematics import Kinematics, Tips
 from nnik_ros.robot import Robot
 
@@ -54,11 +55,32 @@ class Posture:
         self._kinematics, self._period = kinematics, period
         self._axis = robot.tip_axis
         self._eased: Array = np.zeros(robot.nt)
+        self._no_angle: Array = np.full(robot.nt, np.nan)
         self.shapes_any = bool(((self._chain >= 0).sum(axis=-1) > free_degree.COORDINATES).any())
 
     def let_go(self) -> None:
         """No tip takes part; the pull sets in anew for all."""
         self._eased[:] = 0.0
+
+    def shape(
+        self, q: Array, tips: Tips, q_next: Array, target: Array, follows: NDArray[np.bool_], rate: float,
+        wanted: Array | None, weight: Array,
+    ) -> tuple[Array, Array]:  # fmt: skip
+        """The step from q (nq,) [rad] with its tips to q_next (nq,) [rad], of a solver for target (nt, 3) [m], with its free
+        degree in the hands of the posture, at a rate [1/s], and of directions, wanted (nt, 3) or None, by weight (nt,), for
+        tips (nt,) that follow. And how far each of these tips is off its direction, (nt,) [rad], else nan."""
+        if not np.count_nonzero(weight):
+            wanted = None  # nobody asks for it
+        if (not rate and wanted is None) or not np.count_nonzero(follows) or not self.shapes_any:
+            self.let_go()
+            return q_next, self._no_angle
+        off, takes_part, pull = self._no_angle, follows, self.pull(q, rate)
+        if wanted is not None:
+            turned, here = follows & (weight > 0.0), self.direction(q)
+            self.turn(pull, tips, here, wanted, weight)
+            off = np.where(turned, angles(here.position, wanted), np.nan)
+            takes_part = follows if rate else turned  # the other free degrees are the solver's
+        return self.step(q, tips, q_next, target, takes_part, pull), off
 
     def direction(self, q: Array) -> Tips:
         """Where the tips point at q (nq,) [rad]: unit vectors (nt, 3), and their derivatives (nt, 3, depth)."""
