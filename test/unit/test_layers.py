@@ -25,7 +25,7 @@ INNER_ORDER = [
     "errors", "yaml_file", "options", "compiled", "kernels.points", "kernels.joints", "kernels.chains", "kernels.references",
     "kernels.fingers", "kernels.free_degree", "kernels.progress", "kernels.capsules", "kernels.motion", "geometry", "urdf",
     "kinematics", "robot", "link_places", "calibration", "contract", "policy", "limits", "baseline", "guard", "goal_stream",
-    "governor", "collision", "controller_options", "states", "measured_hand", "trust", "motion", "escape", "way_out",
+    "governor", "collision", "controller_options", "states", "measured_hand", "trust", "motion", "holding", "escape", "way_out",
     "guarded_solver", "closest", "posture", "controller",
 ]  # fmt: skip
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

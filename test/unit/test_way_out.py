@@ -443,7 +443,10 @@ def test_steps_fade_after_four_seconds_of_motion_without_progress_and_come_back_
     np.testing.assert_array_equal(way_out.calmed(q, q + way), q + way)
 
 
-def test_a_tip_that_others_moved_aside_for_long_goes_to_its_target_at_once_when_they_are_gone(hand: Robot) -> None:
+@pytest.mark.parametrize("radius", [0.012, 0.015])
+def test_a_tip_that_others_moved_aside_for_long_goes_to_its_target_at_once_when_they_are_gone(
+    hand: Robot, radius: float
+) -> None:
     rate, middle, ring = 50.0, 1, 2
     controller = Controller(hand, None, ControllerOptions(rate=rate, target_timeout=0.0), CollisionModel(hand))
     controller.start()
@@ -454,7 +457,7 @@ def test_a_tip_that_others_moved_aside_for_long_goes_to_its_target_at_once_when_
     for time in np.arange(0.0, 11.0, 1 / rate):
         target = wanted.copy()
         if time < 9.0:  # the ring finger circles where the middle finger wants to be
-            circle = 0.018 * np.array([np.sin(3.0 * time) / 2, np.sin(3.0 * time), np.cos(3.0 * time)])
+            circle = radius * np.array([np.sin(3.0 * time) / 2, np.sin(3.0 * time), np.cos(3.0 * time)])
             target[ring] = wanted[middle] + circle
         result = controller.tick(time, Measurement(q, time), Targets(target, np.zeros(hand.nt)))
         q = result.command
