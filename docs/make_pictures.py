@@ -48,7 +48,7 @@ def hand(output: Path) -> None:
     """The hand in a pinch, all targets reached."""
     with running_demo() as address, browser(1280, 860) as page:
         wait = opened(page, address, "finger")
-        press(page, "pinch")
+        press(page, "pinch index")
         wait.until(lambda page: text(page).lower().count("reached") >= 4)
         time.sleep(6.0)  # for the plots to fill
         page.save_screenshot(str(output))

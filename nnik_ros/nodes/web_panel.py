@@ -16,6 +16,7 @@ from nnik_ros.nodes.status_reader import HandStatus, LoopStatus, state_color
 from nnik_ros.nodes.web_scene import Color, tip_color
 
 SERVICES = ("Start", "Pause", "Reset", "Home")
+_POSES_IN_A_ROW = 3
 _EXPLAINED = ("UNREACHABLE", "COLLISION", "LIMITED")  # states whose reason is told below the table
 _HISTORY = 150  # samples of a plot; at the page's plot rate about 20 s
 _ANSWER_TIME = 1.0  # s that a status may need to follow a switch
@@ -61,8 +62,8 @@ class Panel:
         self._title = title
         services = gui.add_button_group("Control", SERVICES)
         services.on_click(_in_order(actions.service))
-        if offers.presets:
-            buttons = gui.add_button_group("Poses", tuple(offers.presets))
+        for i in range(0, len(offers.presets), _POSES_IN_A_ROW):
+            buttons = gui.add_button_group("" if i else "Poses", tuple(offers.presets[i : i + _POSES_IN_A_ROW]))
             buttons.on_click(_in_order(actions.preset))
         self._table = gui.add_html("")
         self._robot, self._robot_name = _chooser(gui, "Robot", offers.robots, offers.robot, actions.robot), offers.robot

@@ -8,10 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnik_ros.collision import CollisionModel
+from nnik_ros.controller import Controller
+from nnik_ros.controller_options import ControllerOptions
 from nnik_ros.errors import FileError
 from nnik_ros.nodes.web_presets import load_presets, presets_file
-from nnik_ros.paths import robot_file, share_dir, shipped
+from nnik_ros.onnx_policy import OnnxPolicy
+from nnik_ros.paths import model_file, robot_file, share_dir, shipped
 from nnik_ros.robot import load_robot
+from nnik_ros.states import Measurement, Targets, TipState
 
 CONFIG = share_dir() / "config"
 GRIPPER = share_dir() / "examples" / "three_fingers" / "three_fingers.yaml"
@@ -48,6 +53,33 @@ def test_every_shipped_robot_has_presets_however_its_file_is_named(name: str, tm
     assert load_presets(path, load_robot(path))
     (tmp_path / f"{name}.yaml").symlink_to(path)  # as an installation with --symlink-install has it
     assert presets_file(tmp_path / f"{name}.yaml") == CONFIG / "presets" / f"{name}.yaml"
+
+
+@pytest.mark.parametrize("name", [name for name in shipped(CONFIG / "robots", ".yaml") if name.startswith("allegro")])
+def test_every_hand_goes_through_its_poses_and_each_finger_has_a_pinch_that_leaves_a_gap_of_millimetres(
+    name: str,
+) -> None:
+    robot = load_robot(robot_file(name))
+    collision = CollisionModel(robot)
+    presets = {preset.name: preset for preset in load_presets(robot_file(name), robot)}
+    controller = Controller(
+        robot, OnnxPolicy(model_file(name), robot), ControllerOptions(target_timeout=0.0), collision
+    )
+    controller.start()
+    q, begin = robot.home, 0
+    for preset in presets.values():
+        for place in preset.tip_position:
+            for tick in range(begin, begin + 500):
+                now = tick / 333.0
+                result = controller.tick(now, Measurement(q, now), Targets(place, np.full(robot.nt, now)))
+                q = result.command
+            begin += 500
+            assert (result.tip_state == TipState.REACHED).all(), f"{preset.name}: {result.messages(robot.tip_names)}"
+        if preset.name.startswith("pinch"):
+            pad = robot.tip_names.index("thumb"), robot.tip_names.index(preset.name.split()[1])
+            assert np.linalg.norm(np.subtract(*result.tip_position[list(pad)])) < 0.031
+            assert 0.002 < collision.distances(q).min() < 0.005
+    assert {f"pinch {finger}" for finger in ("index", "middle", "ring")} < presets.keys()
 
 
 def test_no_shipped_file_with_presets_is_without_its_robot() -> None:
