@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from test.conftest import BESIDE_ROS
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA_FOLDERS = ("config", "urdf", "models", "launch")
 
@@ -113,18 +115,11 @@ def test_every_package_that_the_tests_need_is_a_dependency_of_the_manifest() -> 
 
 ROS_ALONE = """
 import sys
+from importlib.machinery import PathFinder
 
-sys.path.insert(0, {root!r})
-from test.conftest import BESIDE_ROS
-
-
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in BESIDE_ROS:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-
-sys.meta_path.insert(0, Missing())
+find = PathFinder.find_spec
+absent = classmethod(lambda cls, name, *rest: None if name.partition(".")[0] in {absent} else find(name, *rest))
+PathFinder.find_spec = absent
 import pytest
 sys.exit(pytest.main(sys.argv[1:]))
 """
@@ -133,8 +128,21 @@ sys.exit(pytest.main(sys.argv[1:]))
 def test_where_only_what_the_manifest_names_is_installed_tests_that_need_more_are_skipped_and_say_so() -> None:
     tests = ["test/unit/test_onnx_bytes.py", "test/unit/test_kinematics.py", "test/training/test_step.py"]
     tests += ["test/training/test_series.py", "-k", "torch or onnx or step or series"]
-    command = [sys.executable, "-c", ROS_ALONE.format(root=str(ROOT)), "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-c", ROS_ALONE.format(absent=BESIDE_ROS), "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout  # the series are numbers alone
     for where, what in (("test_kinematics", "torch"), ("test_step", "torch"), ("test_onnx_bytes", "onnx")):
         assert re.search(rf"{where}.*needs {what}, which `./run test` installs", done.stdout)
+
+
+def test_where_a_package_is_installed_a_test_that_fails_to_import_from_it_is_not_skipped(tmp_path: Path) -> None:
+    hides = (
+        "def test(monkeypatch):\n    monkeypatch.setitem(__import__('sys').modules, 'onnx', None)\n    import onnx\n"
+    )
+    texts = ("import onnx.no_such_part\n", "def test():\n    import onnx.no_such_part\n", hides)
+    for number, text in enumerate(texts):
+        (tmp_path / f"test_{number}.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "test.conftest"]
+    command += ["--continue-on-collection-errors", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert re.search(r"= 2 failed, 1 error in ", done.stdout), done.stdout
