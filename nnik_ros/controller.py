@@ -234,7 +234,7 @@ class Controller:
             _STUCK_PROGRESS * self._period,
         )  # fmt: skip
         limited = motion.limited | self._stands
-        way_out.watch(best_error, stuck, goal, self._motion, limited, self.options.tolerance)
+        way_out.watch(best_error, stuck, goal, near, self._motion, limited, self.options.tolerance)
         # what the closed loop cannot add keeps no command from its way
         motion = motion._replace(limited=limited | motion.pressing)
         state, worst = self._tip_states(reached, judged, homing, motion, stale_state)

@@ -63,18 +63,18 @@ class WayOut:
         self._waiting: NDArray[np.bool_] = np.zeros(nt, dtype=bool)  # tips for which the present one was begun
 
     def watch(
-        self, best_error: Array, ticks: NDArray[np.int64], goal: Array, motion: JointMotion, limited: NDArray[np.int64],
-        tolerance: float,
+        self, best_error: Array, ticks: NDArray[np.int64], goal: Array, near: Array, motion: JointMotion,
+        limited: NDArray[np.int64], tolerance: float,
     ) -> None:  # fmt: skip
         """After a tick: best errors (nt,) [m] and ticks without progress (nt,), which begin anew here for some, goals (nt, 3)
-        [m], nan for none, and what limited the tips (nt,) of Limit. Who has no goal, or may not move, goes on with a way out
-        later."""
+        [m], nan for none, the same as near as they may be followed, which the best errors are measured to, and what limited the
+        tips (nt,) of Limit. Who has no goal, or may not move, goes on with a way out later."""
         self.best_error, self.ticks = best_error, ticks
         progress.notice_moves(
             goal, motion.tips.position, ticks, self._begun, self._goal, self._stays, self._wait, tolerance
         )
         progress.notice_blocked(
-            goal, motion.tips.position, ticks, best_error, limited, self._led, self._apart, self._stuck_ticks
+            near, motion.tips.position, ticks, best_error, limited, self._led, self._apart, self._stuck_ticks
         )
         self._notice_restless(motion)
         if np.count_nonzero(self.escaping):

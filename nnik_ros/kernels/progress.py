@@ -42,13 +42,13 @@ def seen(
 
 @compiled(f"void({F2}, {F2}, i8[::1], f8[::1], {I1}, i8[::1], i8[::1], i8)")
 def notice_blocked(
-    goal: Array, tip: Array, still: Ints, best_error: Array, limited: Ints, led: Ints, apart: Ints, lasts: int
+    near: Array, tip: Array, still: Ints, best_error: Array, limited: Ints, led: Ints, apart: Ints, lasts: int
 ) -> None:
     """Ticks without progress (nt,), and the best errors (nt,) [m], begin anew for tips (nt, 3) whose joints do not follow, that
-    the lead bound holds, and for those that others moved aside from their goals (nt, 3) [m] and keep apart no more. led, apart
-    (nt,): ticks, counted down, for which a tip still counts as held and as kept apart; so many that it lasts, for noise comes
-    and goes."""
-    error = distances(goal, tip)
+    the lead bound holds, and for those that others moved aside from their goals (nt, 3) [m], as near as these may be followed,
+    and keep apart no more. led, apart (nt,): ticks, counted down, for which a tip still counts as held and as kept apart; so
+    many that it lasts, for noise comes and goes."""
+    error = distances(near, tip)
     for t in range(len(still)):
         free = apart[t] == 1 and not limited[t] & COLLISION
         led[t] = lasts if limited[t] & LEAD else max(led[t] - 1, 0)

@@ -229,7 +229,7 @@ def test_a_finger_that_others_do_not_let_pass_gives_up_after_a_hundred_ticks(
     way_out = WayOut(FoundAtOnce(), np.zeros(1, dtype=np.int64), T)
 
     def watch() -> None:
-        way_out.watch(np.array([0.01]), np.array([50]), goal, motion, np.array([int(limited)]), 5e-4)
+        way_out.watch(np.array([0.01]), np.array([50]), goal, goal, motion, np.array([int(limited)]), 5e-4)
 
     for _ in range(40):
         watch()
@@ -302,7 +302,7 @@ def watched(
 ) -> None:
     """Of two tips with one joint each."""
     for _ in range(times):
-        way_out.watch(np.full(2, 0.01), np.array(stuck), goal, motion, np.zeros(2, dtype=np.int64), 5e-4)
+        way_out.watch(np.full(2, 0.01), np.array(stuck), goal, goal, motion, np.zeros(2, dtype=np.int64), 5e-4)
 
 
 def test_a_tip_is_searched_for_after_nine_hundredths_of_a_second_and_its_neighbour_without_a_goal_counts_as_there() -> (
@@ -324,7 +324,8 @@ def test_a_tip_that_does_not_follow_its_command_is_searched_for_only_once_it_did
     search, goal, led = Search(), np.zeros((2, 3)), np.array([int(Limit.LEAD), 0])
     way_out = WayOut(search, np.array([0, 1]), T)
     for ticks in range(100):
-        way_out.watch(np.full(2, 0.01), np.array([ticks, 0]), goal, STILL, led if ticks % 20 == 0 else 0 * led, 5e-4)
+        limited = led if ticks % 20 == 0 else 0 * led
+        way_out.watch(np.full(2, 0.01), np.array([ticks, 0]), goal, goal, STILL, limited, 5e-4)
         assert way_out.ticks[0] == 0
     watched(way_out, goal, [100, 0], 10)
     assert not search.begun
@@ -391,7 +392,7 @@ def test_a_tip_that_comes_late_after_a_goal_that_runs_ahead_is_not_stuck(speed: 
         goal = np.full((2, 3), speed * tick * T / np.sqrt(3.0))
         late = SimpleNamespace(**{**vars(STILL), "tips": SimpleNamespace(position=goal - 0.05)})
         ticks = ticks + 1
-        way_out.watch(np.full(2, 0.01), ticks, goal, late, np.zeros(2, dtype=np.int64), 5e-4)
+        way_out.watch(np.full(2, 0.01), ticks, goal, goal, late, np.zeros(2, dtype=np.int64), 5e-4)
     assert bool(search.begun) == searches
 
 
@@ -401,7 +402,7 @@ def test_a_tip_that_others_keep_apart_looks_for_another_posture_only_where_its_g
     way_out._escape, apart = search, np.array([int(Limit.COLLISION), 0])
     for tick in range(100):
         goal = np.full((2, 3), 0.001 * (tick // every % 2))
-        way_out.watch(np.full(2, 0.01), np.array([60, 0]), goal, STILL, apart, 5e-4)
+        way_out.watch(np.full(2, 0.01), np.array([60, 0]), goal, goal, STILL, apart, 5e-4)
     assert len(search.begun) == (every == 1000)
 
 
@@ -464,3 +465,21 @@ def test_a_tip_that_others_moved_aside_for_long_goes_to_its_target_at_once_when_
         states.append(result.tip_state[middle])
     assert (np.array(states[:400]) == TipState.COLLISION).mean() > 0.9
     assert (np.array(states[-50:]) == TipState.REACHED).all(), result.messages(hand.tip_names)[middle]
+
+
+def test_a_tip_before_a_target_out_of_reach_that_others_only_brushed_does_not_begin_anew(hand: Robot) -> None:
+    rate, middle, ring = 50.0, 1, 2
+    controller = Controller(hand, None, ControllerOptions(rate=rate, target_timeout=0.0), CollisionModel(hand))
+    controller.start()
+    q, states, off = hand.home.copy(), [], []
+    target = hand.kinematics.tip_position(hand.home)
+    target[middle] += [0.0, 0.0, 0.07]
+    for time in np.arange(0.0, 3.0, 1 / rate):
+        if time > 1.0:
+            target[ring] = target[middle]
+        result = controller.tick(time, Measurement(q, time), Targets(target, np.zeros(hand.nt)))
+        q = result.command
+        states.append(result.tip_state[middle])
+        off.append(result.error[middle])
+    assert TipState.COLLISION in states[50:] and np.ptp(off[50:]) < 1e-4, "it was moved, or not even brushed"
+    assert set(states[50:]) == {TipState.UNREACHABLE, TipState.COLLISION}
