@@ -42,8 +42,9 @@ def with_last_word(values: Mapping[str, Any], node: str, files: Iterable[Path]) 
     section = node
     while section in taken:
         section = f"/**{section}"  # which is the same node
-    # quotes every text, and is YAML, but for how it escapes what lies beyond 16 bits
-    return json.dumps({section: {"ros__parameters": dict(values)}}, indent=2, ensure_ascii=False, default=str)
+    # quotes every text, and is YAML, but for how it escapes what lies beyond 16 bits, and control characters that it leaves
+    text = json.dumps({section: {"ros__parameters": dict(values)}}, indent=2, ensure_ascii=False, default=str)
+    return re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _document(path: Path) -> Any:

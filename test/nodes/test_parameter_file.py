@@ -65,7 +65,7 @@ def test_what_has_the_last_word_is_what_rcl_gives_the_node(
         "speed": 0.05,
         "driver": "1e3",
         "robot": "true",
-        "model": "ä: '0' 🖐",
+        "model": "ä: '0' 🖐 \x7f\x92",
         "rate": 1e-6,
         "f": 7,
         "lock_memory": True,
