@@ -418,6 +418,14 @@ class TestRefusals:
         document["joints"][1] |= given
         assert refusal(tmp_path, document, first + second) == (told,)
 
+    def test_a_home_and_a_preferred_position_outside_the_limits_are_refused(self, tmp_path: Path) -> None:
+        document = arm()
+        document["joints"][0] |= {"lower": -0.5, "home": -0.6, "preferred": 1.1}
+        assert refusal(tmp_path, document) == (
+            "joints[0].home: is -0.6, must be within [-0.5, 1]",
+            "joints[0].preferred: is 1.1, must be within [-0.5, 1]",
+        )
+
     def test_narrower_limits_and_any_of_a_continuous_joint_are_taken(self, tmp_path: Path) -> None:
         document = arm()
         document["joints"][0] |= {"lower": -0.5, "upper": 1.0}
