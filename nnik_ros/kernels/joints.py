@@ -40,17 +40,9 @@ def _scale(v: Array, largest: Array, group: Ints, worst: Array, chosen: Bools) -
 
 @compiled(f"Tuple((f8[::1], f8[::1], i8[::1]))({F1}, {F1}, {F1}, {F1}, {F1}, {F2}, {F2}, {I1}, i8, f8)")
 def limited_step(
-    q: Array,
-    v: Array,
-    wanted: Array,
-    moves: Array,
-    pace: Array,
-    lead: Array,
-    limits: Array,
-    group: Ints,
-    groups: int,
+    q: Array, v: Array, wanted: Array, moves: Array, pace: Array, lead: Array, limits: Array, group: Ints, groups: int,
     period: float,
-) -> tuple[Array, Array, Ints]:
+) -> tuple[Array, Array, Ints]:  # fmt: skip
     """See `limits.JointLimits`. moves (nq,) [rad/s]: how fast what is wanted moves, for fingers far away from it; pace (nq,)
     [rad/s]: the fastest to be asked for; lead (2, nq) [rad/s]: the speeds down and up from which the joints stop within the
     lead; limits (4, nq): lower, upper, velocity, acceleration."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from nnik_ros.compiled import B1, F1, F2, F3, I1, I2, Array, Bools, Ints, compiled
 from nnik_ros.kernels.capsules import clearance_gradients, clearances_of, remember, slid, slow_together, too_fast
-from nnik_ros.kernels.chains import MODEL, frames, slopes
+from nnik_ros.kernels.chains import MODEL, frames, tips
 from nnik_ros.kernels.joints import COLLISION, LEAD, SLOWEST, VELOCITY, drift, give_way, led, limited_step
 from nnik_ros.kernels.points import clip
 
@@ -73,6 +73,52 @@ def _slid_past(step: Array, room: Array, gradients: Array, allowed: Array, tip_o
 
 
 @compiled(
+    f"Tuple((f8[::1], f8[::1], i8[::1], f8[::1]))"
+    f"({F1}, {F1}, f8[::1], f8[::1], i8[::1], {F1}, {F2}, {B1}, {F2}, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, "
+    "f8, f8, f8, f8)"
+)
+def _kept_apart(
+    q: Array, v: Array, q_next: Array, v_next: Array, flags: Ints, pace: Array, lead: Array, held: Bools, limits: Array,
+    tip_of_joint: Ints, chain: Ints, constants: Array, start: Array, place: Ints, local: Array, pairs: Ints, radii: Array,
+    now: Array, margin: float, share: float, braking: float, period: float,
+) -> tuple[Array, Array, Ints, Array]:  # fmt: skip
+    """The step from q, with the clearances now (pairs,) [m], to q_next, changed so that no fingers come too close; the flags
+    (nq,) of what limits it are added to. Returns q and v (nq,) after it, whom each tip met (nt,), see `moved`, and the
+    clearances (pairs,) [m] then."""
+    groups = len(chain)
+    met, excess, no_drift = np.full(groups, -1), np.zeros(groups), np.zeros(len(q))
+    after = clearances_of(q_next, chain, constants, start, place, local, pairs, radii)
+    step, slower = q_next - q, np.ones(groups)
+    together = np.arange(groups)  # fingers that slow down as one have the same number
+    # slide past each other; where that does not help, slow down, and who is met by that
+    for remedy in range(1 + groups):
+        tight, allowed, closing = too_fast(now, after, margin, share, braking, period)
+        if len(tight) == 0:
+            break
+        remember(place, pairs, tight, closing - allowed, met, excess)
+        if remedy == 0:
+            gradients = clearance_gradients(q, chain, constants, start, place, local, pairs[tight])
+            stays = _staying(held, place, pairs, tight, now, _EVADES * margin)
+            room = _room(step, v, limits[3] * period, tip_of_joint, stays, period)
+            kept = _slid_past(step, room, gradients, allowed, tip_of_joint, stays)
+        else:
+            slow_together(place, pairs, tight, allowed, closing, together, slower)
+            least = _braking_share(step, v, limits[3] * period, tip_of_joint, together, period)
+            kept = np.maximum(slower, least)[tip_of_joint] * step
+        q_next, v_next, limited = limited_step(
+            q, v, q + kept, no_drift, pace, lead, limits, tip_of_joint, groups, period
+        )
+        for i in range(len(q)):
+            flags[i] |= limited[i]
+            if kept[i] != step[i]:
+                flags[i] |= COLLISION
+        if remedy == 0:
+            step = q_next - q
+        after = clearances_of(q_next, chain, constants, start, place, local, pairs, radii)
+    return q_next, v_next, met, after
+
+
+@compiled(
     f"Tuple((f8[::1], f8[::1], b1, i8[::1], i8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[::1]))"
     f"({F1}, {F1}, {F1}, {F1}, {F1}, {F1}, {B1}, {F1}, {F2}, f8, {I1}, {MODEL}, {I2}, {F3}, {I2}, {F1}, {F1}, f8, f8, f8, f8)"
 )
@@ -90,8 +136,7 @@ def moved(
     """
     groups = len(chain)
     bound, speeds = led(q, wish, measured, lead, limits[4], period)
-    no_drift, pace = np.zeros(len(q)), np.empty(len(q))
-    moves = drift(wish, last_wish, limits[2], tip_of_joint, followed, period)
+    pace, moves = np.empty(len(q)), drift(wish, last_wish, limits[2], tip_of_joint, followed, period)
     for i in range(len(q)):
         pace[i] = max(speed[tip_of_joint[i]] * limits[2, i], SLOWEST)
     give_way(q, bound, pace, measured, lead, limits[2], tip_of_joint, groups, period)
@@ -102,48 +147,22 @@ def moved(
     for i in range(len(q)):
         if bound[i] != wish[i] and speeds[1 if wish[i] > bound[i] else 0, i] < limits[2, i]:
             flags[i] |= LEAD
-    after, met, excess = clearance.copy(), np.full(groups, -1), np.zeros(groups)
+    met: Ints = np.full(groups, -1)
+    after = clearance.copy()
     if len(pairs) > 0:
         now = clearance.copy()
         if len(clearance) == 0:
             now = clearances_of(q, chain, constants, start, place, local, pairs, radii)
-        after = clearances_of(q_next, chain, constants, start, place, local, pairs, radii)
-        step, slower = q_next - q, np.ones(groups)
-        together = np.arange(groups)  # fingers that slow down as one have the same number
-        for remedy in range(
-            1 + groups
-        ):  # slide past each other; where that does not help, slow down, and who is met by that
-            tight, allowed, closing = too_fast(now, after, margin, share, braking, period)
-            if len(tight) == 0:
-                break
-            remember(place, pairs, tight, closing - allowed, met, excess)
-            if remedy == 0:
-                gradients = clearance_gradients(q, chain, constants, start, place, local, pairs[tight])
-                stays = _staying(held, place, pairs, tight, now, _EVADES * margin)
-                room = _room(step, v, limits[3] * period, tip_of_joint, stays, period)
-                kept = _slid_past(step, room, gradients, allowed, tip_of_joint, stays)
-            else:
-                slow_together(place, pairs, tight, allowed, closing, together, slower)
-                least = _braking_share(step, v, limits[3] * period, tip_of_joint, together, period)
-                kept = np.maximum(slower, least)[tip_of_joint] * step
-            q_next, v_next, limited = limited_step(
-                q, v, q + kept, no_drift, pace, speeds, limits, tip_of_joint, groups, period
-            )
-            for i in range(len(q)):
-                flags[i] |= limited[i]
-                if kept[i] != step[i]:
-                    flags[i] |= COLLISION
-            if remedy == 0:
-                step = q_next - q
-            after = clearances_of(q_next, chain, constants, start, place, local, pairs, radii)
+        q_next, v_next, met, after = _kept_apart(
+            q, v, q_next, v_next, flags, pace, speeds, held, limits, tip_of_joint, chain, constants, start, place, local,
+            pairs, radii, now, margin, share, braking, period,
+        )  # fmt: skip
     finite, limited_tip = True, np.zeros(groups, dtype=np.int64)
     for i in range(len(q)):
         finite &= math.isfinite(q_next[i])
         if speed[tip_of_joint[i]] == 0.0:
             flags[i] &= ~VELOCITY  # its joints are not too slow, they shall not move
         limited_tip[tip_of_joint[i]] |= flags[i]
-    _, origin, axis, tip = frames(q_next, chain, constants, start)
-    jacobian = np.empty((groups, 3, chain.shape[1]))
-    slopes(origin, axis, tip, jacobian)
+    tip, jacobian = tips(q_next.reshape(1, -1), chain, constants, start)
     measured_tip = frames(measured, chain, constants, start)[3]
-    return q_next, v_next, finite, limited_tip, met, tip, jacobian, measured_tip, after
+    return q_next, v_next, finite, limited_tip, met, tip[0], jacobian[0], measured_tip, after
