@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,8 @@ import numpy as np
 from nnik_ros.arguments import Help, whole_number
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.closest import closest_distance
-from nnik_ros.errors import ContractError, NnikError, Problems, in_yaml
+from nnik_ros.errors import ContractError, NnikError, Problems
+from nnik_ros.gate import Gate, check_gate, gate_table, passes, read_gate
 from nnik_ros.geometry import Array, distance
 from nnik_ros.guarded_solver import GuardedSolver
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
@@ -34,34 +35,8 @@ _LEAST_TARGETS = 5
 _MOST_TARGETS = 1_000_000
 _CHUNK = 1000  # robots in one call
 _NEAR = 0.1  # rad
-_LARGEST_COARSE = 0.1  # reaches
 _STAY_STEPS, _STAY_ROBOTS = 1000, 100
 _BEYOND_STEPS, _BEYOND_STARTS, _BEYOND = 60, 32, 0.2
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What a model must reach on held-out targets from random starts; lengths in metres, each for the worst tip.
-
-    coarse, fine: errors that count as near and as reached; median_1, median_2, median_3: largest median error after so many
-    steps; tips_coarse, tips_fine: least share of tips after 5 steps of the network alone; guarded_coarse: the same of
-    the guarded network; robots_fine_5, robots_fine_10: least share of robots with all tips reached by it; stay: largest
-    error in 1000 further steps at a reached target; beyond: largest 99th percentile, guarded, of the distance to an
-    unreachable target over the closest possible one.
-    """
-
-    coarse: float
-    fine: float
-    median_1: float
-    median_2: float
-    median_3: float
-    tips_coarse: float
-    tips_fine: float
-    guarded_coarse: float
-    robots_fine_5: float
-    robots_fine_10: float
-    stay: float
-    beyond: float
 
 
 class Score(NamedTuple):
@@ -79,28 +54,6 @@ class Evaluation:
     scores: Mapping[str, Mapping[str, Score]]
     stay: float
     beyond: Mapping[str, Array]
-
-
-def read_gate(section: Section) -> Gate:
-    """A gate from a recipe or from a model's provenance; unknown and missing keys are reported to the section."""
-    values = {
-        field.name: section.number(field.name, low=0.0, high=1.0 if _is_share(field.name) else np.inf)
-        for field in fields(Gate)
-    }
-    section.finish()
-    if values["fine"] > values["coarse"]:
-        section.wrong("fine", values["fine"], f"at most coarse, {in_yaml(values['coarse'])} m")
-    return Gate(**values)
-
-
-def check_gate(gate: Gate, robot: Robot, problems: Problems, where: str) -> None:
-    """Add a problem: errors that count as near, though they are as large as the robot; where: the gate stands."""
-    most = _LARGEST_COARSE * float(robot.kinematics.reach.max())
-    if gate.coarse > most:
-        problems.add(
-            f"{where}.coarse: is {in_yaml(gate.coarse)} m, must be at most {in_yaml(float(f'{most:.3g}'))} m, a tenth of the "
-            "reach; lengths of a gate are in metres, not in millimetres"
-        )
 
 
 def evaluate(robot: Robot, network: Policy, n: int = 20_000) -> Evaluation:
@@ -137,14 +90,6 @@ def measured(evaluation: Evaluation, gate: Gate) -> dict[str, float]:
     }
 
 
-def passes(gate: Gate, values: Mapping[str, float]) -> dict[str, bool]:
-    """For every measured key whether the gate is passed: shares are least values, lengths are largest ones."""
-    return {
-        key: bool(value >= getattr(gate, key) if _is_share(key) else value <= getattr(gate, key))
-        for key, value in values.items()
-    }
-
-
 def table(evaluation: Evaluation, gate: Gate) -> str:
     """The evaluation as text, lengths in millimetres."""
     coarse, fine = f"{gate.coarse * 1e3:g} mm", f"{gate.fine * 1e3:g} mm"
@@ -168,18 +113,6 @@ def table(evaluation: Evaluation, gate: Gate) -> str:
         p50, p99 = np.quantile(excess, (0.5, 0.99)) * 1e3
         beyond = f"{p50:.4f} / {p99:.4f} mm beyond the closest point (median / p99 of {len(excess)})"
         lines.append(f"out of reach, {solver}: {beyond}")
-    return "\n".join(lines)
-
-
-def gate_table(gate: Gate, values: Mapping[str, float]) -> str:
-    """Each key of the gate: required and measured, shares in percent and lengths in millimetres."""
-    lines = []
-    for key, good in passes(gate, values).items():
-        scale, unit, sign = (100.0, "%", ">=") if _is_share(key) else (1e3, "mm", "<=")
-        required, value = getattr(gate, key) * scale, values[key] * scale
-        lines.append(
-            f"{'ok  ' if good else 'MISS'} {key:15} {value:12.5f} {unit:2} (required {sign} {required:g} {unit})"
-        )
     return "\n".join(lines)
 
 
@@ -242,10 +175,6 @@ def _report(task: _Task, targets: int) -> bool:
     print(gate_table(gate, values), flush=True)
     print()
     return all(passes(gate, values).values())
-
-
-def _is_share(key: str) -> bool:
-    return key.startswith(("tips", "guarded", "robots"))
 
 
 def _score(policy: Policy, q: Array, target: Array) -> Score:

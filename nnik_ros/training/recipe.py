@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnik_ros.errors import InputError, Problems
-from nnik_ros.evaluate import Gate, check_gate, read_gate
+from nnik_ros.gate import Gate, check_gate, read_gate
 from nnik_ros.paths import share_dir
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.yaml_file import Section, is_number, load_mapping

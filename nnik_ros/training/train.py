@@ -20,7 +20,8 @@ import torch
 
 from nnik_ros.arguments import Help, check_apart, check_writable, whole_number, writing
 from nnik_ros.errors import FileError, NnikError
-from nnik_ros.evaluate import evaluate, gate_table, measured, number_of_targets, passes, provenance_fields, table
+from nnik_ros.evaluate import evaluate, measured, number_of_targets, provenance_fields, table
+from nnik_ros.gate import gate_table, passes
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.robot import Robot
 from nnik_ros.training.checkpoint import (

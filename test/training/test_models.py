@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnik_ros.evaluate import Gate, main
+from nnik_ros.evaluate import main
+from nnik_ros.gate import Gate
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import model_file, robot_file, share_dir, shipped
 from nnik_ros.robot import load_robot

@@ -16,7 +16,7 @@ import yaml
 
 from nnik_ros.baseline import DampedLeastSquares
 from nnik_ros.errors import FileError
-from nnik_ros.evaluate import Gate
+from nnik_ros.gate import Gate
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import robot_file, share_dir

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from nnik_ros.errors import FileError
-from nnik_ros.evaluate import FINE_TUNED_FROM, Gate
+from nnik_ros.evaluate import FINE_TUNED_FROM
 from nnik_ros.evaluate import main as evaluate_main
+from nnik_ros.gate import Gate
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import robot_file, share_dir

@@ -7,7 +7,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from nnik_ros.evaluate import STEPS, Evaluation, Gate, Score, evaluate, gate_table, measured, passes, table
+from nnik_ros.evaluate import STEPS, Evaluation, Score, evaluate, measured, table
+from nnik_ros.gate import Gate, gate_table, passes
 from nnik_ros.geometry import Array
 from nnik_ros.onnx_policy import OnnxPolicy
 from nnik_ros.paths import model_file, robot_file

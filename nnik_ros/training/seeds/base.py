@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from nnik_ros.contract import JOINT_POSITION, JOINT_POSITION_NEXT, TIP_POSITION, TIP_TARGET, Probe, nested
-from nnik_ros.evaluate import Gate
+from nnik_ros.gate import Gate
 from nnik_ros.kinematics import build_chains, forward_kinematics
 from nnik_ros.robot import Robot
 from nnik_ros.training.export import Exported, parameter_inputs, probe_inputs
