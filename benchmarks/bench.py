@@ -43,21 +43,7 @@ _ROUNDS = 50  # of a step of the network, for each repeat
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="bench", description="This package side by side with other solvers.", formatter_class=Help
-    )
-    parser.add_argument("--quick", action="store_true", help="a small sample, in less than a minute")
-    parser.add_argument("--robot", default=ROBOT, help="a shipped robot")
-    parser.add_argument("--model", help="a shipped network or a file (default: that of the robot's name)")
-    parser.add_argument(
-        "--only", nargs="+", default=[], metavar="WORD", help="only the solvers whose names contain one of these words"
-    )
-    parser.add_argument("--write", action="store_true", help="write docs/benchmark.md, its numbers and its plots")
-    options = parser.parse_args(arguments)
-    partial = [f"--{name}" for name in ("quick", "robot", "model", "only")
-               if getattr(options, name) != parser.get_default(name)]  # fmt: skip
-    if options.write and partial:
-        parser.error(f"--write replaces the page of a whole run, it cannot go with {', '.join(partial)}")
+    options = _options(arguments)
     begin = time.monotonic()
     docs, file = ROOT / "docs", RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}{'-quick' if options.quick else ''}.json"
     try:
@@ -114,6 +100,25 @@ def run(
     results["calibrated"] = _calibrated(other, _load(other, model, only)[0], model, effort, rng)
     results["header"]["load_after"] = os.getloadavg()[0]
     return results
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bench", description="This package side by side with other solvers.", formatter_class=Help
+    )
+    parser.add_argument("--quick", action="store_true", help="a small sample, in less than a minute")
+    parser.add_argument("--robot", default=ROBOT, help="a shipped robot")
+    parser.add_argument("--model", help="a shipped network or a file (default: that of the robot's name)")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="WORD", help="only the solvers whose names contain one of these words"
+    )
+    parser.add_argument("--write", action="store_true", help="write docs/benchmark.md, its numbers and its plots")
+    options = parser.parse_args(arguments)
+    partial = [f"--{name}" for name in ("quick", "robot", "model", "only")
+               if getattr(options, name) != parser.get_default(name)]  # fmt: skip
+    if options.write and partial:
+        parser.error(f"--write replaces the page of a whole run, it cannot go with {', '.join(partial)}")
+    return options
 
 
 def _subject(robot_name: str, model: str | None) -> tuple[Robot, Path]:

@@ -210,27 +210,7 @@ def tables(comparison: Comparison) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="compare", description="One table of many networks.", formatter_class=Help)
-    parser.add_argument(
-        "models",
-        nargs="*",
-        metavar="MODEL",
-        help="a shipped name or the path of an ONNX file (default: those of models/ and models/seeds/)",
-    )
-    parser.add_argument(
-        "--robot",
-        default="",
-        help="a shipped name or the path of a YAML file (default: the shipped ones that contracts name)",
-    )
-    parser.add_argument("--targets", type=number_of_targets, default=2000, help="held-out targets of each robot")
-    parser.add_argument(
-        "--write", action="store_true", help="write docs/seeds.md and its pictures, of all shipped networks"
-    )
-    options = parser.parse_args(arguments)
-    if options.robot and not options.models:
-        parser.error(f"--robot is '{options.robot}': name its networks")
-    if options.write and (options.models or options.targets < _PAGE_TARGETS):
-        parser.error(f"--write replaces the page of all networks: name none, and give at least {_PAGE_TARGETS} targets")
+    options = _options(arguments)
     try:
         folder, docs = share_dir() / "models", share_dir() / "docs"
         if options.write:
@@ -252,6 +232,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="compare", description="One table of many networks.", formatter_class=Help)
+    parser.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help="a shipped name or the path of an ONNX file (default: those of models/ and models/seeds/)",
+    )
+    parser.add_argument(
+        "--robot",
+        default="",
+        help="a shipped name or the path of a YAML file (default: the shipped ones that contracts name)",
+    )
+    parser.add_argument("--targets", type=number_of_targets, default=2000, help="held-out targets of each robot")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/seeds.md and its pictures, of all shipped networks"
+    )
+    options = parser.parse_args(arguments)
+    if options.robot and not options.models:
+        parser.error(f"--robot is '{options.robot}': name its networks")
+    if options.write and (options.models or options.targets < _PAGE_TARGETS):
+        parser.error(f"--write replaces the page of all networks: name none, and give at least {_PAGE_TARGETS} targets")
+    return options
 
 
 def _title(row: Row) -> str:
