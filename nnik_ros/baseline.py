@@ -23,8 +23,9 @@ class DampedLeastSquares:
     name = "damped_least_squares"
 
     def __init__(self, robot: Robot, kinematics: Kinematics | None = None) -> None:
+        """kinematics: the calibrated geometry; the robot's own when absent. Raises InputError: that of another robot."""
         self.robot = robot
-        self.kinematics = kinematics or robot.kinematics
+        self.kinematics = robot.calibrated_or_own(kinematics)
         self._reach = self.kinematics.reach
 
     def step(self, q: Array, target: Array) -> Array:

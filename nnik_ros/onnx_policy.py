@@ -43,15 +43,16 @@ class OnnxPolicy:
         Raises:
             ContractError: missing or damaged file, no contract, a field that differs from the robot, or a probe that
                 does not give the results of its export.
+            InputError: the kinematics of another robot.
         """
         source, path = str(path), Path(path)
         self.robot, self.path = robot, path
+        self.kinematics = robot.calibrated_or_own(kinematics)
         self._session = _open(path)
         self.contract = _read_contract(self._session, source)
         check_contract(self.contract, robot, source)
         _check_signature(self._session, robot, source)
         self._run_probe(source)
-        self.kinematics = kinematics or robot.kinematics
         constants = {
             name: np.asarray(value, dtype=np.float32)
             for name, value in zip(OPTIONAL_INPUTS, self.kinematics.parameters, strict=True)

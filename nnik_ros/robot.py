@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nnik_ros.errors import FileError, Problems
+from nnik_ros.errors import FileError, InputError, Problems
 from nnik_ros.geometry import Array, frozen
 from nnik_ros.kinematics import Kinematics, kinematics_of_chains
 from nnik_ros.urdf import CONTINUOUS, FIXED, REVOLUTE, SHAPES, Joint, Urdf, load_urdf
@@ -62,6 +62,21 @@ class Robot:
     @property
     def nt(self) -> int:
         return len(self.tip_names)
+
+    def calibrated_or_own(self, kinematics: Kinematics | None) -> Kinematics:
+        """The calibrated geometry, the robot's own where there is none.
+
+        Raises:
+            InputError: the kinematics of another robot.
+        """
+        if kinematics is None:
+            return self.kinematics
+        if not all(map(np.array_equal, kinematics.topology, self.kinematics.topology)):
+            raise InputError(
+                f"the kinematics ({kinematics.nq} joints, {kinematics.nt} tips) must be that of robot '{self.name}' "
+                f"({self.nq} joints, {self.nt} tips), as described or calibrated: it has other chains or joint axes"
+            )
+        return kinematics
 
     def random_joint_position(self, rng: np.random.Generator, n: int) -> Array:
         """n joint positions, uniform within the limits: (n, nq) [rad]."""

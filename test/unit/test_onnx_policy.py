@@ -141,6 +141,22 @@ def test_calibrated_constants_bring_the_tips_of_the_calibrated_hand_to_the_targe
     assert medians[1] < 1e-5
 
 
+@pytest.mark.parametrize(("other", "size"), [("planar_2r", "2 joints, 1 tips"), ("allegro_left", "16 joints, 4 tips")])
+@pytest.mark.parametrize("solver", ["network", "damped"])
+def test_the_kinematics_of_another_robot_is_refused_as_such_and_not_blamed_on_the_file(
+    hand: Robot, solver: str, other: str, size: str
+) -> None:
+    kinematics = load_robot(robot_file(other)).kinematics
+    with pytest.raises(InputError) as caught:
+        OnnxPolicy(model_file("allegro_right"), hand, kinematics) if solver == "network" else DampedLeastSquares(
+            hand, kinematics
+        )
+    assert str(caught.value) == (
+        f"the kinematics ({size}) must be that of robot 'allegro_right' (16 joints, 4 tips), as described or calibrated: "
+        "it has other chains or joint axes"
+    )
+
+
 def test_a_network_of_another_robot_is_refused_with_both_values_of_every_field() -> None:
     with pytest.raises(ContractError) as caught:
         OnnxPolicy(model_file("allegro_right"), load_robot(robot_file("allegro_left")))
