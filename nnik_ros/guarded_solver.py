@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnik_ros.baseline import LARGEST_STEP, RELATIVE_DAMPING, SMALLEST_DAMPING, DampedLeastSquares
+from nnik_ros.errors import InputError
 from nnik_ros.escape import best_end, other_postures
 from nnik_ros.geometry import Array
 from nnik_ros.guard import LEAST_GAIN, RESOLUTION, GuardedPolicy, GuardedStep, proposed
@@ -51,12 +52,16 @@ class GuardedSolver:
     def solve(self, q: Array, target: Array, *, tolerance: float = 1e-4, steps: int = 10) -> Solution:
         """Steps from q (..., nq) [rad] towards target (..., nt, 3) [m] in the base frame: one, more until all tips of a
         hand are within the tolerance [m], at most `steps`. A target out of reach ends at about its closest point, with the
-        error there.
+        error there; a tip whose target is not finite stays, and its error is not finite either.
 
         Raises:
-            InputError: joints or targets of another shape.
+            InputError: joints or targets of another shape, joints that are not finite, less than one step.
         """
+        if steps < 1:
+            raise InputError(f"steps is {steps}, must be at least 1")
         rows, goals = self.kinematics.rows(q, target)
+        if len(broken := rows[~np.isfinite(rows).all(axis=-1)]):
+            raise InputError(f"joint positions are {broken[0].tolist()}, must be finite")
         end, error = self._step(np.minimum(np.maximum(rows, self.robot.lower), self.robot.upper), goals)
         taken = np.ones(len(end), dtype=np.int64)
         for _ in range(1, steps):

@@ -147,6 +147,34 @@ def test_joints_of_another_number_are_refused_with_both_numbers(hand, shape) -> 
         solver.solve(np.zeros(shape), target)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_joints_that_are_not_finite_are_refused_with_those_of_the_hand_that_has_them(planar, value) -> None:
+    """NaN came back as the joints, which are promised within the limits."""
+    solver = GuardedSolver(DampedLeastSquares(planar), DampedLeastSquares(planar))
+    q = np.tile(planar.home, (3, 1))
+    q[1] = 0.25, value
+    with pytest.raises(InputError, match=re.escape(f"joint positions are [0.25, {value}], must be finite")):
+        solver.solve(q, planar.kinematics.tip_position(planar.home))
+
+
+@pytest.mark.parametrize("steps", [0, -3])
+def test_less_than_one_step_is_refused_for_one_was_taken(planar, steps) -> None:
+    solver = GuardedSolver(DampedLeastSquares(planar), DampedLeastSquares(planar))
+    with pytest.raises(InputError, match=f"steps is {steps}, must be at least 1"):
+        solver.solve(planar.home, planar.kinematics.tip_position(planar.home), steps=steps)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_tip_whose_target_is_not_finite_stays_and_the_others_reach_theirs(hand, rng, value) -> None:
+    solver = GuardedSolver(DampedLeastSquares(hand), DampedLeastSquares(hand))
+    target = hand.kinematics.tip_position(hand.random_joint_position(rng, 20))
+    target[:, 2] = value
+    q, error, _ = solver.solve(np.tile(hand.home, (20, 1)), target, steps=20)
+    own = hand.kinematics.tip_of_joint == 2
+    np.testing.assert_allclose(q[:, own], np.tile(hand.home[own], (20, 1)), atol=1e-12)
+    assert not np.isfinite(error[:, 2]).any() and np.median(error[:, [0, 1, 3]]) < 1e-4
+
+
 def test_places_that_only_joints_bent_backwards_reach_are_found_from_the_corners_of_the_limits() -> None:
     """From the middle of the limits and random postures an eighth of them."""
     robot, rng = load_robot(robot_file("allegro_v5_b_right")), np.random.default_rng(3)
