@@ -186,6 +186,14 @@ def test_nothing_is_imported_from_where_the_user_stands(become: Any, tmp_path: P
 
 
 SLOW = "import time\nprint('up', flush=True)\ntime.sleep(60)\n"
+COMPILED = """
+print('up', flush=True)
+try:
+    import time
+    time.sleep(60)
+except KeyboardInterrupt as error:
+    raise SystemError('compiled code returned a result with an exception set') from error
+"""
 ENDLESS = "while True:\n    print('row')\n"
 JUDGING = "import sys\nprint(sys.argv[1:], __name__, __spec__.name)\nsys.exit(3)\n"
 
@@ -206,8 +214,9 @@ def own_module(program: Any, environment: Any, tmp_path: Path, monkeypatch: pyte
     return start
 
 
-def test_ctrl_c_ends_a_command_without_a_traceback(own_module: Any) -> None:
-    process = own_module(SLOW)
+@pytest.mark.parametrize("text", [SLOW, COMPILED], ids=["interpreted", "compiled"])
+def test_ctrl_c_ends_a_command_without_a_traceback(own_module: Any, text: str) -> None:
+    process = own_module(text)
     assert process.stdout.readline() == "up\n"
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20) == ("", "")
