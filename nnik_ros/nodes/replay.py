@@ -7,6 +7,7 @@ A recording is a file (parameter `record`, `./run demo --record FILE`) or a rosb
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -108,9 +109,16 @@ def replay(tape: Tape, arguments: argparse.Namespace, source: str) -> Comparison
         name = NO_MODEL if model is None else _same_file(model, arguments.model, "model", source)
         return load_policy(name, loaded.described, loaded.robot.kinematics)
 
-    result = Comparison()
-    for recorded, again in replayed(tape, controller, policy_of):
-        result.add(loaded.robot, recorded, again)
+    result, interrupts = Comparison(), list[int]()
+    # Ctrl-C comes out of compiled code as any other error, and would be told as one of the controller
+    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    try:
+        for recorded, again in replayed(tape, controller, policy_of):
+            if interrupts:
+                raise KeyboardInterrupt
+            result.add(loaded.robot, recorded, again)
+    finally:
+        signal.signal(signal.SIGINT, before)
     _report(tape, loaded.robot, options.rate, result)
     return result
 

@@ -8,6 +8,7 @@ import math
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from nnik_ros.calibration import Calibration
+from nnik_ros.controller import Controller
 from nnik_ros.nodes.demo_arguments import read_arguments
 from nnik_ros.nodes.demo_node import Demo
 from nnik_ros.nodes.replay import DIFFERENT, IDENTICAL, UNUSABLE, Comparison, main
@@ -196,6 +198,25 @@ def test_a_changed_command_is_found_with_its_tick_joint_and_size(
     assert f"tick {place}: {robot.joint_names[6]}: " in out
     assert "1e-12 rad apart" in out
     assert out.splitlines()[-1].endswith("1 ticks differ")
+
+
+def test_ctrl_c_in_compiled_code_ends_a_replay_and_is_no_difference(
+    session: tuple[Path, list[String]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tick = Controller.tick
+
+    def interrupted(*given: Any) -> Any:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise SystemError("returned a result with an exception set") from error
+        return tick(*given)
+
+    monkeypatch.setattr(Controller, "tick", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        main([str(session[0])])
+    assert capsys.readouterr().out == ""
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_difference_names_the_joint_as_it_is_called_and_numbers_in_all_their_digits(robot: Robot) -> None:
