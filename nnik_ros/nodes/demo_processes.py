@@ -24,6 +24,7 @@ _PATIENCE = 1.2  # s; from the polite signal to the one that cannot be refused
 _DOMAINS = range(1, 102)  # above, the ports of DDS leave the range that Linux keeps free
 _LAST_LINES = 25
 _PR_SET_PDEATHSIG = 1
+_POLITE = signal.SIGTERM  # ends also what is still importing, where an interrupt may be lost in a library's own code
 
 
 class Child(NamedTuple):
@@ -87,7 +88,7 @@ class Processes:
 
     def stop(self) -> None:
         """Ask all to end, then make them."""
-        self._signal(signal.SIGINT)
+        self._signal(_POLITE)
         deadline = time.monotonic() + self._patience
         for child in self._children:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -118,7 +119,7 @@ def free_domain() -> int:
 
 def _end_with_parent() -> None:
     """Linux: even a demo that is killed leaves no hand moving."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(_POLITE))
 
 
 def _free_port(port: int) -> bool:

@@ -34,9 +34,17 @@ from nnik_ros.retarget import TipPath
 from nnik_ros.robot import load_robot
 
 ROOT = Path(__file__).resolve().parents[2]
-STUBBORN = (
-    "import signal, sys, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)\n"
-)
+STUBBORN = "import signal, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)\n"
+
+IMPORTING = """
+import time
+print("up", flush=True)
+while True:
+    try:
+        time.sleep(600)
+    except KeyboardInterrupt:
+        pass
+"""
 
 TELLING = (
     "import rclpy\nfrom rclpy.node import Node\nrclpy.init()\n"
@@ -60,6 +68,18 @@ def test_a_child_that_ignores_the_polite_signal_is_gone_within_two_seconds(stubb
         begin = time.monotonic()
     assert time.monotonic() - begin < 2.0
     assert living("stubborn_child") == []
+
+
+def test_a_child_that_is_still_importing_ends_when_asked_although_libraries_lose_interrupts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "importing_child.py").write_text(IMPORTING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with Processes(free_domain()) as processes:
+        processes.start("importing", "importing_child", {})
+        wait_for(lambda: "up" in processes.log("importing"))
+        (child,) = processes._children
+    assert child.process.returncode == -signal.SIGTERM  # not killed
 
 
 def test_a_child_that_falls_is_named_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
