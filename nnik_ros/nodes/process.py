@@ -39,6 +39,15 @@ def run_node(make: Callable[[], Closeable]) -> int:
     stop: SimpleQueue[BaseException | None] = SimpleQueue()  # an Event could deadlock with its own signal handler
     on_signals(lambda *_: stop.put(None))
     try:
+        return _run(make, stop)
+    finally:
+        rclpy.try_shutdown()
+        on_signals(signal.SIG_IGN)  # the interpreter takes a handler away before its own end
+
+
+def _run(make: Callable[[], Closeable], stop: SimpleQueue[BaseException | None]) -> int:
+    """Until something is put into the queue."""
+    try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # a parameter file that is no YAML, an unknown --ros-args flag
         print(error, file=sys.stderr)
@@ -47,7 +56,6 @@ def run_node(make: Callable[[], Closeable]) -> int:
         node = make()
     except NnikError as error:
         print(error, file=sys.stderr)
-        rclpy.try_shutdown()
         return 1
     executor = _Executor(node, stop)
     try:
@@ -61,8 +69,6 @@ def run_node(make: Callable[[], Closeable]) -> int:
                 raise failure
     finally:
         node.destroy_node()
-        rclpy.try_shutdown()
-        on_signals(signal.SIG_IGN)  # the interpreter takes a handler away before its own end
     return 0
 
 

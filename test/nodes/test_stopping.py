@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import gc
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,6 +133,23 @@ def test_several_signals_at_once_end_the_controller_every_time(lab: Lab) -> None
             process.send(number)
         assert process.exit_code() == 0, process.output
         assert "Traceback" not in process.output
+
+
+REFUSED = """
+import signal
+from nnik_ros.errors import InputError
+from nnik_ros.nodes.process import run_node
+def refuse():
+    raise InputError("no such robot")
+assert run_node(refuse) == 1
+print(*{signal.getsignal(number).name for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)})
+"""
+
+
+def test_a_node_that_is_refused_is_not_killed_by_a_signal_while_its_process_ends() -> None:
+    """One that came then ended it with another exit code, and left the shared memory of its DDS."""
+    done = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("SIG_IGN\n", "no such robot\n")
 
 
 def test_without_joint_states_it_waits_and_names_the_topic(lab: Lab) -> None:
