@@ -197,8 +197,10 @@ class Kinematics:
             InputError: an array of another shape, or not finite.
         """
         for name, old, new in zip(parameters._fields, self.parameters, parameters, strict=True):
-            if np.shape(new) != np.shape(old) or not np.all(np.isfinite(new)):
+            if np.shape(new) != np.shape(old):
                 raise InputError(f"{name} must be finite and of shape {np.shape(old)}, has shape {np.shape(new)}")
+            if not np.isfinite(new).all():
+                raise InputError(f"{name} must be finite, has {np.ravel(new)[~np.isfinite(np.ravel(new))][0]}")
         return Kinematics.build(self.topology, parameters)
 
     def frames(self, q: Array) -> Frames:
