@@ -60,8 +60,10 @@ class GuardedSolver:
         if steps < 1:
             raise InputError(f"steps is {steps}, must be at least 1")
         rows, goals = self.kinematics.rows(q, target)
-        if len(broken := rows[~np.isfinite(rows).all(axis=-1)]):
-            raise InputError(f"joint positions are {broken[0].tolist()}, must be finite")
+        finite = np.isfinite(rows)
+        if np.count_nonzero(finite) < finite.size:
+            broken = rows[~finite.all(axis=-1)][0]
+            raise InputError(f"joint positions are {broken.tolist()}, must be finite")
         end, error = self._step(np.minimum(np.maximum(rows, self.robot.lower), self.robot.upper), goals)
         taken = np.ones(len(end), dtype=np.int64)
         for _ in range(1, steps):
