@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from nnik_ros.controller_options import ControllerOptions
@@ -46,8 +48,9 @@ def _allowed(info: OptionInfo) -> str:
     return f"{info.low:g} to {info.high:g}{several}" if info.type in (int, float) else ""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Rewrite README.md in place."""
+    argparse.ArgumentParser(prog="make_tables", description=__doc__).parse_args(arguments)
     readme = ROOT / "README.md"
     readme.write_text(with_tables(readme.read_text(encoding="utf-8")), encoding="utf-8")
 
