@@ -3,6 +3,7 @@ ROS 2 skips the tests that need it. Robots for all of them."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Generator, Iterable
 from importlib.util import find_spec
@@ -20,9 +21,11 @@ for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
 
-# `./run test` installs them; where `colcon test` runs, only what package.xml names is sure to be there
+# `./run test` installs them, and says so; where `colcon test` runs, only what package.xml names is sure to be there
 BESIDE_ROS = {"gymnasium", "matplotlib", "onnx", "rosbags", "stable_baselines3", "torch", "viser"}
 ABSENT = {name for name in BESIDE_ROS if find_spec(name) is None}  # what is there and fails to import is an error
+if "NNIK_EVERYTHING_IS_HERE" in os.environ:
+    ABSENT.clear()
 
 
 def skip_where_missing(node: pytest.Item | pytest.Collector, error: BaseException | None) -> None:

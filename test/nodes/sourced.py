@@ -3,10 +3,11 @@ tests of programs that need what no ROS 2 installation brings."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 
 import pytest
+
+from test.conftest import ABSENT
 
 
 def where_sourced(what: str, found: bool) -> pytest.MarkDecorator:
@@ -17,5 +18,5 @@ def where_sourced(what: str, found: bool) -> pytest.MarkDecorator:
 
 def needs(*packages: str) -> pytest.MarkDecorator:
     """For tests that start programs which import these; a test that imports one itself needs no mark (`test/conftest.py`)."""
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    missing = [name for name in packages if name in ABSENT]
     return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}, which `./run test` installs")

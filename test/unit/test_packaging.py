@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -113,6 +114,7 @@ def test_every_package_that_the_tests_need_is_a_dependency_of_the_manifest() -> 
     assert dependencies("test_depend") == wanted | {"python3-pytest-timeout"}  # of the option in pyproject.toml
 
 
+EVERYTHING_IS_HERE = "NNIK_EVERYTHING_IS_HERE"
 ROS_ALONE = """
 import sys
 from importlib.machinery import PathFinder
@@ -125,11 +127,27 @@ sys.exit(pytest.main(sys.argv[1:]))
 """
 
 
+def with_ros_alone(*tests: str, owner: bool) -> subprocess.CompletedProcess[str]:
+    """Tests where nothing is installed that a ROS 2 does not bring; owner: of the run that should have installed it."""
+    variables = {name: value for name, value in os.environ.items() if name != EVERYTHING_IS_HERE}
+    return subprocess.run(
+        [sys.executable, "-c", ROS_ALONE.format(absent=BESIDE_ROS), "-p", "no:cacheprovider", *tests], cwd=ROOT,
+        env={**variables, EVERYTHING_IS_HERE: "1"} if owner else variables, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_in_the_run_that_installs_everything_what_is_missing_is_a_failure() -> None:
+    done = with_ros_alone(
+        "test/unit/test_onnx_bytes.py", "test/unit/test_kinematics.py", "-k", "torch or onnx", owner=True
+    )
+    assert "No module named 'onnx'" in done.stdout, done.stdout
+    assert "skipped" not in done.stdout
+    assert re.search(r"= .*\b1 error in ", done.stdout), done.stdout
+
+
 def test_where_only_what_the_manifest_names_is_installed_tests_that_need_more_are_skipped_and_say_so() -> None:
     tests = ["test/unit/test_onnx_bytes.py", "test/unit/test_kinematics.py", "test/training/test_step.py"]
-    tests += ["test/training/test_series.py", "-k", "torch or onnx or step or series"]
-    command = [sys.executable, "-c", ROS_ALONE.format(absent=BESIDE_ROS), "-p", "no:cacheprovider", *tests]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = with_ros_alone(*tests, "test/training/test_series.py", "-k", "torch or onnx or step or series", owner=False)
     assert done.returncode == 0, done.stdout  # the series are numbers alone
     for where, what in (("test_kinematics", "torch"), ("test_step", "torch"), ("test_onnx_bytes", "onnx")):
         assert re.search(rf"{where}.*needs {what}, which `./run test` installs", done.stdout)
