@@ -21,7 +21,7 @@ from nnik_ros.nodes.demo_arguments import read_arguments
 from nnik_ros.nodes.demo_monitor import LiveLine
 from nnik_ros.nodes.demo_node import Demo
 from nnik_ros.nodes.demo_processes import Processes, free_domain
-from nnik_ros.nodes.process import Stop, on_signals
+from nnik_ros.nodes.process import Stop, on_signals, shut_down
 from nnik_ros.nodes.realtime import may_use_realtime
 from nnik_ros.nodes.web_address import check_host, page_address
 from nnik_ros.paths import given_path
@@ -69,7 +69,7 @@ def _in_domain(arguments: argparse.Namespace, domain: int, stop: Stop) -> int:
             print(f"demo: {error}", file=sys.stderr)
             return 2  # 1 says that it ran, and the hand did not follow
         finally:
-            rclpy.try_shutdown()
+            shut_down()
 
 
 def _run(arguments: argparse.Namespace, processes: Processes, stop: Stop) -> int:

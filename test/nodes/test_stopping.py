@@ -27,7 +27,7 @@ from nnik_ros.nodes.control_loop import ControlLoop
 from nnik_ros.nodes.controller_node import ControllerNode
 from nnik_ros.paths import driver_file
 from nnik_ros.robot import Robot
-from test.robustness.processes import Process, ros_arguments
+from test.robustness.processes import Process, flood_with_signals, ros_arguments
 
 
 def far_goal(bench: Bench) -> np.ndarray:
@@ -131,6 +131,17 @@ def test_several_signals_at_once_end_the_controller_every_time(lab: Lab) -> None
         wait_for(lambda process=process: "WAITING_STATE" in process.output, "its first word", process)
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT):
             process.send(number)
+        assert process.exit_code() == 0, process.output
+        assert "Traceback" not in process.output
+
+
+def test_signals_without_end_end_the_controller_as_one_does(lab: Lab) -> None:
+    """On Kilted one that came while ROS ended killed it: rclpy made the handlers the default ones for a moment."""
+    for _ in range(4):
+        station = lab.station()
+        process = lab.start("controller_node", station.namespace, model="none")
+        wait_for(lambda process=process: "WAITING_STATE" in process.output, "its first word", process)
+        flood_with_signals(process.process)
         assert process.exit_code() == 0, process.output
         assert "Traceback" not in process.output
 

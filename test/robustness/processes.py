@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,14 @@ class Observer(Process):
     def new_hand(self) -> None:
         """Another hand takes the place of the one observed so far."""
         self.ask("new_hand")
+
+
+def flood_with_signals(process: subprocess.Popen[str]) -> None:
+    """Ask it to end, again and again, until it has ended."""
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(number)
 
 
 def end_on_sigterm() -> None:
