@@ -5,7 +5,8 @@ computes nothing: what it shows is the floor of machine, middleware and interpre
 tip targets and measures. Nodes take turns; every figure is the median over the turns.
 
 Period error: how far the begins of two ticks were from a period apart, as the loop itself measured it over its last 5 s; late:
-share of the deadlines that were missed. Both nodes run with the same real-time options, those that this user may use.
+share of the deadlines that were missed. Both nodes run with the same real-time options, those that this user may use; with
+--keep-awake, which is for a look and not for the page, the machine enters no deep idle state either.
 
 Latency: a target that steps aside comes with its send time, while the commands rest; the first command that moves again ends
 the time. The controller's governor begins to move in the same tick. The posture of the free degrees, which moves on for seconds
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +38,7 @@ from nnik_ros.errors import NnikError
 from nnik_ros.geometry import Array
 from nnik_ros.nodes.conversions import pose_at
 from nnik_ros.nodes.inbox import Inbox, newest
-from nnik_ros.nodes.realtime import may_use_realtime
+from nnik_ros.nodes.realtime import RealtimeReport, keep_awake, may_use_realtime
 from nnik_ros.paths import driver_file, robot_file
 from nnik_ros.robot import Robot, load_robot
 
@@ -56,10 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="bench-node", description="The controller node beside a bare relay.", formatter_class=Help
     )
     parser.add_argument("--quick", action="store_true", help="one short turn each")
+    parser.add_argument("--keep-awake", action="store_true", help="as the controller's option of that name")
     parser.add_argument("--robot", default="allegro_right", help="a shipped robot")
     options = parser.parse_args(arguments)
     turns, seconds = (1, 5.0) if options.quick else (5, 10.0)
-    whole = not options.quick and options.robot == parser.get_default("robot")  # what the page may be made from
+    as_published = options.robot == parser.get_default("robot") and not options.keep_awake
+    whole = not options.quick and as_published  # what the page may be made from
     file = RESULTS if whole else RESULTS.with_name("node-partial.json")
     try:
         check_writable(file, makes_folder=True)
@@ -67,16 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NnikError as error:
         print(error, file=sys.stderr)
         return 2
-    rclpy.init()
-    try:
-        results = {
-            "load_before": os.getloadavg()[0], "turns": turns, "seconds": seconds, "date": time.strftime("%Y-%m-%d"),
-            "rates": {str(rate): _rate(robot, rate, turns, seconds) for rate in RATES},
-        }  # fmt: skip
-    finally:
-        rclpy.try_shutdown()
-    results["realtime"] = _realtime()
-    results["load_after"] = os.getloadavg()[0]
+    awake = RealtimeReport()
+    with keep_awake(awake) if options.keep_awake else nullcontext():
+        if awake.refused:
+            print(*awake.refused, file=sys.stderr)
+            return 2
+        results = _measured(robot, turns, seconds)
     from benchmarks import acceptance, report
 
     print(report.node_table(results))
@@ -90,6 +90,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def _measured(robot: Robot, turns: int, seconds: float) -> dict[str, object]:
+    rclpy.init()
+    try:
+        results = {
+            "load_before": os.getloadavg()[0], "turns": turns, "seconds": seconds, "date": time.strftime("%Y-%m-%d"),
+            "rates": {str(rate): _rate(robot, rate, turns, seconds) for rate in RATES},
+        }  # fmt: skip
+    finally:
+        rclpy.try_shutdown()
+    return {**results, "realtime": _realtime(), "load_after": os.getloadavg()[0]}
 
 
 def _rate(robot: Robot, rate: int, turns: int, seconds: float) -> dict[str, dict[str, float]]:

@@ -39,7 +39,7 @@ PASSED_ON = tuple(
     for info in [*describe(NodeOptions), *describe(ControllerOptions)]
     if info.name in {
         "model", "calibration", "driver", "driver_namespace", "frame_prefix", "start_paused", "autostart", "rate", "speed",
-        "closed_loop_gain", "realtime_priority", "lock_memory", "cpu_affinity", "spin",
+        "closed_loop_gain", "realtime_priority", "lock_memory", "keep_awake", "cpu_affinity", "spin",
     }
 )  # fmt: skip
 PHYSICS = next(info for info in describe(SimHandOptions) if info.name == "physics")

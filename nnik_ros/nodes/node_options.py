@@ -54,6 +54,9 @@ class NodeOptions:
         0, "SCHED_FIFO priority of the loop; 0: ordinary scheduling.", low=0, high=98, live=False
     )
     lock_memory: bool = option(False, "Lock the process's memory, so that no page fault delays the loop.", live=False)
+    keep_awake: bool = option(
+        False, "Keep the processors out of idle states that they take long to wake from; costs power.", live=False
+    )
     cpu_affinity: tuple[int, ...] = option(
         (), "Processors for the loop, for instance 2 or '2,3'; empty: any.", low=0, high=4095, live=False
     )

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import os
 import resource
+import struct
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from nnik_ros.errors import InputError
 _SWITCH_INTERVAL = 1e-4  # s; other Python threads give way to the loop after at most this long
 _MCL_CURRENT_AND_FUTURE = 3
 _PR_SET_TIMERSLACK = 29
+_WAKING = Path("/dev/cpu_dma_latency")  # how long waking may take, while the file is open
 _LIMITS = (
     "add '@realtime - rtprio 98' and '@realtime - memlock unlimited' to /etc/security/limits.conf and join that group"
 )
@@ -77,6 +79,20 @@ def apply_realtime(priority: int, lock_memory: bool, cpus: frozenset[int], repor
         report.got.append(f"control thread on processor {_listed(cpus)}")
     if priority > 0:
         _set_priority(priority, report)
+
+
+def keep_awake(report: RealtimeReport) -> contextlib.AbstractContextManager[object]:
+    """A context in which no processor of the machine enters an idle state that takes long to wake from."""
+    try:
+        file = _WAKING.open("wb", buffering=0)
+        file.write(struct.pack("i", 0))  # us
+    except OSError as error:
+        report.refused.append(
+            f"processors kept awake: {_WAKING}: {error.strerror}; docs/safety.md says how to permit it"
+        )
+        return contextlib.nullcontext()
+    report.got.append("processors kept awake")
+    return file
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from nnik_ros.nodes.intake import Refusals, StateIntake, TargetIntake
 from nnik_ros.nodes.loading import Loaded
 from nnik_ros.nodes.node_options import NodeOptions
 from nnik_ros.nodes.other_publishers import OtherPublishers
-from nnik_ros.nodes.realtime import RealtimeReport, apply_realtime, prepare_interpreter, release_interpreter
+from nnik_ros.nodes.realtime import RealtimeReport, apply_realtime, keep_awake, prepare_interpreter, release_interpreter
 from nnik_ros.nodes.receivers import Receivers
 from nnik_ros.nodes.statistics import DataStatistics, TimedNetwork
 from nnik_ros.nodes.tape_writer import make_controller
@@ -50,6 +50,7 @@ class Session:
         self.result: TickResult | None = None
         self.fault = ""
         self.realtime = RealtimeReport()
+        self._awake = ExitStack()  # what the loop's processors are kept awake by
         self._node, self._log = node, node.get_logger()
         self.refusals = Refusals(self._log.warning)
         self._options, self._cpus = options, loaded.cpus
@@ -159,6 +160,7 @@ class Session:
     def stop_loop(self) -> None:
         """End after the running tick; the last command holds."""
         self.loop.stop()
+        self._awake.close()
         self._serve_requests()  # a start that came too late must not wait for the next activation
         self._controller.forget()
         self._output.forget()
@@ -203,6 +205,8 @@ class Session:
     def _set_up_thread(self) -> None:
         options = self._options
         apply_realtime(options.realtime_priority, options.lock_memory, self._cpus, self.realtime)
+        if options.keep_awake:
+            self._awake.enter_context(keep_awake(self.realtime))
         for text in self.realtime.got:
             self._log.info(text)
         for text in self.realtime.refused:

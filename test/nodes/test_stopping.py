@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import signal
@@ -161,6 +162,31 @@ def test_a_node_that_is_refused_is_not_killed_by_a_signal_while_its_process_ends
     """One that came then ended it with another exit code, and left the shared memory of its DDS."""
     done = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("SIG_IGN\n", "no such robot\n")
+
+
+def test_the_processors_are_kept_awake_as_long_as_the_loop_runs(lab: Lab) -> None:
+    bench = lab.bench(keep_awake=True, start_paused=True)
+    bench.until("PAUSED")
+    if "processors kept awake: /dev/cpu_dma_latency: " in bench.process.output:
+        return  # not permitted here, and told; the loop runs all the same
+    assert "processors kept awake" in bench.process.output
+    for transition, awake in (
+        (Transition.TRANSITION_DEACTIVATE, False),
+        (Transition.TRANSITION_ACTIVATE, True),
+        (Transition.TRANSITION_DEACTIVATE, False),
+    ):
+        assert keeps_awake(bench.process) != awake
+        assert change(bench, transition)
+        wait_for(lambda awake=awake: keeps_awake(bench.process) == awake, "another state", bench.process)
+
+
+def keeps_awake(process: Process) -> bool:
+    """Whether it has the file open that keeps processors awake."""
+    for file in Path(f"/proc/{process.number}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            if str(file.readlink()) == "/dev/cpu_dma_latency":
+                return True
+    return False
 
 
 def test_without_joint_states_it_waits_and_names_the_topic(lab: Lab) -> None:

@@ -217,12 +217,17 @@ def _realtime(workshop: Workshop, before: Callable[[], None] | None) -> tuple[St
     workshop.discard(stand.controller)
     stand.status.diagnostics.clear()
     cpu = min(os.sched_getaffinity(0))
-    options = {**stand.parameters, "realtime_priority": 60, "lock_memory": True, "cpu_affinity": cpu}
+    options = {
+        **stand.parameters, "realtime_priority": 60, "lock_memory": True, "keep_awake": True, "cpu_affinity": cpu,
+    }  # fmt: skip
     stand.controller = workshop.start(CONTROLLER, stand.namespace, options, before=before)
     stand.follows()
-    stand.wait(
-        lambda: "processor" in stand.status.diagnostics.get("loop", {}).get("realtime", ""), "the affinity to be told"
-    )
+
+    def told() -> bool:
+        loop = stand.status.diagnostics.get("loop", {})
+        return any("kept awake" in loop.get(key, "") for key in ("realtime", "realtime_refused"))  # it comes last
+
+    stand.wait(told, "what it got to be told")
     loop = stand.status.diagnostics["loop"]
     return stand, loop["realtime"], loop["realtime_refused"]
 
@@ -239,7 +244,7 @@ def rights_missing(workshop: Workshop) -> str:
 @row("process", "real-time options with the rights of this process", "each one is told as got or as refused; follows")
 def rights_as_they_are(workshop: Workshop) -> str:
     _, got, refused = _realtime(workshop, None)
-    for what in ("SCHED_FIFO", "memory", "processor"):
+    for what in ("SCHED_FIFO", "memory", "on processor", "processors kept awake"):
         if (what in got) == (what in refused):
             raise PromiseError(f"{what}: got {got!r}, refused {refused!r}")
     return f"got '{got}', refused '{refused}'"
