@@ -197,8 +197,11 @@ class Session:
         self._requests.append(lambda: self._controller.set_options(options))
 
     def change_policy(self, policy: Policy | None) -> None:
-        self._policy = policy
-        self._requests.append(lambda: self._controller.set_policy(policy))
+        def change() -> None:
+            self._policy = policy
+            self._controller.set_policy(policy)
+
+        self._requests.append(change)
 
     # in the control thread
 

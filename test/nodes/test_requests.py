@@ -12,9 +12,13 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParametersA
 from rclpy.parameter import Parameter
 
 from nnik_ros.controller_options import ControllerOptions
+from nnik_ros.nodes.loading import load
 from nnik_ros.nodes.node_options import NodeOptions
+from nnik_ros.nodes.session import Session
+from nnik_ros.nodes.statistics import TimedNetwork
 from nnik_ros.options import describe
 from nnik_ros.paths import model_file
+from nnik_ros.states import Measurement, Targets
 
 
 @pytest.fixture
@@ -183,6 +187,32 @@ def test_a_network_that_is_set_again_is_read_again(at_rest: Bench, tmp_path: Pat
     assert not ok
     assert str(file) in reason
     assert set_parameters(at_rest, model="none")[0]
+
+
+def test_a_network_that_is_taken_away_while_a_tick_asks_it_is_in_use_until_that_tick_ends(
+    lab, robot, monkeypatch
+) -> None:
+    """The executor once put another one in its place under the control thread, which then failed or lost the time of it."""
+    loaded = load(NodeOptions())
+    session = Session(lab.station().node, loaded, NodeOptions(), ControllerOptions())
+    network = loaded.policy
+    assert isinstance(network, TimedNetwork)
+    ask = network.step
+
+    def taken_away(q: np.ndarray, target: np.ndarray) -> np.ndarray:
+        session.change_policy(None)
+        return ask(q, target)
+
+    monkeypatch.setattr(network, "step", taken_away)
+    goal = robot.kinematics.tip_position(robot.home + 0.1)
+    monkeypatch.setattr(session, "_take_inputs", lambda now: [])
+    session._state.measurement = Measurement(robot.home, 1.0)
+    session._targets.targets = Targets(goal, np.full(robot.nt, 1.0), np.full((robot.nt, 3), np.nan))
+    session.follow()
+    for tick in range(5):
+        session._tick(1.0 + 0.003 * tick)
+    assert len(session.data.inference.values()) == 1
+    session.destroy()
 
 
 def test_every_option_is_a_described_parameter(at_rest: Bench) -> None:
