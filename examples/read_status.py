@@ -23,7 +23,7 @@ class StatusReader(Node):
         if states == self.last:
             return
         self.last = states
-        print(f"{status.hardware_id}: {values['state']} ({status.message})")
+        print(f"{status.hardware_id}: {values['state']} ({status.message})", flush=True)
         for key, state in states.items():
             finger = key.removesuffix(".state")
             if finger != key:

@@ -27,6 +27,7 @@ from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
 from nnik_ros.nodes.frames import Frames
 from nnik_ros.nodes.intake import Refusals, TargetIntake
+from nnik_ros.nodes.status import inactive_status
 from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.robot import load_robot
 from test.robustness.processes import PATIENCE
@@ -44,7 +45,7 @@ class Example:
 
     def __init__(self, log: Path, *command: str) -> None:
         path = os.pathsep.join(filter(None, (str(share_dir()), os.environ.get("PYTHONPATH"))))
-        environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "ROS_LOG_DIR": str(log)}
+        environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "", "ROS_LOG_DIR": str(log)}
         self._output = log / "output.txt"
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(list(command), env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -163,6 +164,17 @@ def test_the_status_reader_tells_changes_of_every_finger(hand: Bench, start: Sta
         "the thumb's state", example,
     )  # fmt: skip
     assert example.interrupt() == 0, example.output
+
+
+def test_the_status_reader_tells_at_once_of_a_controller_that_is_not_active(lab: Lab, start: Start) -> None:
+    """Into a file or a pipe, it once told that with the next state of a finger."""
+    station: Station = lab.station()
+    example = start("read_status.py", "--ros-args", "-r", f"__ns:={station.namespace}")
+    status = inactive_status("controller", "allegro_right", "not yet", ["index"], [True])
+    wait_for(
+        lambda: station.publish("status", status) or "allegro_right: INACTIVE (not yet)" in example.output,
+        "the state", example,
+    )  # fmt: skip
 
 
 def write_bag(folder: Path, topic: str, messages: list[PoseArray], every: float) -> None:
