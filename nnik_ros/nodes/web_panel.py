@@ -48,13 +48,12 @@ class Offers(NamedTuple):
 
 
 class Panel:
-    """Built once for all viewers; every setter is cheap when nothing has changed."""
+    """Built once for all viewers; every setter is cheap when nothing has changed, for viser tells no viewer an equal value."""
 
     def __init__(
         self, server: viser.ViserServer, title: str, tips: Sequence[str], offers: Offers, actions: Actions
     ) -> None:
         self._tips = tuple(tips)
-        self._shown: dict[str, str] = {}
         gui = server.gui
         gui.configure_theme(control_width="large", dark_mode=False, show_logo=False, show_share_button=False)
         gui.main_panel.dock_right()
@@ -94,12 +93,12 @@ class Panel:
 
     def show_status(self, status: HandStatus, loop: LoopStatus, note: str) -> None:
         """Replace the state line and the table."""
-        self._set("state", self._state, _state_html(self._title, status, loop, note))
-        self._set("table", self._table, _table_html(status))
+        self._state.content = _state_html(self._title, status, loop, note)
+        self._table.content = _table_html(status)
         for tip, switch in enumerate(self._switches):
             enabled = status.tips[tip].enabled
             answered = time.monotonic() - self._switched[tip] > _ANSWER_TIME
-            if answered and enabled is not None and switch.value != enabled:
+            if answered and enabled is not None:
                 switch.value = enabled  # somebody else switched it
 
     def _on_switch(self, tip: int, enable: Callable[[int, bool], None]) -> Handler:
@@ -127,11 +126,6 @@ class Panel:
         error = [1e3 * tip.measured_error for tip in status.tips]
         self._error.extend(now, np.maximum(np.array(error), _LOG_FLOOR))
         self._period.extend(now, 1e3 * np.array([loop.period.p50, loop.period.p99, loop.period.max]))
-
-    def _set(self, key: str, handle: Any, content: str) -> None:
-        if self._shown.get(key) != content:
-            self._shown[key] = content
-            handle.content = content
 
 
 def _in_order(act: Callable[[str], None]) -> Handler:

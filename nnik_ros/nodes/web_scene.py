@@ -85,7 +85,6 @@ class RobotScene:
     """Draws the robot twice: what was measured as a solid body, what was commanded as a translucent ghost around it."""
 
     def __init__(self, server: viser.ViserServer, robot: Robot, view: View) -> None:
-        self._robot, self._server = robot, server
         _set_stage(server, view)
         self._measured = _Body(server, robot, "/measured", None, 0.0)
         self._ghost = _Body(server, robot, "/commanded", GHOST_COLOR, -_GHOST_THINNER * view.radius)

@@ -26,7 +26,6 @@ class TargetHandles:
         self._on_drag = on_drag
         self._grabbed: dict[int, int] = {}  # tip: client that holds it
         self._offset = np.zeros((robot.nt, 3))  # from the grabbed point to the ball's centre
-        self._colors: list[Color | None] = [None] * robot.nt
         self._position = np.zeros((robot.nt, 3))
         self._gizmos: list[Any] = []
         self._balls: list[Any] = []
@@ -41,9 +40,7 @@ class TargetHandles:
         self._gizmos[tip].position = position
 
     def paint(self, tip: int, color: Color) -> None:
-        if self._colors[tip] != color:
-            self._colors[tip] = color
-            self._balls[tip].color = color
+        self._balls[tip].color = color
 
     def release(self, client: int) -> None:
         """A viewer has gone, with whatever it held."""

@@ -21,6 +21,10 @@ from nnik_ros.nodes.status import inactive_status
 from nnik_ros.nodes.status_reader import NO_LOOP, HandStatus, TipStatus, read_loop, read_status
 from nnik_ros.nodes.web_node import _Server
 from nnik_ros.nodes.web_panel import SERVICES, Actions, Offers, Panel
+from nnik_ros.nodes.web_scene import workspace_view
+from nnik_ros.nodes.web_targets import TargetHandles
+from nnik_ros.paths import robot_file
+from nnik_ros.robot import load_robot
 
 TIPS = ("index", "thumb")
 
@@ -88,11 +92,27 @@ def test_a_controller_that_is_not_active_is_shown_as_such_and_not_as_absent(pane
     loop = read_loop(DiagnosticArray(status=[DiagnosticStatus(values=stopped)]))
     assert loop is not None
     panel.show_status(read_status(inactive, TIPS), loop, "")
-    shown = panel._shown["state"] + panel._shown["table"]
+    shown = panel._state.content + panel._table.content
     assert "inactive" in shown
     assert "activate the node" in shown
     assert "no controller" not in shown
     assert "nan" not in shown
+
+
+def test_a_viewer_is_told_nothing_that_has_not_changed(server: viser.ViserServer, panel: Panel, monkeypatch) -> None:
+    told: list[object] = []
+    robot = load_robot(robot_file("planar_2r"))
+    handles = TargetHandles(server, robot, workspace_view(robot), lambda *_: None)
+    for interface in (server.gui._websock_interface, server.scene._websock_interface):
+        monkeypatch.setattr(interface, "queue_message", told.append)
+    counts = []
+    for message in ("well", "well", "ill"):
+        panel.show_status(status(True, False)._replace(message=message), NO_LOOP, "")
+        panel.show_model("net")
+        handles.paint(0, (1, 2, 3))
+        counts.append(len(told))
+    assert counts[0] > 0
+    assert counts[1:] == [counts[0], counts[0] + 1]
 
 
 def test_clicks_that_arrive_together_are_all_done_in_their_order(

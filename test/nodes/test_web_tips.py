@@ -184,14 +184,14 @@ def test_the_page_does_not_go_on_telling_what_a_controller_said_that_is_gone(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_node, "STATUS_LIFE", 0.5)
-    shown = stage.page._panel._shown
+    state, table = stage.page._panel._state, stage.page._panel._table
     states = [KeyValue(key=key, value="REACHED") for key in ("state", "index.state")]
     told = DiagnosticStatus(message="all well", values=states)
-    assert "no controller" in shown.get("state", "no controller")
+    assert "no controller" in (state.content or "no controller")
     assert stage.until(
-        lambda: "reached" in shown.get("state", "") and "reached" in shown["table"], lambda: stage.status.publish(told)
+        lambda: "reached" in state.content and "reached" in table.content, lambda: stage.status.publish(told)
     )
-    assert stage.until(lambda: "no controller" in shown["state"] and "reached" not in shown["table"])
-    assert "all well" not in shown["state"]
-    assert "nothing was heard" in shown["state"]
-    assert stage.until(lambda: "all well" in shown["state"], lambda: stage.status.publish(told))
+    assert stage.until(lambda: "no controller" in state.content and "reached" not in table.content)
+    assert "all well" not in state.content
+    assert "nothing was heard" in state.content
+    assert stage.until(lambda: "all well" in state.content, lambda: stage.status.publish(told))
