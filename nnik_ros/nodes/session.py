@@ -264,7 +264,7 @@ class Session:
         fault = f"internal error, the last command holds: {type(error).__name__}: {error}"
         if fault != self.fault:
             self.fault = fault
-            self._log.error(fault)
+            self._log.error(fault, throttle_duration_sec=1.0)
             self._on_change()
 
     @staticmethod

@@ -215,6 +215,16 @@ def test_a_network_that_is_taken_away_while_a_tick_asks_it_is_in_use_until_that_
     session.destroy()
 
 
+def test_a_fault_that_comes_and_goes_does_not_flood_the_log(lab, capfd) -> None:
+    """The good tick between two of them once made each a new one, up to hundreds a second."""
+    session = Session(lab.station().node, load(NodeOptions()), NodeOptions(), ControllerOptions())
+    for tick in range(50):
+        session._tick(0.003 * tick)
+        session._on_error(RuntimeError("broken"))
+    assert 1 <= capfd.readouterr().err.count("RuntimeError: broken") < 50
+    session.destroy()
+
+
 def test_every_option_is_a_described_parameter(at_rest: Bench) -> None:
     infos = [*describe(ControllerOptions), *describe(NodeOptions)]
     request = DescribeParameters.Request(names=[info.name for info in infos])
