@@ -23,7 +23,7 @@ class LoopSummary(NamedTuple):
 
     ticks: int  # since the start
     missed: int  # deadlines passed over, since the start
-    errors: int  # ticks that raised, since the start
+    errors: int  # what raised, since the start: ticks, what is done after them, and the setup
     period_mean: float
     period: Spread
     jitter: Spread
@@ -66,7 +66,7 @@ class ControlLoop:
     """Calls `tick(now)` once per period in a thread of its own until `stop`.
 
     A tick that ends after its next deadline is a miss: the missed deadlines are counted and passed over, never made up for.
-    A tick that raises is counted and reported, and the loop goes on. spin [s]: the last part of each wait is spent in a busy
+    Whatever raises is counted and reported, and the loop goes on. spin [s]: the last part of each wait is spent in a busy
     loop, which buys precision for processor time. `setup` runs first in the thread; `meanwhile(left)` after every tick, with
     the time [s] that is left until the next one.
     """
