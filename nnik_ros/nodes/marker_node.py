@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import Point, PoseArray, PoseStamped
+from geometry_msgs.msg import Point, PoseArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -19,7 +19,6 @@ from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import InteractiveMarkerFeedback as Feedback
 
 from nnik_ros.errors import InputError
-from nnik_ros.geometry import Array
 from nnik_ros.nodes.conversions import pose_at, positions_of
 from nnik_ros.nodes.inbox import newest
 from nnik_ros.nodes.loading import load_named_robot, prefixed
@@ -27,7 +26,7 @@ from nnik_ros.nodes.marker_joints import MeasuredJoints
 from nnik_ros.nodes.marker_options import MarkerOptions
 from nnik_ros.nodes.marker_shapes import ENABLE, TRIGGERS, Look, look_of, tip_marker
 from nnik_ros.nodes.marker_steering import DragSteering
-from nnik_ros.nodes.other_targets import hear_targets, stamp_of
+from nnik_ros.nodes.other_targets import hear_targets, stamp_of, target_sender
 from nnik_ros.nodes.parameters import Parameters
 from nnik_ros.nodes.process import run_node
 from nnik_ros.nodes.status_reader import SILENT, STATUS_LIFE, no_status, read_status
@@ -54,7 +53,7 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
         self._shown = np.full((nt, 3), np.inf)
         self._looks: list[Look | None] = [None] * nt
         self._next_paint = 0.0
-        self._steering = DragSteering(nt, self._send)
+        self._steering = DragSteering(nt, target_sender(self, self._robot.tip_names))
         self._joints = MeasuredJoints(self, self._robot, options.driver, options.driver_namespace)
         self._server = _marker_server(self)
         self._connect(options.controller)
@@ -67,7 +66,6 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
 
     def _connect(self, controller: str) -> None:
         names = self._robot.tip_names
-        self._publishers = [self.create_publisher(PoseStamped, f"{tip}/target_pose", 1) for tip in names]
         hear_targets(self, names, self._heard)
         self.create_subscription(PoseArray, "tip_poses", self._take_tips, newest(1))
         self.create_subscription(DiagnosticStatus, "status", self._take_status, newest(1))
@@ -128,13 +126,6 @@ class MarkerNode(Node):  # type: ignore[misc]  # rclpy has no types
 
     def _set(self, tip: int, enabled: bool) -> None:
         self._enabled[tip] = enabled
-
-    def _send(self, tip: int, frame: str, position: Array) -> int:
-        message = PoseStamped(pose=pose_at(position))
-        message.header.frame_id = frame
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._publishers[tip].publish(message)
-        return stamp_of(message.header)
 
     # what arrives
 

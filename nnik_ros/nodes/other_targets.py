@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array
-from nnik_ros.nodes.conversions import position_and_quaternion
+from nnik_ros.nodes.conversions import pose_at, position_and_quaternion
 from nnik_ros.nodes.inbox import newest
 
 REPEAT = 0.05  # s; keeps a held target from getting stale
@@ -38,6 +38,18 @@ def hear_targets(node: Node, tips: Sequence[str], heard: Heard) -> None:
     for tip, name in enumerate(tips):
         node.create_subscription(PoseStamped, f"{name}/target_pose", one(tip), newest(5))
     node.create_subscription(PoseArray, "target_poses", all_tips, newest(5))
+
+
+def target_sender(node: Node, tips: Sequence[str]) -> Callable[[int, str, Array], int]:
+    """`send(tip, frame, position (3,) [m]) -> stamp` publishes a target and returns the stamp [ns] of its message."""
+    publishers = [node.create_publisher(PoseStamped, f"{tip}/target_pose", 1) for tip in tips]
+
+    def send(tip: int, frame: str, position: Array) -> int:
+        header = Header(frame_id=frame, stamp=node.get_clock().now().to_msg())
+        publishers[tip].publish(PoseStamped(header=header, pose=pose_at(position)))
+        return stamp_of(header)
+
+    return send
 
 
 def _may_steer(header: Header, poses: Sequence[Pose]) -> bool:

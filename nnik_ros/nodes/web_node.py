@@ -17,7 +17,7 @@ except ModuleNotFoundError as error:  # no rosdep key exists, so a workspace may
 if not hasattr(viser.GuiApi, "main_panel"):
     raise SystemExit(f"web: viser is {viser.__version__}, must be 1.1 or newer: pip install 'viser>=1.1'")
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import Point, PoseArray, PoseStamped
+from geometry_msgs.msg import Point, PoseArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Header
@@ -26,10 +26,10 @@ from std_srvs.srv import SetBool, Trigger
 from nnik_ros.errors import InputError
 from nnik_ros.nodes.calls import Calls
 from nnik_ros.nodes.commands import MESSAGE_OF, read_command
-from nnik_ros.nodes.conversions import pose_at, positions_of
+from nnik_ros.nodes.conversions import positions_of
 from nnik_ros.nodes.inbox import Inbox, newest, state_inbox
 from nnik_ros.nodes.loading import load_named_driver, load_named_robot, prefixed
-from nnik_ros.nodes.other_targets import hear_targets, stamp_of
+from nnik_ros.nodes.other_targets import hear_targets, stamp_of, target_sender
 from nnik_ros.nodes.parameters import Parameters
 from nnik_ros.nodes.process import run_node
 from nnik_ros.nodes.status_reader import NO_LOOP, SILENT, STATUS_LIFE, no_status, read_loop, read_status, state_color
@@ -72,7 +72,8 @@ class WebNode(Node):  # type: ignore[misc]
         self._status_until = math.inf
         self._tips, self._tips_until = self._robot.kinematics.tip_position(self._robot.home), 0.0
         self._next_panel = self._next_plot = 0.0
-        self._steering = Steering(self._robot.nt, self._send)
+        send = target_sender(self, self._robot.tip_names)
+        self._steering = Steering(self._robot.nt, lambda tip, position: send(tip, self._base_frame, position))
         self._connect_topics(options)
         self._build_page(options)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # it draws and steers whatever the ROS time does
@@ -92,9 +93,6 @@ class WebNode(Node):  # type: ignore[misc]
         namespace, kind = options.driver_namespace, MESSAGE_OF[self._driver.command_type]
         self._states = state_inbox(self, self._driver, namespace)
         self._commands: Inbox[Any] = Inbox(self, kind, self._driver.topic(self._driver.command, namespace), newest(1))
-        self._target_publishers = [
-            self.create_publisher(PoseStamped, f"{tip}/target_pose", 1) for tip in robot.tip_names
-        ]
         hear_targets(self, robot.tip_names, self._heard)
         self.create_subscription(PoseArray, "tip_poses", self._take_tips, newest(1))
         self.create_subscription(DiagnosticStatus, "status", self._take_status, newest(1))
@@ -220,13 +218,6 @@ class WebNode(Node):  # type: ignore[misc]
         self._loop = read_loop(message) or self._loop
 
     # what the page shows
-
-    def _send(self, tip: int, position: Any) -> int:
-        message = PoseStamped(pose=pose_at(position))
-        message.header.frame_id = self._base_frame
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._target_publishers[tip].publish(message)
-        return stamp_of(message.header)
 
     def _draw(self) -> None:
         now = time.monotonic()
