@@ -16,6 +16,7 @@ import pytest
 import rclpy
 from node_bench import Bench, Lab
 
+import nnik_ros.controller  # noqa: F401  # compiles the loops of a tick: no test waits for that
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
 
