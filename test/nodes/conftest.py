@@ -24,7 +24,9 @@ from nnik_ros.robot import Robot, load_robot
 @pytest.fixture(scope="session", autouse=True)
 def ros() -> Iterator[None]:
     rclpy.init()
+    present = rclpy.create_node("present")  # the domain is seen to be in use, so no demo of another worker takes it
     yield
+    present.destroy_node()
     rclpy.shutdown()
 
 
