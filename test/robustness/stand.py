@@ -237,15 +237,20 @@ class Stand:
         self.until("STALE_TARGET")
         self.come_to_rest()
 
-    def come_to_rest(self, limit: float = 5.0) -> float:
+    def come_to_rest(self) -> float:
         """Seconds until the commands stood still."""
         self.look()
 
         def still() -> bool:
-            time.sleep(0.1)
+            self.count_statuses(5)  # of a controller that does not get its turn no commands come either
             return self.look().travel < 5e-4
 
-        return self.wait(still, "the commands to rest", limit)
+        return self.wait(still, "the commands to rest")
+
+    def count_statuses(self, n: int) -> None:
+        """Let n more statuses come: the passing of time, as the controller sees it."""
+        before = self.status.count
+        self.wait(lambda: self.status.count >= before + n, f"{n} statuses")
 
     def follows(self, limit: float = PATIENCE) -> float:
         """Seconds until all tips reached a goal other than the last one. The hand must really have moved."""
