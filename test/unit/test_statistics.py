@@ -71,13 +71,20 @@ def test_a_summary_is_of_the_moment_when_it_was_asked_for() -> None:
     assert data.summary().inference.max == 0.009 and data.summary().solved.tolist()[0][0] == 2
 
 
-def test_a_targets_age_ends_with_the_first_command_after_it() -> None:
-    data, sent = DataStatistics(4, 0.003), time.time() - 1.0
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> float:
+    """The time on a wall clock that stands still."""
+    monkeypatch.setattr(statistics, "time", SimpleNamespace(time=lambda: 1000.0))
+    return 1000.0
+
+
+def test_a_targets_age_ends_with_the_first_command_after_it(now: float) -> None:
+    data, sent = DataStatistics(4, 0.003), now - 1.0
     data.record(result([0] * 4), False, math.nan, 0.0, [sent + 0.5, sent])  # taken in a tick whose command is not due
     assert math.isnan(data.target_age.spread().max)
     data.record(result([0] * 4), True, 0.001, sent, [])
     data.record(result([0] * 4), True, 0.001, sent, [])
-    assert data.target_age.values() == pytest.approx([1.0], abs=0.2)
+    assert data.target_age.values() == pytest.approx([1.0])
     assert len(data.state_age.values()) == 2
     assert data.inference.spread().p50 == 0.001
 
@@ -91,11 +98,11 @@ def test_neither_a_time_nor_a_target_that_waits_when_the_loop_ends_counts_in_the
     assert all(len(window.values()) == 0 for window in (data.inference, data.state_age, data.target_age))
 
 
-def test_of_two_targets_that_one_command_answers_the_older_one_tells_the_age() -> None:
-    data, sent = DataStatistics(4, 0.003), time.time() - 5.0
+def test_of_two_targets_that_one_command_answers_the_older_one_tells_the_age(now: float) -> None:
+    data, sent = DataStatistics(4, 0.003), now - 5.0
     data.record(result([0] * 4), False, math.nan, 0.0, [sent])
     data.record(result([0] * 4), True, math.nan, 0.0, [sent + 4.0])
-    assert data.target_age.values() == pytest.approx([5.0], abs=0.5)
+    assert data.target_age.values() == pytest.approx([5.0])
 
 
 def test_a_target_that_is_not_followed_has_no_age() -> None:
