@@ -29,6 +29,8 @@ def publish_all(station: Station, count: int, *ears: Inbox[Float64MultiArray]) -
     for value in range(count):
         publisher.publish(number(value))
     wait_for(lambda: heard.extend(control.take()) or len(heard) == count, "all numbers")
+    for ear in ears:  # where an executor fills a queue, it may not have had its turn
+        wait_for(lambda ear=ear: ear._direct or (ear._queue and ear._queue[-1].data[0] == count - 1), "the last number")
     time.sleep(0.2)  # all ears are on this machine
 
 
