@@ -122,9 +122,12 @@ def test_bad_joint_states_are_refused_until_the_state_is_stale_and_the_hand_hold
     bench, key = at_rest, f"refused.{at_rest.station.namespace}/joint_states.{kind}"
     before, rest = int(bench.values.get(key, "0")), bench.hand.q.copy()
     bench.hand.disturb = spoil
-    bench.until("STALE_STATE")
-    assert int(bench.values[key]) > before
-    assert words in bench.message
+
+    def told() -> bool:
+        counted = int(bench.values.get(key, "0")) > before
+        return counted and bench.state() == "STALE_STATE" and words in bench.message
+
+    wait_for(told, f"{what} to be refused until the state is stale", bench.process)
     assert np.abs(bench.hand.q - rest).max() < 1e-4
     bench.hand.disturb = lambda message: None
     bench.until("REACHED", meanwhile=lambda: bench.send(bench.robot.kinematics.tip_position(bench.robot.home)))

@@ -97,7 +97,7 @@ def test_a_target_for_one_tip_leaves_the_other_fingers_alone(lab, robot):
     ring = robot.kinematics.topology.chain[2]
     others = np.setdiff1d(np.arange(robot.nq), ring)
     assert np.abs(bench.hand.q[others] - robot.home[others]).max() < 1e-9
-    assert bench.state("thumb.state") == "IDLE"
+    bench.until("IDLE", "thumb.state")
 
 
 def test_a_target_in_the_frame_of_a_moved_link_is_taken_to_the_base_frame(lab, robot):

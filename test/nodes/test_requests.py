@@ -91,7 +91,7 @@ def test_home_leaves_a_disabled_finger_where_it_is(at_rest: Bench) -> None:
     others = np.setdiff1d(np.arange(16), np.arange(8, 12))
     wait_for(lambda: np.abs(bench.hand.q - bench.robot.home)[others].max() < 1e-3, "the others at home", bench.process)
     assert np.abs(bench.hand.q[8:12] - rest).max() < 1e-6
-    assert bench.state("ring.state") == "DISABLED"
+    bench.until("DISABLED", "ring.state")
 
 
 def test_a_call_that_is_refused_changes_nothing_of_what_it_asked_for(at_rest: Bench) -> None:
