@@ -76,7 +76,7 @@ def test_a_child_that_is_still_importing_ends_when_asked_although_libraries_lose
 ) -> None:
     (tmp_path / "importing_child.py").write_text(IMPORTING)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with Processes(free_domain()) as processes:
+    with Processes(free_domain(), patience=20.0) as processes:
         processes.start("importing", "importing_child", {})
         wait_for(lambda: "up" in processes.log("importing"))
         (child,) = processes._children
