@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnik_ros.geometry import Array
+from nnik_ros.guard import RESOLUTION
 from nnik_ros.kernels import free_degree
 from nnik_ros.kernels.points import angles
 from nnik_ros.kinematics import Kinematics, Tips
@@ -24,7 +25,6 @@ _MARGIN = 0.08  # of a joint's range, that it keeps from its limits where the fr
 _REPULSION = 10.0  # of the rate, within that margin
 _SOFT = 50.0  # 1/s, of the way to a limit that a joint may go while others can go on for it
 _AGREE = 0.05  # of the way to go: so far a step may be off and count as meant to go all of it
-_ROUNDING = 1e-7  # m
 _FASTEST = 0.2  # of the joints' velocity
 _LEAK = 1e-6  # of the reach; a turn may move the tip so far in a period
 _TURN_RATE = 10.0  # 1/s, of the way to a wanted direction
@@ -52,6 +52,7 @@ class Posture:
         self._largest = _FASTEST * robot.velocity * period
         self._damping, self._turn_damping = ((share * kinematics.reach) ** 2 for share in (_DAMPING, _TURN_DAMPING))
         self._near, self._leak = _NEAR * kinematics.reach, _LEAK * kinematics.reach
+        self._rounding = RESOLUTION * kinematics.reach
         self._kinematics, self._period = kinematics, period
         self._axis = robot.tip_axis
         self._eased: Array = np.zeros(robot.nt)
@@ -108,6 +109,7 @@ class Posture:
         [rad]; returns another q_next (nq,) [rad], the one closest to the pull among those with the same tip motion."""
         shaped: Array = free_degree.postured(
             q, tips.position, tips.jacobian, q_next, target, takes_part, pull, self._eased, self._period / _EASE, self._chain,
-            *self._limits, self._damping, self._near, min(1.0, _SOFT * self._period), _AGREE, _ROUNDING,
+            *self._limits, self._damping, self._near, min(1.0, _SOFT * self._period), _AGREE,
+            self._rounding,
         )  # fmt: skip
         return shaped

@@ -115,11 +115,11 @@ def turn(
             pull[chain[t, k]] += weight[t] * (step * free[k] - pull[chain[t, k]])
 
 
-@compiled(f"f8[::1]({F1}, {F2}, {F3}, {F1}, {F2}, {B1}, {F1}, f8[::1], f8, {I2}, {F1}, {F1}, {F1}, {F1}, f8, f8, f8)")
+@compiled(f"f8[::1]({F1}, {F2}, {F3}, {F1}, {F2}, {B1}, {F1}, f8[::1], f8, {I2}, {F1}, {F1}, {F1}, {F1}, f8, f8, {F1})")
 def postured(
     q: Array, position: Array, jacobian: Array, q_next: Array, target: Array, takes_part: Bools, pull: Array, eased: Array,
     ease: float, chain: Ints, lower: Array, upper: Array, damping: Array, near: Array, soft: float, agree: float,
-    rounding: float,
+    rounding: Array,
 ) -> Array:  # fmt: skip
     """See `posture.Posture`: q_next with another motion of the free degrees, as close to pull (nq,) [rad] as the tips allow.
     position (nt, 3) and jacobian (nt, 3, depth) at q; eased (nt,) goes on by ease, from 0 to 1, of those that take part."""
@@ -137,7 +137,7 @@ def postured(
             i = chain[t, k]
             shaped[k], solved[k] = say * pull[i], q_next[i] - q[i]
             low[k], high[k] = soft * (lower[i] - q[i]), soft * (upper[i] - q[i])
-        way = _task(J, solved[:n], target[t] - position[t], agree, rounding, task)
+        way = _task(J, solved[:n], target[t] - position[t], agree, rounding[t], task)
         share = clip(2.0 - way / near[t], 0.0, 1.0)
         if share == 0.0:
             continue
