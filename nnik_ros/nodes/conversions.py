@@ -12,7 +12,7 @@ from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array, quat_wxyz_from_rotation, rotation_from_quat_wxyz, transform
 
 _UNIT_TOLERANCE = 1e-3
-FARTHEST = 1e6  # m; farther away the squares of distances lose all meaning
+_FARTHEST = 1e6  # m; farther away the squares of distances lose all meaning
 
 
 def position_and_quaternion(pose: Pose) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -24,8 +24,8 @@ def position_and_quaternion(pose: Pose) -> tuple[tuple[float, ...], tuple[float,
     p, o = pose.position, pose.orientation
     if not all(map(math.isfinite, (p.x, p.y, p.z, o.x, o.y, o.z, o.w))):
         raise InputError("a pose has a number that is not finite")
-    if max(abs(p.x), abs(p.y), abs(p.z)) > FARTHEST:
-        raise InputError(f"a position is more than {FARTHEST:g} m away")
+    if max(abs(p.x), abs(p.y), abs(p.z)) > _FARTHEST:
+        raise InputError(f"a position is more than {_FARTHEST:g} m away")
     length = math.sqrt(o.x * o.x + o.y * o.y + o.z * o.z + o.w * o.w)
     if abs(length - 1.0) > _UNIT_TOLERANCE:
         raise InputError(f"a quaternion has length {length:.4g}, must be 1")

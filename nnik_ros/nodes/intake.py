@@ -15,7 +15,7 @@ from sensor_msgs.msg import JointState
 from nnik_ros.driver import JointMap
 from nnik_ros.errors import InputError
 from nnik_ros.geometry import Array, rotated
-from nnik_ros.nodes.conversions import FARTHEST, position_and_quaternion
+from nnik_ros.nodes.conversions import position_and_quaternion
 from nnik_ros.nodes.frames import Frames
 from nnik_ros.robot import Robot
 from nnik_ros.states import Measurement, Targets
@@ -26,6 +26,7 @@ _TWITCH = 0.1  # rad that a joint may seem to move between two messages, however
 _PACE = 2.0  # times its velocity limit: what a joint that is pushed may reach
 _CONTRADICTED = 0.25  # s after a jump that was not believed, in which no hand is begun with
 _CONFIRMATIONS = 3  # messages that must agree on a jump
+_FARTHEST = 10.0  # reaches of a finger, from its first joint: what is farther away was meant in another unit or frame
 _BEYOND = 0.3  # rad; farther outside its limits no joint can stand: degrees, another zero, a broken encoder
 
 
@@ -164,6 +165,7 @@ class TargetIntake:
 
     def __init__(self, robot: Robot, frames: Frames, refusals: Refusals) -> None:
         self._robot, self._frames, self._refusals = robot, frames, refusals
+        self._farthest = _FARTHEST * robot.kinematics.reach
         self.clear()
 
     def clear(self) -> None:
@@ -183,6 +185,8 @@ class TargetIntake:
             direction = rotated(np.array(quaternions), self._robot.tip_axis)
             kind = "frame"
             position, direction = self._in_base(message.header.frame_id, np.array(positions), direction, q)
+            kind = "pose"
+            self._check_distance(position, *range(self._robot.nt))
         except InputError as error:
             self._refusals.refuse(topic, kind, str(error))
             return False
@@ -197,14 +201,16 @@ class TargetIntake:
             point, quaternion = (np.array([x]) for x in position_and_quaternion(message.pose))
             direction = rotated(quaternion, self._robot.tip_axis[tip])
             kind = "frame"
-            (position,), (direction,) = self._in_base(message.header.frame_id, point, direction, q)
+            point, (direction,) = self._in_base(message.header.frame_id, point, direction, q)
+            kind = "pose"
+            self._check_distance(point, tip)
         except InputError as error:
             self._refusals.refuse(topic, kind, str(error))
             return False
         self._refusals.accept(topic)
         positions, stamps = self.targets.position.copy(), self.targets.stamp.copy()
         directions = np.array(self.targets.direction)
-        positions[tip], stamps[tip], directions[tip] = position, now, direction
+        positions[tip], stamps[tip], directions[tip] = point[0], now, direction
         self.targets = Targets(positions, stamps, directions)
         return True
 
@@ -213,7 +219,16 @@ class TargetIntake:
         if T_base_frame is None:
             return position, direction
         R = T_base_frame[:3, :3]
-        in_base = position @ R.T + T_base_frame[:3, 3]
-        if not (np.abs(in_base) <= FARTHEST).all():  # a transform may be any number, too
-            raise InputError(f"frame '{frame}': brings a position more than {FARTHEST:g} m away")
-        return in_base, direction @ R.T
+        return position @ R.T + T_base_frame[:3, 3], direction @ R.T
+
+    def _check_distance(self, position: Array, *tips: int) -> None:
+        """position (n, 3) [m] in the base frame, of the n tips."""
+        with np.errstate(over="ignore"):
+            away = np.linalg.norm(position - self._robot.kinematics.first_joint_position[list(tips)], axis=-1)
+        excess = away - self._farthest[list(tips)]
+        if not (excess <= 0.0).all():  # by a transform it may be any number, too
+            worst = int(excess.argmax())
+            raise InputError(
+                f"the target of {self._robot.tip_names[tips[worst]]} is {away[worst]:.4g} m from its first joint, must be in "
+                f"metres and at most {self._farthest[tips[worst]]:.3g} m from there, {_FARTHEST:g} times its reach"
+            )

@@ -112,7 +112,9 @@ def align(bag: BagData, robot: Robot, options: RecordingOptions, tip_delay: floa
     before = measured_tips(tip)
     _drop(tip, ~covered[:, None], f"no joint states within {options.longest_gap:g} s around it", dropped)
     with np.errstate(over="ignore"):  # an absurd number is far, too
-        too_far: NDArray[np.bool_] = np.linalg.norm(tip - _root(robot), axis=-1) > _FARTHEST * robot.kinematics.reach
+        too_far: NDArray[np.bool_] = (
+            np.linalg.norm(tip - robot.kinematics.first_joint_position, axis=-1) > _FARTHEST * robot.kinematics.reach
+        )
     described = robot.kinematics.tip_position(q)
     _drop(tip, too_far, f"farther away than the finger is long{_why_far(tip, too_far, described, robot)}", dropped)
     _drop(tip, _outliers(tip - described, options.outlier), "sudden departure from the joints", dropped)
@@ -166,12 +168,6 @@ def _covered(time: Array, stamp: Array, longest_gap: float) -> NDArray[np.bool_]
 def _interpolated(bag: BagData, time: Array) -> Array:
     """Joint positions at time (m,): (m, nq)."""
     return np.stack([np.interp(time, bag.joint_stamp, column) for column in bag.joint_position.T], -1)
-
-
-def _root(robot: Robot) -> Array:
-    """The first joint of each tip's chain at rest: (nt, 3) [m]."""
-    position: Array = robot.kinematics.frames(robot.home).joint_position[:, 0]
-    return position
 
 
 def _why_far(tip: Array, too_far: NDArray[np.bool_], described: Array, robot: Robot) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -345,8 +346,19 @@ def test_a_target_that_its_frame_takes_beyond_all_reason_is_refused(robot: Robot
     assert not targets.take_all("all", pose_array("camera", [[0.1, 0.0, 0.2]] * robot.nt), 5.0, None)
     assert not targets.take_one("one", 1, pose_stamped("camera", (0.1, 0.0, 0.2)), 5.0, None)
     assert np.isnan(targets.targets.position).all()
-    assert refusals.counts == {("all", "frame"): 1, ("one", "frame"): 1}
-    assert all("frame 'camera'" in text and "1e+06 m" in text for text in told)
+    assert refusals.counts == {("all", "pose"): 1, ("one", "pose"): 1}
+    assert all("m from its first joint" in text for text in told)
+
+
+def test_a_target_in_millimetres_is_refused_and_one_far_out_of_reach_is_not(robot: Robot) -> None:
+    targets, _, told = intake(robot, OneFrame())
+    first = robot.kinematics.tip_position(robot.home)
+    assert targets.take_all("t", pose_array(robot.base_frame, 3.0 * first), 5.0, None)
+    assert not targets.take_all("t", pose_array(robot.base_frame, 1000.0 * first), 6.0, None)
+    assert not targets.take_one("t", 3, pose_stamped(robot.base_frame, 1000.0 * first[3]), 6.0, None)
+    np.testing.assert_array_equal(targets.targets.position, 3.0 * first)
+    words = r"the target of (\w+) is \d+ m from its first joint, must be in metres and at most [\d.]+ m from there"
+    assert [match[1] for match in re.finditer(words, "".join(told))] == ["thumb"]
 
 
 def test_a_target_of_one_tip_keeps_the_others_and_their_age(robot: Robot) -> None:

@@ -70,6 +70,7 @@ def _turned(x: float, w: float) -> Callable[[Array], PoseArray]:
 _bad_targets("pose", "target with NaN", "target_nan", _with(math.nan))
 _bad_targets("pose", "target at infinity", "target_infinite", _with(-math.inf))
 _bad_targets("pose", "target at 1e300 m, finite but too large to be squared", "target_overflow", _with(1e300))
+_bad_targets("pose", "targets in millimetres", "target_millimetres", lambda goal: pose_array(BASE, 1000.0 * goal))
 _bad_targets("pose", "target with NaN in the quaternion", "target_quaternion_nan", _turned(math.nan, 1.0))
 _bad_targets("pose", "quaternion of length 0.5", "target_quaternion_short", _turned(0.0, 0.5))
 _bad_targets("pose", "quaternion of length 0", "target_quaternion_zero", _turned(0.0, 0.0))
