@@ -22,8 +22,10 @@ from nnik_ros.nodes.realtime import elevated
 
 _PATIENCE = 1.2  # s; from the polite signal to the one that cannot be refused
 _DOMAINS = range(1, 102)  # above, the ports of DDS leave the range that Linux keeps free
+_MARK = 7402  # of domain 0: DDS takes 7400, 7401, and from 7410 on
 _LAST_LINES = 25
 _PR_SET_PDEATHSIG = 1
+_marks: list[socket.socket] = []  # they stand for the domains of this process
 _POLITE = signal.SIGTERM  # ends also what is still importing, where an interrupt may be lost in a library's own code
 
 
@@ -108,13 +110,26 @@ class Processes:
 
 
 def free_domain() -> int:
-    """A ROS domain that nobody on this machine uses, judged by the UDP ports of its first two participants."""
+    """A ROS domain that nobody on this machine uses, judged by the UDP ports of its first two participants. This process
+    keeps it until it ends."""
     domains = list(_DOMAINS)
-    random.shuffle(domains)  # two demos that start at once should not look in the same order
+    random.shuffle(domains)
     for domain in domains:
-        if all(_free_port(7410 + 250 * domain + offset) for offset in range(4)):
+        if all(_free_port(7410 + 250 * domain + offset) for offset in range(4)) and reserve_domain(domain):
             return domain
     return domains[0]
+
+
+def reserve_domain(domain: int) -> bool:
+    """Whether no `free_domain` takes it from now on, also before the first participant is there; False: another one has it."""
+    mark = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        mark.bind(("127.0.0.1", _MARK + 250 * domain))
+    except OSError:
+        mark.close()
+        return False
+    _marks.append(mark)
+    return True
 
 
 def _end_with_parent() -> None:

@@ -17,16 +17,17 @@ import rclpy
 from node_bench import Bench, Lab
 
 import nnik_ros.controller  # noqa: F401  # compiles the loops of a tick: no test waits for that
+from nnik_ros.nodes.demo_processes import reserve_domain
 from nnik_ros.paths import robot_file
 from nnik_ros.robot import Robot, load_robot
+
+reserve_domain(int(os.environ["ROS_DOMAIN_ID"]))  # before the first test: no demo of another worker takes it
 
 
 @pytest.fixture(scope="session", autouse=True)
 def ros() -> Iterator[None]:
     rclpy.init()
-    present = rclpy.create_node("present")  # the domain is seen to be in use, so no demo of another worker takes it
     yield
-    present.destroy_node()
     rclpy.shutdown()
 
 

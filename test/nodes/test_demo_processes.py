@@ -164,6 +164,21 @@ def test_under_nohup_the_demo_outlives_its_terminal() -> None:
         assert process.wait(10) == 130
 
 
+def test_a_domain_is_given_to_one_demo_only_also_before_its_nodes_have_begun() -> None:
+    """Two that were started at once were given the same one now and then, and moved one another's hands."""
+    program = (
+        "from nnik_ros.nodes.demo_processes import free_domain\nprint(*(free_domain() for _ in range(20)), flush=True)"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    both = [
+        subprocess.Popen([sys.executable, "-c", f"{program}\ninput()"], cwd=ROOT, text=True, **pipes) for _ in range(2)
+    ]
+    given = [domain for one in both if one.stdout for domain in one.stdout.readline().split()]
+    for one in both:
+        one.communicate("\n")
+    assert len(given) == len(set(given)) == 40
+
+
 def test_an_unknown_robot_is_told_before_anything_starts() -> None:
     done = finished("--headless", "--robot", "alegro")
     assert done.returncode == 2
