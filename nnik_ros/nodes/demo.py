@@ -26,9 +26,8 @@ from nnik_ros.nodes.realtime import may_use_realtime
 from nnik_ros.nodes.web_address import check_host, page_address
 from nnik_ros.paths import given_path
 
-_START_LIMIT = 30.0  # s for processes to start and find each other
+_PATIENCE = 60.0  # s for what takes a few: processes start and find each other, a rate is told after a short script
 _STEP = 0.02  # s between looks at the measured joints
-_RATE_LIMIT = 4.0  # s for the diagnostics after a short script
 _RECORDING_PATIENCE = 10.0  # s that a controller may need on a busy machine to write the end of its recording
 _END_LINE = 200  # bytes at most of the last line of a recording
 _RATE_ERROR = 0.01  # what the scripted run may miss of its rate
@@ -118,7 +117,7 @@ def _play(arguments: argparse.Namespace, processes: Processes, stop: Stop) -> tu
         node.monitor.begin()
         _watch(node, executor, processes, stop, _seconds(arguments))
         if node.script:
-            _hear_rate(node, executor, stop)
+            _hear_rate(node, executor, processes, stop)
         return (_summary(node, arguments, stop.is_set()) if node.script else 0), node.choice
     finally:
         if arguments.record_bag:
@@ -163,7 +162,7 @@ def _recording(arguments: argparse.Namespace) -> dict[str, object]:
 
 def _wait_until_ready(node: Demo, executor: SingleThreadedExecutor, processes: Processes, stop: Stop) -> None:
     """Until the hand's joints and the controller's status and statistics are heard."""
-    limit = time.monotonic() + _START_LIMIT
+    limit = time.monotonic() + _PATIENCE
     heard = False
     while not (heard and node.monitor.status.state not in ("", "WAITING_STATE") and node.monitor.loop.ticks):
         executor.spin_once(timeout_sec=_STEP)
@@ -174,7 +173,7 @@ def _wait_until_ready(node: Demo, executor: SingleThreadedExecutor, processes: P
             return
         if time.monotonic() > limit:
             what = node.monitor.status.message if heard else "the simulated hand publishes no joint states"
-            raise DemoError(f"not ready after {_START_LIMIT:.0f} s: {what}\n{processes.log('controller')}")
+            raise DemoError(f"not ready after {_PATIENCE:.0f} s: {what}\n{processes.log('controller')}")
 
 
 def _tell_page(arguments: argparse.Namespace, processes: Processes, stop: Stop) -> None:
@@ -189,7 +188,7 @@ def _tell_page(arguments: argparse.Namespace, processes: Processes, stop: Stop) 
 def _port_of_page(processes: Processes, arguments: argparse.Namespace, stop: Stop) -> int:
     """The page takes the next free port when the wanted one is in use; its log tells which."""
     marker = page_address(arguments.host, "")
-    limit = time.monotonic() + _START_LIMIT
+    limit = time.monotonic() + _PATIENCE
     while time.monotonic() < limit and not stop.is_set():
         lines = [line for line in processes.log("web").splitlines() if "page of" in line and marker in line]
         if lines:
@@ -199,7 +198,7 @@ def _port_of_page(processes: Processes, arguments: argparse.Namespace, stop: Sto
         time.sleep(0.05)
     if stop.is_set():
         return int(arguments.port)
-    raise DemoError(f"the page did not open within {_START_LIMIT:.0f} s:\n{processes.log('web')}")
+    raise DemoError(f"the page did not open within {_PATIENCE:.0f} s:\n{processes.log('web')}")
 
 
 def _watch(node: Demo, executor: SingleThreadedExecutor, processes: Processes, stop: Stop, seconds: float) -> None:
@@ -223,11 +222,13 @@ def _watch(node: Demo, executor: SingleThreadedExecutor, processes: Processes, s
         live.end()
 
 
-def _hear_rate(node: Demo, executor: SingleThreadedExecutor, stop: Stop) -> None:
+def _hear_rate(node: Demo, executor: SingleThreadedExecutor, processes: Processes, stop: Stop) -> None:
     """The rate lies between two diagnostics, a second apart: after a shorter script they are waited for."""
-    limit = time.monotonic() + _RATE_LIMIT
+    limit = time.monotonic() + _PATIENCE
     while math.isnan(node.monitor.record().rate) and time.monotonic() < limit and not stop.is_set():
         executor.spin_once(timeout_sec=_STEP)
+        if fallen := processes.fallen():
+            raise DemoError(fallen)
 
 
 def _summary(node: Demo, arguments: argparse.Namespace, interrupted: bool) -> int:

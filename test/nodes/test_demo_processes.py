@@ -32,7 +32,7 @@ from nnik_ros.nodes.web_address import check_host, free_port, page_address
 from nnik_ros.paths import robot_file
 from nnik_ros.retarget import TipPath
 from nnik_ros.robot import load_robot
-from test.robustness.processes import flood_with_signals
+from test.robustness.processes import PATIENCE, flood_with_signals
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = "import signal, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)\n"
@@ -132,7 +132,7 @@ def seconds_to_end(number: signal.Signals) -> float:
     for process in demo("--headless", "--seconds", "600"):
         begin = time.monotonic()
         process.send_signal(number)
-        assert process.wait(30) == 130
+        assert process.wait(PATIENCE) == 130
         spent = time.monotonic() - begin
         assert children_in_session(process.pid) == []
     return spent
@@ -150,7 +150,7 @@ def test_signals_that_come_until_its_end_end_the_demo() -> None:
     while ROS ended killed the demo."""
     for process in demo("--headless", "--robot", "planar_2r", "--seconds", "600"):
         flood_with_signals(process)
-        assert process.wait(10) == 130
+        assert process.wait(PATIENCE) == 130
         assert children_in_session(process.pid) == []
 
 
@@ -161,7 +161,7 @@ def test_under_nohup_the_demo_outlives_its_terminal() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(2)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 130
+        assert process.wait(PATIENCE) == 130
 
 
 def test_a_domain_is_given_to_one_demo_only_also_before_its_nodes_have_begun() -> None:
@@ -200,7 +200,7 @@ def test_a_name_that_is_too_long_for_a_file_is_refused(option: str) -> None:
 
 
 def test_a_run_shorter_than_a_second_is_judged_by_a_rate_too() -> None:
-    done = finished("--headless", "--robot", "planar_2r", "--seconds", "0.1", limit=60.0)
+    done = finished("--headless", "--robot", "planar_2r", "--seconds", "0.1")
     (rate,) = re.findall(r"loop rate +(\S+) Hz", done.stdout)
     assert float(rate) > 0.0
 
@@ -288,10 +288,10 @@ def test_the_node_of_the_page_says_at_once_that_it_cannot_listen(lab: Lab) -> No
     assert "host '192.0.2.1' is no address of this machine" in process.output
 
 
-def finished(*arguments: str, limit: float = 20.0) -> subprocess.CompletedProcess[str]:
+def finished(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A demo that refuses to start, or ends by itself."""
     command = [sys.executable, "-m", "nnik_ros.nodes.demo", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def demo(*arguments: str, before: Callable[[], object] | None = None) -> Iterator[subprocess.Popen[str]]:
@@ -309,8 +309,8 @@ def demo(*arguments: str, before: Callable[[], object] | None = None) -> Iterato
         process.wait()
 
 
-def wait_for(condition: object, limit: float = 20.0) -> None:
-    deadline = time.monotonic() + limit
+def wait_for(condition: object) -> None:
+    deadline = time.monotonic() + PATIENCE
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.01)
