@@ -48,7 +48,7 @@ RATES = (333, 1000)
 _KINDS = ("relay", "controller")
 _SHIFT = 0.002  # m, of the targets, one way and back
 _LISTEN = 5e-5  # s between two looks for a command
-_PATIENCE = 30.0  # s
+_PATIENCE = 60.0  # s
 _MOVED = 5e-7  # rad
 _AT_REST = 20  # commands that did not move, before the next target
 
