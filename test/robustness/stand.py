@@ -89,7 +89,7 @@ class Workshop:
             self._open.remove(part)
 
     def close(self) -> None:
-        for part in reversed(self._open):
+        for part in self._open[::-1]:  # stands take themselves off the list
             part.close()
         self._open.clear()
         self.executor.close()
