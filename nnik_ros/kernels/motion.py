@@ -9,7 +9,17 @@ import numpy as np
 from nnik_ros.compiled import B1, F1, F2, F3, I1, I2, Array, Bools, Ints, compiled
 from nnik_ros.kernels.capsules import clearance_gradients, clearances_of, remember, slid, slow_together, too_fast
 from nnik_ros.kernels.chains import MODEL, frames, tips
-from nnik_ros.kernels.joints import COLLISION, LEAD, SLOWEST, VELOCITY, drift, give_way, led, limited_step
+from nnik_ros.kernels.joints import (
+    COLLISION,
+    LEAD,
+    SLOWEST,
+    VELOCITY,
+    drift,
+    give_way,
+    led,
+    limited_step,
+    stopping_speed,
+)
 from nnik_ros.kernels.points import clip
 
 _EVADES = 0.5  # of the margin: so close to another one, a finger that is held moves aside
@@ -43,13 +53,20 @@ def _staying(held: Bools, place: Ints, pairs: Ints, tight: Ints, clearance: Arra
     return stays
 
 
-@compiled(f"f8[:, ::1]({F1}, {F1}, {F1}, {I1}, {B1}, f8)")
-def _room(step: Array, v: Array, change: Array, tip_of_joint: Ints, held: Bools, period: float) -> Array:
-    """The least and the largest step (2, nq) [rad] of a slide: what the joints can make, by change (nq,) [rad/s]. Fingers
-    that shall come to rest, held (tips,), may stop sooner than they were to, and are not moved aside."""
+@compiled(f"f8[:, ::1]({F1}, {F1}, {F1}, {F1}, {F2}, {F2}, {I1}, {B1}, f8)")
+def _room(
+    step: Array, q: Array, v: Array, pace: Array, lead: Array, limits: Array, tip_of_joint: Ints, held: Bools, period: float
+) -> Array:  # fmt: skip
+    """The least and the largest step (2, nq) [rad] of a slide: what `limited_step` leaves the joints, for where one that brakes
+    before its limit were to evade, nobody would. Fingers that shall come to rest, held (tips,), may stop sooner than they were
+    to, and are not moved aside."""
     room = np.empty((2, len(step)))
     for i in range(len(step)):
-        room[0, i], room[1, i] = (v[i] - change[i]) * period, (v[i] + change[i]) * period
+        change = limits[3, i] * period
+        down = min(stopping_speed(max(q[i] - limits[0, i], 0.0), limits[3, i], period), pace[i], lead[0, i])
+        up = min(stopping_speed(max(limits[1, i] - q[i], 0.0), limits[3, i], period), pace[i], lead[1, i])
+        room[0, i] = clip(-down, v[i] - change, v[i] + change) * period
+        room[1, i] = clip(up, v[i] - change, v[i] + change) * period
         if held[tip_of_joint[i]]:
             room[0, i] = min(step[i], max(room[0, i], 0.0))
             room[1, i] = max(step[i], min(room[1, i], 0.0))
@@ -99,7 +116,7 @@ def _kept_apart(
         if remedy == 0:
             gradients = clearance_gradients(q, chain, constants, start, place, local, pairs[tight])
             stays = _staying(held, place, pairs, tight, now, _EVADES * margin)
-            room = _room(step, v, limits[3] * period, tip_of_joint, stays, period)
+            room = _room(step, q, v, pace, lead, limits, tip_of_joint, stays, period)
             kept = _slid_past(step, room, gradients, allowed, tip_of_joint, stays)
         else:
             slow_together(place, pairs, tight, allowed, closing, together, slower)

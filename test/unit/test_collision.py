@@ -446,6 +446,20 @@ def test_the_closed_loop_presses_no_finger_that_is_held_into_its_neighbour(seed:
     assert model.distances(np.array(sent)).min() > 0.0015
 
 
+def test_fingers_on_their_way_to_corners_of_their_joint_limits_keep_the_margin() -> None:
+    """A joint that brakes before its limit was to evade, and nobody did: two fingers came within 0.3 mm."""
+    robot = load_robot(robot_file("allegro_v5_a_left"))
+    rng, model, options = np.random.default_rng(8), CollisionModel(robot), ControllerOptions(max_lead=3.2)
+    motion, held, sent = JointMotion(robot, robot.kinematics, model, 1 / 333.0), np.zeros(robot.nt, dtype=bool), []
+    for k in range(600):
+        if k % 150 == 0:
+            wish, side = robot.random_joint_position(rng, 1)[0], rng.integers(0, 4, robot.nq)
+            wish = np.where(side == 0, robot.lower, np.where(side == 1, robot.upper, wish))
+        motion.step(wish, np.zeros(robot.nt), np.ones(robot.nt), held, motion.q, options)
+        sent.append(motion.q)
+    assert model.distances(np.array(sent)).min() > options.collision_margin
+
+
 def test_fast_fingers_that_stay_apart_are_not_slowed_for_fear_of_each_other() -> None:
     """They close by 0.2 m/s and more, centimetres apart: with less braking than they have they would be 2 mm behind."""
     robot = load_robot(robot_file("allegro_right"))
