@@ -62,13 +62,21 @@ def stubborn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "stubborn_child"
 
 
-def test_a_child_that_ignores_the_polite_signal_is_killed(stubborn: str) -> None:
-    with Processes(free_domain()) as processes:
-        processes.start("stubborn", stubborn, {})
-        wait_for(lambda: "up" in processes.log("stubborn"))
-        (child,) = processes._children
-    assert child.process.returncode == -signal.SIGKILL
-    assert living("stubborn_child") == []
+def test_a_child_that_ignores_the_polite_signal_is_killed_within_two_seconds(stubborn: str) -> None:
+    """Of three tries the quickest counts, as below."""
+
+    def seconds_to_kill() -> float:
+        with Processes(free_domain()) as processes:
+            processes.start("stubborn", stubborn, {})
+            wait_for(lambda: "up" in processes.log("stubborn"))
+            (child,) = processes._children
+            begin = time.monotonic()
+        spent = time.monotonic() - begin
+        assert child.process.returncode == -signal.SIGKILL
+        assert living("stubborn_child") == []
+        return spent
+
+    assert any(seconds_to_kill() < 2.0 for _ in range(3))
 
 
 def test_a_child_that_is_still_importing_ends_when_asked_although_libraries_lose_interrupts(

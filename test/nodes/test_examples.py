@@ -150,7 +150,7 @@ def test_the_circle_is_a_circle(hand: Bench, start: Start) -> None:
     def across() -> np.ndarray:  # of a circle that the weak drive lets sag, but not shrink
         return np.ptp(np.array([tips_of(message)[0, :2] for message in tips[begin:]]), axis=0)
 
-    wait_for(lambda: len(tips) > begin + 1 and np.all(across() > 0.016), "the measured tip to go round too", example)
+    wait_for(lambda: len(tips) > begin + 250 and np.all(across() > 0.016), "the measured tip to go round too", example)
     assert np.all(across() < 0.034)
     assert example.interrupt() == 0, example.output
 

@@ -384,7 +384,7 @@ def test_a_demo_over_dds_with_its_mujoco_hand_is_recorded_and_replayed(tmp_path:
     assert done.returncode == IDENTICAL, done.stdout + done.stderr
     summary, uses_ros = done.stdout.splitlines()[-2:]
     assert summary.endswith("all identical")
-    assert int(summary.split()[1]) == ticks_of(file)
+    assert int(summary.split()[1]) == ticks_of(file) > 300
     assert uses_ros == "False", "a replay needs no ROS"
     moved = np.array([c for line in file.read_text().splitlines() if (c := json.loads(line).get("command"))])
     assert np.ptp(moved, axis=0).max() > 0.1, "the hand moved"
@@ -401,8 +401,8 @@ def test_sessions_one_after_the_other_in_one_file_are_all_replayed(
 @pytest.mark.timeout(300)
 def test_a_bag_of_a_demo_is_replayed_and_holds_the_commands_that_went_over_the_wire(tmp_path: Path) -> None:
     """Of three tries the best tells how many are missing: where the machine stands still, best effort loses what it likes."""
-    missing = (commands_missing_in_a_bag(tmp_path / name) for name in ("a", "b", "c"))
-    assert any(within < 0.2 and at_the_end < 0.2 for within, at_the_end in missing)
+    tries = (commands_in_a_bag(tmp_path / name) for name in ("a", "b", "c"))
+    assert any(count > 300 and within < 0.2 and at_the_end < 0.2 for count, within, at_the_end in tries)
     again = record_bag(tmp_path / "a")
     assert again.returncode == 2
     assert "--record-bag" in again.stderr
@@ -413,8 +413,9 @@ def record_bag(bag: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=share_dir(), capture_output=True, text=True)
 
 
-def commands_missing_in_a_bag(bag: Path) -> tuple[float, float]:
-    """Share of the commands of a demo that its bag lost, and of what waited for the writer at the end."""
+def commands_in_a_bag(bag: Path) -> tuple[int, float, float]:
+    """How many of a demo's commands its bag holds, the share of those that it lost between them, and at the end, where some
+    waited for the writer."""
     demo = record_bag(bag)
     assert f"recorded: ./run replay {bag}" in demo.stdout, demo.stderr
     assert main([str(bag)]) == IDENTICAL
@@ -430,7 +431,8 @@ def commands_missing_in_a_bag(bag: Path) -> tuple[float, float]:
     places = [first]
     for position in wire[1:]:  # best effort may lose some, but changes none and keeps their order
         places.append(taped.index(position, places[-1]))
-    return (places[-1] - first + 1 - len(wire)) / len(wire), (len(taped) - places[-1]) / len(wire)
+    count = len(wire)
+    return count, (places[-1] - first + 1 - count) / count, (len(taped) - places[-1]) / count
 
 
 @pytest.mark.parametrize("option", ["--record", "--record-bag"])

@@ -31,7 +31,7 @@ def _under_clock(workshop: Workshop, clock: Callable[[float], float] | None) -> 
     took = stand.follows()
     stand.moves(1.0)
     stand.sender.path = None
-    stale = stand.until("STALE_TARGET")
+    stale = stand.until("STALE_TARGET", limit=5.0)
     stand.come_to_rest()
     _status_goes_on(stand)
     again = stand.follows()

@@ -114,7 +114,7 @@ def state_jumps_and_stays(stand: Stand) -> str:
     stand.rests()
     stand.look()
     stand.line.fault = spoiled(_offset(2, 0.8))
-    took = stand.until("STALE_STATE")
+    took = stand.until("STALE_STATE", limit=5.0)
     stand.wait(lambda: "joint_2.0 jumped by" in stand.status.message, "the reason in the status")
     time.sleep(0.5)
     travel = stand.holds()

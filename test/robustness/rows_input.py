@@ -200,7 +200,7 @@ def _bad_states(kind: str, fault: str, name: str, spoil: Spoil) -> None:
         stand.moves()
         before = refused(stand, "joint_states", kind)
         stand.line.fault = spoiled(spoil)
-        took = stand.until("STALE_STATE")
+        took = stand.until("STALE_STATE", limit=10.0)
         rest = stand.come_to_rest()
         stand.wait(lambda: refused(stand, "joint_states", kind) > before, f"a refusal for its {kind}")
         time.sleep(0.2)

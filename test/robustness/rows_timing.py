@@ -31,7 +31,7 @@ def _stale(stand: Stand, state: str, timeout: float, stop: Callable[[], None]) -
         stand.line.fault = None
         stand.moves()
         stop()
-        took.append(stand.until(state))
+        took.append(stand.until(state, limit=10.0))
         stand.come_to_rest()
     if min(took) > timeout + _SLACK:
         raise PromiseError(f"{state} only after {min(took):.2f} s")

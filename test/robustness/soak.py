@@ -89,7 +89,7 @@ def _try_watchdogs(stand: Stand, problems: list[str]) -> int:
         else:
             stand.line.fault = lambda message, now: []
         try:
-            stand.until(state)
+            stand.until(state, limit=3.0)
             good += 1
         except PromiseError as broken:
             problems.append(str(broken))

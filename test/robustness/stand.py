@@ -237,7 +237,7 @@ class Stand:
         self.until("STALE_TARGET")
         self.come_to_rest()
 
-    def come_to_rest(self) -> float:
+    def come_to_rest(self, limit: float = 5.0) -> float:
         """Seconds until the commands stood still."""
         self.look()
 
@@ -245,7 +245,7 @@ class Stand:
             self.count_statuses(5)  # of a controller that does not get its turn no commands come either
             return self.look().travel < 5e-4
 
-        return self.wait(still, "the commands to rest")
+        return self.wait(still, "the commands to rest", limit)
 
     def count_statuses(self, n: int) -> None:
         """Let n more statuses come: the passing of time, as the controller sees it."""
