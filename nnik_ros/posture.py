@@ -109,7 +109,6 @@ class Posture:
         [rad]; returns another q_next (nq,) [rad], the one closest to the pull among those with the same tip motion."""
         shaped: Array = free_degree.postured(
             q, tips.position, tips.jacobian, q_next, target, takes_part, pull, self._eased, self._period / _EASE, self._chain,
-            *self._limits, self._damping, self._near, min(1.0, _SOFT * self._period), _AGREE,
-            self._rounding,
+            *self._limits, self._damping, self._near, min(1.0, _SOFT * self._period), _AGREE, self._rounding,
         )  # fmt: skip
         return shaped

@@ -24,7 +24,8 @@ for number in (signal.SIGINT, signal.SIGHUP):
 # `./run test` installs them, and says so; where `colcon test` runs, only what package.xml names is sure to be there
 BESIDE_ROS = {"gymnasium", "matplotlib", "onnx", "rosbags", "stable_baselines3", "torch", "viser"}
 ABSENT = {name for name in BESIDE_ROS if find_spec(name) is None}  # what is there and fails to import is an error
-if "NNIK_EVERYTHING_IS_HERE" in os.environ:
+EVERYTHING_IS_HERE = "NNIK_EVERYTHING_IS_HERE"
+if EVERYTHING_IS_HERE in os.environ:
     ABSENT.clear()
 
 

@@ -27,6 +27,13 @@ def stopping_speed(distance: float, acceleration: float, period: float) -> float
     return distance / (n * period) + 0.5 * (n - 1.0) * change
 
 
+@compiled("UniTuple(f8, 2)(f8, f8, f8, f8, f8)")
+def speeds_within(q: float, lower: float, upper: float, acceleration: float, period: float) -> tuple[float, float]:
+    """The fastest [rad/s] down and up, of other signs, from which a joint at q stops at its limits."""
+    slowest = -stopping_speed(max(q - lower, 0.0), acceleration, period)
+    return slowest, stopping_speed(max(upper - q, 0.0), acceleration, period)
+
+
 @compiled(f"void(f8[::1], {F1}, {I1}, f8[::1], {B1})")
 def _scale(v: Array, largest: Array, group: Ints, worst: Array, chosen: Bools) -> None:
     """Slow the joints of the chosen groups by the group's worst ratio, so that |v| <= largest; worst is for scratch."""
@@ -70,8 +77,7 @@ def limited_step(
         bounded = clip(v_next[i], -lead[0, i], lead[1, i])
         if abs(bounded - v_next[i]) > _ROUNDING:
             limited[i] |= LEAD
-        slowest = -stopping_speed(max(q[i] - lower[i], 0.0), acceleration[i], period)
-        fastest = stopping_speed(max(upper[i] - q[i], 0.0), acceleration[i], period)
+        slowest, fastest = speeds_within(q[i], lower[i], upper[i], acceleration[i], period)
         if bounded > fastest + _ROUNDING or bounded < slowest - _ROUNDING:
             limited[i] |= POSITION
         change = clip(bounded, slowest, fastest) - v[i]

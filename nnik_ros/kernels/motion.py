@@ -18,7 +18,7 @@ from nnik_ros.kernels.joints import (
     give_way,
     led,
     limited_step,
-    stopping_speed,
+    speeds_within,
 )
 from nnik_ros.kernels.points import clip
 
@@ -63,10 +63,9 @@ def _room(
     room = np.empty((2, len(step)))
     for i in range(len(step)):
         change = limits[3, i] * period
-        down = min(stopping_speed(max(q[i] - limits[0, i], 0.0), limits[3, i], period), pace[i], lead[0, i])
-        up = min(stopping_speed(max(limits[1, i] - q[i], 0.0), limits[3, i], period), pace[i], lead[1, i])
-        room[0, i] = clip(-down, v[i] - change, v[i] + change) * period
-        room[1, i] = clip(up, v[i] - change, v[i] + change) * period
+        slowest, fastest = speeds_within(q[i], limits[0, i], limits[1, i], limits[3, i], period)
+        room[0, i] = clip(max(slowest, -pace[i], -lead[0, i]), v[i] - change, v[i] + change) * period
+        room[1, i] = clip(min(fastest, pace[i], lead[1, i]), v[i] - change, v[i] + change) * period
         if held[tip_of_joint[i]]:
             room[0, i] = min(step[i], max(room[0, i], 0.0))
             room[1, i] = max(step[i], min(room[1, i], 0.0))

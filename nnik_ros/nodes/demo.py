@@ -167,13 +167,18 @@ def _wait_until_ready(node: Demo, executor: SingleThreadedExecutor, processes: P
     while not (heard and node.monitor.status.state not in ("", "WAITING_STATE") and node.monitor.loop.ticks):
         executor.spin_once(timeout_sec=_STEP)
         heard = heard or node.measured() is not None
-        if fallen := processes.fallen():
-            raise DemoError(fallen)
+        _check(processes)
         if stop.is_set():
             return
         if time.monotonic() > limit:
             what = node.monitor.status.message if heard else "the simulated hand publishes no joint states"
             raise DemoError(f"not ready after {_PATIENCE:.0f} s: {what}\n{processes.log('controller')}")
+
+
+def _check(processes: Processes) -> None:
+    """Raises DemoError: one has ended."""
+    if fallen := processes.fallen():
+        raise DemoError(fallen)
 
 
 def _tell_page(arguments: argparse.Namespace, processes: Processes, stop: Stop) -> None:
@@ -193,8 +198,7 @@ def _port_of_page(processes: Processes, arguments: argparse.Namespace, stop: Sto
         lines = [line for line in processes.log("web").splitlines() if "page of" in line and marker in line]
         if lines:
             return int(lines[-1].rsplit(":", 1)[1])
-        if fallen := processes.fallen():
-            raise DemoError(fallen)
+        _check(processes)
         time.sleep(0.05)
     if stop.is_set():
         return int(arguments.port)
@@ -213,8 +217,7 @@ def _watch(node: Demo, executor: SingleThreadedExecutor, processes: Processes, s
             if now < next_look:
                 continue
             next_look = now + _STEP
-            if fallen := processes.fallen():
-                raise DemoError(fallen)
+            _check(processes)
             if node.play(now, now - begin < seconds):
                 return
             live.show(now, node.monitor.line())
@@ -227,8 +230,7 @@ def _hear_rate(node: Demo, executor: SingleThreadedExecutor, processes: Processe
     limit = time.monotonic() + _PATIENCE
     while math.isnan(node.monitor.record().rate) and time.monotonic() < limit and not stop.is_set():
         executor.spin_once(timeout_sec=_STEP)
-        if fallen := processes.fallen():
-            raise DemoError(fallen)
+        _check(processes)
 
 
 def _summary(node: Demo, arguments: argparse.Namespace, interrupted: bool) -> int:

@@ -186,7 +186,7 @@ class TargetIntake:
             kind = "frame"
             position, direction = self._in_base(message.header.frame_id, np.array(positions), direction, q)
             kind = "pose"
-            self._check_distance(position, *range(self._robot.nt))
+            self._check_distance(message.header.frame_id, position, slice(None))
         except InputError as error:
             self._refusals.refuse(topic, kind, str(error))
             return False
@@ -203,7 +203,7 @@ class TargetIntake:
             kind = "frame"
             point, (direction,) = self._in_base(message.header.frame_id, point, direction, q)
             kind = "pose"
-            self._check_distance(point, tip)
+            self._check_distance(message.header.frame_id, point, slice(tip, tip + 1))
         except InputError as error:
             self._refusals.refuse(topic, kind, str(error))
             return False
@@ -221,14 +221,14 @@ class TargetIntake:
         R = T_base_frame[:3, :3]
         return position @ R.T + T_base_frame[:3, 3], direction @ R.T
 
-    def _check_distance(self, position: Array, *tips: int) -> None:
-        """position (n, 3) [m] in the base frame, of the n tips."""
+    def _check_distance(self, frame: str, position: Array, tips: slice) -> None:
+        """position (n, 3) [m] of these n tips in the base frame, where `frame` takes it."""
+        farthest = self._farthest[tips]
         with np.errstate(over="ignore"):
-            away = np.linalg.norm(position - self._robot.kinematics.first_joint_position[list(tips)], axis=-1)
-        excess = away - self._farthest[list(tips)]
-        if not (excess <= 0.0).all():  # by a transform it may be any number, too
-            worst = int(excess.argmax())
+            away = np.linalg.norm(position - self._robot.kinematics.first_joint_position[tips], axis=-1)
+        if not (away <= farthest).all():  # by a transform it may be any number, too
+            worst = int((away - farthest).argmax())
             raise InputError(
-                f"the target of {self._robot.tip_names[tips[worst]]} is {away[worst]:.4g} m from its first joint, must be in "
-                f"metres and at most {self._farthest[tips[worst]]:.3g} m from there, {_FARTHEST:g} times its reach"
+                f"frame '{frame}': the target of {self._robot.tip_names[tips][worst]} is {away[worst]:.4g} m from its first "
+                f"joint, must be in metres and at most {farthest[worst]:.3g} m from there, {_FARTHEST:g} times its reach"
             )

@@ -347,7 +347,7 @@ def test_a_target_that_its_frame_takes_beyond_all_reason_is_refused(robot: Robot
     assert not targets.take_one("one", 1, pose_stamped("camera", (0.1, 0.0, 0.2)), 5.0, None)
     assert np.isnan(targets.targets.position).all()
     assert refusals.counts == {("all", "pose"): 1, ("one", "pose"): 1}
-    assert all("m from its first joint" in text for text in told)
+    assert all("frame 'camera'" in text and "m from its first joint" in text for text in told)
 
 
 def test_a_target_in_millimetres_is_refused_and_one_far_out_of_reach_is_not(robot: Robot) -> None:

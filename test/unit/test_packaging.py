@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from test.conftest import BESIDE_ROS
+from test.conftest import BESIDE_ROS, EVERYTHING_IS_HERE
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA_FOLDERS = ("config", "urdf", "models", "launch")
@@ -114,7 +114,6 @@ def test_every_package_that_the_tests_need_is_a_dependency_of_the_manifest() -> 
     assert dependencies("test_depend") == wanted | {"python3-pytest-timeout"}  # of the option in pyproject.toml
 
 
-EVERYTHING_IS_HERE = "NNIK_EVERYTHING_IS_HERE"
 ROS_ALONE = """
 import sys
 from importlib.machinery import PathFinder
