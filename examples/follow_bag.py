@@ -4,6 +4,7 @@ Record the path with `ros2 bag record --topics tip_poses` while the hand is move
 """
 
 import argparse
+import math
 from pathlib import Path
 
 import rclpy
@@ -74,8 +75,8 @@ def main():
     parser.add_argument("--topic", default="tip_poses")
     parser.add_argument("--speed", type=float, default=1.0, help="1: as recorded")
     arguments = parser.parse_args(remove_ros_args()[1:])  # a mistyped --speed must not move the hand at full speed
-    if not arguments.speed > 0.0:
-        parser.error(f"--speed is {arguments.speed}, must be above 0")
+    if not 0.0 < arguments.speed < math.inf:
+        parser.error(f"--speed is {arguments.speed}, must be a finite number above 0")
     try:
         path = read_path(arguments.bag, arguments.topic)
     except (AnyReaderError, OSError) as error:

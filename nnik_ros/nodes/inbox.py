@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import Any, Generic, TypeVar
 
 from rclpy.callback_groups import CallbackGroup
@@ -34,23 +33,18 @@ class _NobodyExecutes(CallbackGroup):  # type: ignore[misc]  # rclpy has no type
         return None
 
 
+def _never_called(message: Any) -> None:  # rclpy refuses a callback without a Python signature
+    raise AssertionError("nobody executes this subscription")
+
+
 class Inbox(Generic[Message]):
-    """A subscription whose messages wait in the middleware until `take`.
+    """A subscription whose messages wait in the middleware until `take`: the executor's own call, made a tick later and without
+    the executor."""
 
-    This is the executor's own call, made a tick later and without the executor; `direct=False` is the ordinary way,
-    a callback that fills a queue, for an rclpy whose subscriptions cannot be taken from.
-    """
-
-    def __init__(self, node: Node, kind: type[Message], topic: str, qos: QoSProfile, *, direct: bool = True) -> None:
-        depth = qos.depth
-        self._queue: deque[Message] = deque(maxlen=depth)
-        group = _NobodyExecutes() if direct else None
-        self._subscription: Any = node.create_subscription(kind, topic, self._keep, qos, callback_group=group)
-        self._direct = direct and hasattr(self._subscription.handle, "take_message")
-        if direct and not self._direct:
-            node.destroy_subscription(self._subscription)
-            self._subscription = node.create_subscription(kind, topic, self._keep, qos)
-        self._kind = kind
+    def __init__(self, node: Node, kind: type[Message], topic: str, qos: QoSProfile) -> None:
+        group = _NobodyExecutes()
+        self._subscription: Any = node.create_subscription(kind, topic, _never_called, qos, callback_group=group)
+        self._kind, self._depth = kind, qos.depth
         self.topic: str = self._subscription.topic_name
 
     def take(self) -> list[Message]:
@@ -59,20 +53,15 @@ class Inbox(Generic[Message]):
 
     def take_sent(self) -> list[tuple[Message, float]]:
         """As `take`, each message with when it was sent [s, wall clock], nan where the middleware does not tell."""
-        if not self._direct:
-            return [(self._queue.popleft(), math.nan) for _ in range(len(self._queue))]
         messages: list[tuple[Message, float]] = []
         handle = self._subscription.handle
         with handle:  # keeps it from being destroyed meanwhile
-            while len(messages) < (self._queue.maxlen or 1):
+            while len(messages) < self._depth:
                 taken = handle.take_message(self._kind, False)
                 if taken is None:
                     break
                 messages.append((taken[0], taken[1]["source_timestamp"] * 1e-9 or math.nan))
         return messages
-
-    def _keep(self, message: Message) -> None:  # rclpy refuses a callback without a Python signature
-        self._queue.append(message)
 
     def destroy(self, node: Node) -> None:
         node.destroy_subscription(self._subscription)

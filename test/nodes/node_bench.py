@@ -24,6 +24,7 @@ from nnik_ros.robot import Robot
 from test.robustness.messages import pose_array as pose_array
 from test.robustness.messages import pose_stamped as pose_stamped
 from test.robustness.processes import PATIENCE, Process, ros_arguments
+from test.robustness.questions import ask
 
 _numbers = itertools.count()
 _HEARD = 1000  # commands that wait while the test's process does not get its turn
@@ -65,13 +66,7 @@ class Station:
         publisher.publish(message)
 
     def call(self, kind: type[Any], service: str, request: Any = None) -> Any:
-        client = self.node.create_client(kind, service)
-        assert client.wait_for_service(PATIENCE), f"no service {service}"
-        threading.Event().wait(0.1)  # a server that has not discovered its client yet answers into the void
-        future = client.call_async(request or kind.Request())
-        wait_for(future.done, f"an answer of {service}")
-        self.node.destroy_client(client)
-        return future.result()
+        return ask(self.node, kind, service, request or kind.Request(), wait_for)
 
     def close(self) -> None:
         self._end.set()

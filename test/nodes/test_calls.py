@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from node_bench import Lab, wait_for
+from node_bench import PATIENCE, Lab, wait_for
 from std_srvs.srv import Trigger
 
 from nnik_ros.nodes.calls import Calls
@@ -27,8 +27,10 @@ class Stage:
             name: asking.node.create_client(Trigger, f"{self.server.namespace}/{name}") for name in NAMES
         }
         self.nobody = asking.node.create_client(Trigger, "of_nobody")
-        assert all(client.wait_for_service(20.0) for client in self.clients.values())
-        threading.Event().wait(0.2)  # a server that has not discovered its client yet answers into the void
+        assert all(client.wait_for_service(PATIENCE) for client in self.clients.values())
+        self.server.node.create_service(Trigger, "ready", lambda _, answer: answer)
+        # clients are discovered in their order, so who hears this answer will hear those of the clients above
+        asking.call(Trigger, f"{self.server.namespace}/ready")
 
     def _serve(self, name: str, answer: Trigger.Response) -> Trigger.Response:
         threading.Event().wait(0.02)

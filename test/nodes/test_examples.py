@@ -265,8 +265,9 @@ def test_a_bag_without_the_topic_lists_those_that_it_has(start: Start, tmp_path:
         ([], "bag: is not a readable bag: "),
         (["--topic", "empty"], "bag: nothing was recorded on empty"),
         (["--topic", "joints"], "no topic joints of PoseArray; those that it has: /empty"),
-        (["--speed", "0"], "--speed is 0.0, must be above 0"),
-        (["--speed", "nan"], "--speed is nan, must be above 0"),
+        (["--speed", "0"], "--speed is 0.0, must be a finite number above 0"),
+        (["--speed", "nan"], "--speed is nan, must be a finite number above 0"),
+        (["--speed", "inf"], "--speed is inf, must be a finite number above 0"),
     ],
 )
 def test_a_path_that_cannot_be_followed_ends_with_its_reason(

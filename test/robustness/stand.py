@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from test.robustness.bench_node import Executor, PromiseError, Sender, StateLine
 from test.robustness.judge import Findings
 from test.robustness.messages import pose_array
 from test.robustness.processes import PATIENCE, Observer, Process, ros_arguments
+from test.robustness.questions import ask
 
 CONTROLLER, SIM_HAND = "nnik_ros.nodes.controller_node", "nnik_ros.nodes.sim_hand_node"
 TRUE_STATES = "hand/joint_states"
@@ -150,13 +152,7 @@ class Stand:
         publisher.publish(message)
 
     def call(self, kind: type[Any], service: str, request: Any = None, limit: float = PATIENCE) -> Any:
-        client = self.node.create_client(kind, service)
-        if not client.wait_for_service(limit):
-            raise PromiseError(f"no service {service}")
-        future = client.call_async(request or kind.Request())
-        wait_for(future.done, f"an answer of {service}", limit)
-        self.node.destroy_client(client)
-        return future.result()
+        return ask(self.node, kind, service, request or kind.Request(), partial(wait_for, limit=limit))
 
     def trigger(self, name: str) -> Trigger.Response:
         return self.call(Trigger, f"controller/{name}")
