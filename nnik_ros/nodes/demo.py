@@ -6,7 +6,6 @@ import argparse
 import math
 import os
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from nnik_ros.nodes.demo_arguments import read_arguments
 from nnik_ros.nodes.demo_monitor import LiveLine
 from nnik_ros.nodes.demo_node import Demo
 from nnik_ros.nodes.demo_processes import Processes, free_domain
-from nnik_ros.nodes.process import Stop, on_signals, shut_down
+from nnik_ros.nodes.process import Stop, ignore_signals, on_signals, shut_down
 from nnik_ros.nodes.realtime import may_use_realtime
 from nnik_ros.nodes.web_address import check_host, page_address
 from nnik_ros.paths import given_path
@@ -50,7 +49,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return _in_domain(arguments, domain, stop)
     finally:
-        on_signals(signal.SIG_IGN)  # the interpreter takes a handler away before its own end
+        ignore_signals()
 
 
 def _in_domain(arguments: argparse.Namespace, domain: int, stop: Stop) -> int:

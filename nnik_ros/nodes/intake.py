@@ -24,7 +24,8 @@ _LONGEST_REASON = 300  # characters; names and frames come from outside and may 
 _TELL_PERIOD = 0.5  # s; a topic that is refused and accepted by turns must not flood the log
 _TWITCH = 0.1  # rad that a joint may seem to move between two messages, however close they are
 _PACE = 2.0  # times its velocity limit: what a joint that is pushed may reach
-_CONTRADICTED = 0.25  # s after a jump that was not believed, in which no hand is begun with
+_DOUBT = 0.25  # s that joint states must be heard without a jump before a hand is begun with
+_PAUSE = 0.1  # s that a pause between two of them counts for at most: silence contradicts nothing
 _CONFIRMATIONS = 3  # messages that must agree on a jump
 _FARTHEST = 10.0  # reaches of a finger, from its first joint: what is farther away was meant in another unit or frame
 _BEYOND = 0.3  # rad; farther outside its limits no joint can stand: degrees, another zero, a broken encoder
@@ -78,22 +79,21 @@ class StateIntake:
         self._joints, self._topic, self._refusals = joints, topic, refusals
         self._names: list[str] = []
         self._indices: NDArray[np.int64] | None = None
-        self._jumped = -np.inf  # s; when a jump was last not believed
         self.forget()
 
     def forget(self) -> None:
         """As before the first message: from now on the hand may be moved by others, unseen."""
         self.measurement: Measurement | None = None
         self.passed_over: Sequence[str] = ()  # joints of others, of the last message that had none of the robot's
+        self._doubt = _DOUBT  # s; for so long they must still be heard without a jump
         self._heard = -np.inf  # s; when the last usable message came, believed or not
         self._doubted: Array | None = None  # q of the last message that was not believed
         self._agreeing = 0
 
-    def measured(self, now: float, commanded: bool) -> Measurement | None:
-        """The newest measurement; None while nothing is commanded and the messages contradict each other, as those of two
+    def measured(self, commanded: bool) -> Measurement | None:
+        """The newest measurement; None while nothing is commanded and the messages may contradict each other, as those of two
         publishers do: who begins at the wrong ones makes the hand jump."""
-        contradicted = not commanded and now - self._jumped < _CONTRADICTED
-        return None if contradicted else self.measurement
+        return self.measurement if commanded or self._doubt <= 0.0 else None
 
     def take(
         self, message: JointState, now: float, command: Array | None = None, max_lead: float = np.inf
@@ -115,7 +115,6 @@ class StateIntake:
             kind = "jump"
             self._check_jump(q, now, command, max_lead)
         except InputError as error:
-            self._jumped = now if kind == "jump" else self._jumped
             self._refusals.refuse(self._topic, kind, str(error))
             return None
         self._refusals.accept(self._topic)
@@ -123,14 +122,17 @@ class StateIntake:
         return self.measurement
 
     def _check_jump(self, q: Array, now: float, command: Array | None, max_lead: float) -> None:
-        possible = _TWITCH + _PACE * self._robot.velocity * (now - self._heard)
+        pause = now - self._heard
+        possible = _TWITCH + _PACE * self._robot.velocity * pause
         self._heard = now
         if self.measurement is None:
             return
         jump = np.abs(q - self.measurement.q)
         if not (jump > possible).any():
             self._doubted = None
+            self._doubt = max(0.0, self._doubt - min(pause, _PAUSE))
             return
+        self._doubt = _DOUBT
         agrees = self._doubted is not None and bool((np.abs(q - self._doubted) <= possible).all())
         self._agreeing = self._agreeing + 1 if agrees else 1
         self._doubted = q

@@ -43,7 +43,7 @@ def run_node(make: Callable[[], Closeable]) -> int:
         return _run(make, stop)
     finally:
         shut_down()
-        on_signals(signal.SIG_IGN)  # the interpreter takes a handler away before its own end
+        ignore_signals()
 
 
 def shut_down() -> None:
@@ -108,6 +108,14 @@ def on_signals(handler: Any) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup asks to outlive the terminal
             signal.signal(number, handler)
+
+
+def ignore_signals() -> None:
+    """At the end of all: the interpreter takes a handler away before its own end, and a further signal would kill it."""
+    tell, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    for _ in range(2):  # Python tells of a signal that came just before the first as of an error that nobody catches
+        on_signals(signal.SIG_IGN)
+    sys.unraisablehook = tell
 
 
 class _Executor(threading.Thread):

@@ -218,7 +218,7 @@ class Session:
     def _tick(self, now: float) -> None:
         self._serve_requests()
         sent = self._take_inputs(now)
-        measurement = self._state.measured(now, commanded=self._command is not None)
+        measurement = self._state.measured(commanded=self._command is not None)
         result = self._controller.tick(now, measurement, self._targets.targets)
         if result.command is not None:
             self._command = result.command

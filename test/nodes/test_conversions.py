@@ -614,21 +614,64 @@ def test_a_joint_may_move_a_tenth_of_a_radian_and_what_twice_its_velocity_makes_
     assert heard(robot, 0.0, 1.01 * possible, pause=pause)[1] == 1
 
 
-def test_after_a_jump_nothing_is_measured_for_a_quarter_second_unless_a_command_holds_the_hand(robot: Robot) -> None:
-    """Whoever begins at the wrong one of two publishers makes the hand jump; one that is held may lose no sample."""
-    states = StateIntake(robot, joint_map(load_driver(driver_file("simulated")), robot), "s", Refusals(print))
+class Listener:
+    """Hears joint states that come every so many seconds, and tells whether a hand would be begun with."""
 
-    def hear(shift: float, now: float) -> None:
-        states.take(JointState(name=list(robot.joint_names), position=(robot.home + shift).tolist()), now)
+    def __init__(self, robot: Robot) -> None:
+        self.now, self._robot = 1.0, robot
+        self.states = StateIntake(robot, joint_map(load_driver(driver_file("simulated")), robot), "s", Refusals(print))
 
-    hear(0.0, 1.0)
-    hear(math.nan, 1.001)
-    home = states.measurement
-    assert home is not None and states.measured(1.002, commanded=False) is home, "what is no number contradicts nothing"
-    hear(0.5, 1.01)
-    for now, begins in ((1.01, False), (1.25, False), (1.27, True)):
-        assert states.measured(now, commanded=False) is (home if begins else None)
-        assert states.measured(now, commanded=True) is home
+    def hear(self, shift: float, pause: float = 0.01, times: int = 1) -> None:
+        for _ in range(times):
+            self.now += pause
+            position = (self._robot.home + shift).tolist()
+            self.states.take(JointState(name=list(self._robot.joint_names), position=position), self.now)
+
+    @property
+    def begins(self) -> bool:
+        return self.states.measured(commanded=False) is not None
+
+
+@pytest.mark.parametrize("first", ["first joint states", "a jump"])
+def test_a_hand_is_begun_with_after_a_quarter_second_of_joint_states_that_agree_and_a_commanded_one_loses_none(
+    robot: Robot, first: str
+) -> None:
+    """Whoever begins at the wrong one of two publishers makes the hand jump."""
+    listener = Listener(robot)
+    listener.hear(0.0, times=1 if first == "first joint states" else 50)
+    if first == "a jump":
+        assert listener.begins
+        listener.hear(0.5)
+    listener.hear(0.0, times=24)
+    assert not listener.begins and listener.states.measured(commanded=True) is listener.states.measurement
+    listener.hear(math.nan)
+    assert not listener.begins, "what is no number agrees with nothing"
+    listener.hear(0.0, times=2)
+    assert listener.begins
+    listener.hear(math.nan)
+    assert listener.begins, "nor does it contradict"
+    listener.states.forget()
+    assert not listener.begins
+
+
+@pytest.mark.parametrize("after", [0.0, 0.5])
+def test_of_two_publishers_that_were_silent_together_none_is_begun_with(robot: Robot, after: float) -> None:
+    """On a machine that stalls both pause: what comes first after that may be of either, for a joint can go far meanwhile."""
+    listener = Listener(robot)
+    for _ in range(20):
+        listener.hear(0.0)
+        listener.hear(0.5)
+    for pause in (0.3, 1.0, 5.0):
+        listener.hear(after, pause)
+        assert not listener.begins
+        listener.hear(0.5 - after)
+        assert not listener.begins
+
+
+def test_joint_states_that_come_twice_a_second_are_begun_with_too(robot: Robot) -> None:
+    listener = Listener(robot)
+    listener.hear(0.0, 0.5, times=4)
+    assert listener.begins
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,27 @@ def test_a_node_that_is_refused_is_not_killed_by_a_signal_while_its_process_ends
     assert (done.stdout, done.stderr) == ("SIG_IGN\n", "no such robot\n")
 
 
+IGNORED = """
+import os, signal, subprocess, sys
+from nnik_ros.nodes.process import Stop, ignore_signals, on_signals
+on_signals(Stop().set)
+flood = "import os, signal, sys\\nwhile True: os.kill(int(sys.argv[1]), signal.SIGINT)"
+flooding = subprocess.Popen([sys.executable, "-c", flood, str(os.getpid())])
+for _ in range(20000):
+    on_signals(Stop().set)
+    ignore_signals()
+flooding.kill()
+flooding.wait()
+print("never told")
+"""
+
+
+def test_a_signal_that_comes_when_signals_begin_to_be_ignored_is_not_told_as_an_error() -> None:
+    """Python told of it with a traceback, in one of some hundred ends under a flood of signals."""
+    done = subprocess.run([sys.executable, "-c", IGNORED], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("never told\n", "")
+
+
 def test_the_processors_are_kept_awake_as_long_as_the_loop_runs(lab: Lab) -> None:
     bench = lab.bench(keep_awake=True, start_paused=True)
     bench.until("PAUSED")
