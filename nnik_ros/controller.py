@@ -178,7 +178,8 @@ class Controller:
     # the tick
 
     def tick(self, now: float, measurement: Measurement | None, targets: Targets) -> TickResult:
-        """One period. now [s] judges ages only: the step always uses the fixed period.
+        """One period. now [s] judges ages only: the step always uses the fixed period. measurement: the newest one, None where
+        there is none that a hand may be begun with.
 
         Raises:
             InputError: targets of another shape than the robot's tips ask for, or a time that is no number.
@@ -196,10 +197,13 @@ class Controller:
             return self._silent(TipState.PAUSED, state_age, targets, judged)
         if self._nothing_to_follow(judged) and not self._motion.moving:
             return self._silent(TipState.STALE_TARGET, state_age, targets, judged)
-        if stale_state and (self._silence is not None or not self._goes_on_unseen()):
+        if self._silence is not None:
+            if stale_state or measurement is None:
+                return self._silent(TipState.STALE_STATE, state_age, targets, judged)
+            if not self._seed(measured):
+                return self._silent(self._silence, state_age, targets, judged)
+        elif stale_state and not self._goes_on_unseen():
             return self._silent(TipState.STALE_STATE, state_age, targets, judged)
-        if self._silence is not None and not self._seed(measured):
-            return self._silent(self._silence, state_age, targets, judged)
         return self._move(judged, targets.direction, state_age, stale_state, measured)
 
     def _move(

@@ -206,7 +206,7 @@ def test_a_network_that_is_taken_away_while_a_tick_asks_it_is_in_use_until_that_
     monkeypatch.setattr(network, "step", taken_away)
     goal = robot.kinematics.tip_position(robot.home + 0.1)
     monkeypatch.setattr(session, "_take_inputs", lambda now: [])
-    session._state.measurement = Measurement(robot.home, 1.0)
+    monkeypatch.setattr(session._state, "measured", lambda commanded: Measurement(robot.home, 1.0))
     session._targets.targets = Targets(goal, np.full(robot.nt, 1.0), np.full((robot.nt, 3), np.nan))
     session.follow()
     for tick in range(5):

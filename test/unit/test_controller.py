@@ -123,6 +123,21 @@ def test_a_hand_moved_while_paused_is_taken_up_where_it_is(hand: Robot) -> None:
     np.testing.assert_allclose(command, moved, atol=hand.acceleration.max() * T * T * 1.01)
 
 
+def test_no_hand_is_begun_with_in_a_tick_without_a_measurement_however_fresh_the_last_one_is(hand: Robot) -> None:
+    """None says that joint states contradict each other: the last ones may be those of a hand that was moved meanwhile."""
+    rig = Rig(hand, target_timeout=0.0)
+    rig.controller.start()
+    rig.aim(reachable(hand))
+    rig.run(300)
+    rig.controller.pause()
+    rig.run(100)
+    rig.controller.start()
+    result = rig.tick(measured=False)
+    assert (result.hand_state, result.command) == (TipState.STALE_STATE, None)
+    assert rig.tick().command is not None
+    assert rig.tick(measured=False).command is not None, "a hand that is commanded is held"
+
+
 def test_fingers_without_targets_stay_where_a_hand_that_was_moved_while_paused_is_started(hand: Robot) -> None:
     rig = Rig(hand, target_timeout=0.5)
     rig.controller.start()
