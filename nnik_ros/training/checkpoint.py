@@ -24,7 +24,7 @@ from nnik_ros.training.network import Layers
 from nnik_ros.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.pt"
-SCHEMA = 2
+SCHEMA = 3
 
 
 class Checkpoint(NamedTuple):

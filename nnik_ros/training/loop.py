@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from nnik_ros.errors import FileError
 from nnik_ros.geometry import Array
@@ -17,12 +16,15 @@ from nnik_ros.robot import Robot
 from nnik_ros.training.group import ALONE, Group
 from nnik_ros.training.network import StepNetwork
 from nnik_ros.training.recipe import Recipe, TrainingOptions, check_finite
+from nnik_ros.training.samples import Samples, no_samples, sample
 
 REPORT_EVERY = 500  # iterations
 _DISTANCE_WEIGHT, _LOG_WEIGHT = 4.0, 0.05
 _DISTANCE_FLOOR, _LOG_FLOOR = 1e-8, 1e-10  # squares of errors in reaches, where the loss goes flat
 _WARM_UP = 100  # iterations
-_HARD_OF_BATCH, _HARD_POOL = 8, 1024  # robots kept of each batch, and of all
+_MISSED = 1e-3  # reaches; a tip that ends farther from a reachable target
+_SHOWN_FROM = 0.05  # of the iterations: before that, whatever there is is missed
+_SHOWN_FLOOR = 1e-4  # squares of ranges in which a shown goal ceases to pull
 
 
 class Progress(NamedTuple):
@@ -55,7 +57,7 @@ class Training:
         self.progress: list[Progress] = []
         self._rng = np.random.default_rng(recipe.seed)
         self._optimizer = torch.optim.Adam(self.network.parameters(), lr=self.options.learning_rate)
-        self._hard: tuple[Array, Array] = np.empty((0, robot.nq)), np.empty((0, robot.nt, 3))
+        self._hard = no_samples(robot)
 
     @property
     def finished(self) -> bool:
@@ -88,7 +90,7 @@ class Training:
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._rng.bit_generator.state = json.loads(state["generator"])
-        self._hard = state["hard"][0].numpy(), state["hard"][1].numpy()
+        self._hard = Samples(*(part.numpy() for part in state["hard"]))
         self.progress = [Progress(*progress) for progress in state["progress"]]
 
     def _iterate(self) -> tuple[float, Array]:
@@ -97,36 +99,37 @@ class Training:
         rate = min(1.0, (self.iteration + 1) / _WARM_UP)
         rate *= 0.5 * (1.0 + math.cos(math.pi * self.iteration / options.iterations))
         self._optimizer.param_groups[0]["lr"] = options.learning_rate * rate
-        q, target, reachable = sample(self.robot, options, self._rng, self._hard)
+        batch = sample(self.robot, options, self._rng, self._hard)
         self._optimizer.zero_grad()
-        loss, error = self._backward(q, target)
+        loss, error = self._backward(batch)
         size = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         # before the weights take it up
         check_finite(f"iteration {self.iteration + 1}", {"loss": loss, "gradient of the loss": float(size)})
         self._optimizer.step()
-        worst = np.argsort(np.where(reachable, error.max(-1), 0.0))[-_HARD_OF_BATCH:]
-        worst = worst[reachable[worst]]  # fewer where there are not as many: what is drawn again counts as reachable
-        hard_q, hard_target = self._hard
-        self._hard = (
-            np.concatenate([hard_q, q[worst]])[-_HARD_POOL:],
-            np.concatenate([hard_target, target[worst]])[-_HARD_POOL:],
-        )
+        missed = batch.missed | self._missed(error, batch.reachable)
+        self._hard = self._hard.kept(batch._replace(missed=missed), error)
         self.iteration += 1
         return loss, error
 
-    def _backward(self, q: Array, target: Array) -> tuple[float, Array]:
+    def _missed(self, error: Any, reachable: Any) -> Any:
+        """Of errors (n, nt) [m]: tips whose reachable targets were missed."""
+        return (error > _MISSED * self.network.rows.reach) & reachable[:, None]
+
+    def _backward(self, batch: Samples) -> tuple[float, Array]:
         """Gradients, loss and errors (batch, nt) [m] of the whole batch, this process's share of them computed here."""
         share, device = self.group.share(), self.group.device
         with self.group.default_device():
-            loss, mine = unrolled_loss(
-                self.network, self.robot, self.options, _tensor(q[share], device), _tensor(target[share], device)
-            )
+            mine = Samples(*(_tensor(part, device) for part in batch.of(share)))
+            loss, own, first = unrolled_loss(self.network, self.robot, self.options, mine.q, mine.target)
+            if self.options.shown and self.iteration >= _SHOWN_FROM * self.options.iterations:
+                missed = mine.missed.bool() | self._missed(own, mine.reachable.bool())
+                loss = loss + self.options.shown * away(self.robot, first, mine.goal)[missed].sum() / missed.numel()
             loss.backward()
         if self.group.size == 1:
-            return float(loss.detach()), mine.cpu().numpy()
-        weight = len(mine) / len(q)
-        error = torch.zeros(len(q), mine.shape[1], device=device)
-        error[share] = mine
+            return float(loss.detach()), own.cpu().numpy()
+        weight = len(own) / len(batch.q)
+        error = torch.zeros(len(batch.q), own.shape[1], device=device)
+        error[share] = own
         gradients = [parameter.grad for parameter in self.network.parameters()]
         parts = [weight * gradient for gradient in gradients] + [weight * loss.detach(), error]
         total = self.group.summed(torch.cat([part.reshape(-1) for part in parts]))
@@ -136,47 +139,42 @@ class Training:
         return float(whole), errors.reshape(error.shape).cpu().numpy()
 
 
-def sample(
-    robot: Robot, options: TrainingOptions, rng: np.random.Generator, hard: tuple[Array, Array]
-) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Starts (batch, nq), targets (batch, nt, 3) and which are certainly reachable (batch,). A share of the starts is near
-    the goal, from 0.3 % of the way to all of it, the others anywhere; a share of the targets is moved off, mostly out of
-    reach; a share is drawn again from the `hard` starts and targets."""
-    goal, q = (robot.random_joint_position(rng, options.batch) for _ in range(2))
-    near = rng.random((options.batch, 1)) < options.near_share
-    q = np.where(near, goal + 10.0 ** rng.uniform(-2.5, 0.0, near.shape) * (q - goal), q)
-    beyond = rng.random(options.batch) < options.beyond_share
-    shift = rng.normal(size=(options.batch, robot.nt, 3)) * options.beyond * robot.kinematics.reach[:, None]
-    target = robot.kinematics.tip_position(goal) + beyond[:, None, None] * shift
-    again = np.flatnonzero(rng.random(options.batch) < options.hard_share) if len(hard[0]) else np.arange(0)
-    drawn = rng.integers(0, max(len(hard[0]), 1), len(again))
-    q[again], target[again], beyond[again] = hard[0][drawn], hard[1][drawn], False
-    return q, target, ~beyond
-
-
 def unrolled_loss(
     network: StepNetwork, robot: Robot, options: TrainingOptions, q: torch.Tensor, target: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss over all steps, and the last step's errors (batch, nt) [m]. The distance pays for tips that are stuck, the
-    logarithm for the last micrometres."""
-    losses = []
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Loss over all steps, the last step's errors (batch, nt) [m], and the first step's joints (batch, nq). The distance pays
+    for tips that are stuck, the logarithm for the last micrometres."""
+    losses, path = [], [q]
     weights = _tensor(np.array(options.tip_weights or [1.0] * robot.nt), q.device)
     weights = weights / weights.mean()
     square = torch.empty(0)
     for k in range(options.steps + 1):
-        q_next, tip = network(q, target) if k < options.steps else (q, network.tip_position(q))
+        if k < options.steps:
+            q_next, tip = network(path[-1], target)
+            path.append(q_next)
+        else:
+            tip = network.tip_position(path[-1])
         if k:
             square = ((tip - target) ** 2).sum(-1)
             relative = square / network.rows.reach**2
             distance = torch.sqrt(relative + _DISTANCE_FLOOR)
             cost = _DISTANCE_WEIGHT * distance + _LOG_WEIGHT * torch.log(relative + _LOG_FLOOR)
             losses.append((cost * weights).mean())
-        q = q_next
     loss = torch.stack(losses).mean()
     if options.posture:
         home, width = (_tensor(row, q.device) for row in (robot.home, robot.upper - robot.lower))
-        loss = loss + options.posture * (((q - home) / width) ** 2).mean()
-    return loss, square.detach().sqrt()
+        loss = loss + options.posture * (((path[-1] - home) / width) ** 2).mean()
+    return loss, square.detach().sqrt(), path[1]
+
+
+def away(robot: Robot, q: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
+    """How far the joints of each tip are from a goal, root mean square, in ranges: (batch, nt). Its slope does not fade on the
+    way: a first step between two branches ends on neither."""
+    width = _tensor(robot.upper - robot.lower, q.device)
+    chain = robot.kinematics.topology.chain
+    square = (((q - goal) / width) ** 2)[:, np.maximum(chain, 0)]
+    real = _tensor((chain >= 0).astype(np.float64), q.device)
+    return torch.sqrt((square * real).sum(-1) / real.sum(-1) + _SHOWN_FLOOR)
 
 
 def _tensor(array: Array, device: torch.device) -> torch.Tensor:

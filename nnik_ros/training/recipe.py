@@ -24,7 +24,8 @@ class TrainingOptions:
     """iterations of `batch` robots each, unrolled over `steps`; learning_rate: highest, after the warm-up;
     near_share: of the starts near the target; beyond_share: of the targets displaced, most of them out of reach, by about
     `beyond` reaches; hard_share: of the batch, drawn from starts and targets that went badly before; posture: weight of
-    the final joints' distance from home, in ranges; tip_weights: how much each tip counts, all alike when empty."""
+    the final joints' distance from home, in ranges; tip_weights: how much each tip counts, all alike when empty; shown: weight
+    of the first step's distance, in ranges, from a posture that reaches the target, for tips that miss it."""
 
     iterations: int
     batch: int
@@ -36,6 +37,7 @@ class TrainingOptions:
     hard_share: float
     posture: float
     tip_weights: tuple[float, ...]
+    shown: float
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ def _training(section: Section) -> TrainingOptions:
         hard_share=section.number("hard_share", 0.1, low=0.0, high=1.0),
         posture=section.number("posture", 0.0, low=0.0, high=10.0),
         tip_weights=_weights(section),
+        shown=section.number("shown", 0.0, low=0.0, high=1000.0),
     )
     section.finish()
     return options

@@ -22,13 +22,14 @@ from nnik_ros.robot import Robot
 from nnik_ros.training.checkpoint import CHECKPOINT, load_checkpoint
 from nnik_ros.training.export import read_layers
 from nnik_ros.training.group import ALONE, Group
-from nnik_ros.training.loop import Training, sample, unrolled_loss
+from nnik_ros.training.loop import Training, away, unrolled_loss
 from nnik_ros.training.network import Layers, StepNetwork
 from nnik_ros.training.recipe import load_recipe
+from nnik_ros.training.samples import no_samples, sample
 from nnik_ros.training.train import main
 
 Write = Callable[..., Path]
-OPTIONS = "  hard_share: 0.2\n  steps: 1\n"
+OPTIONS = "  hard_share: 0.2\n  steps: 1\n  shown: 2.0\n"
 
 
 @pytest.fixture
@@ -195,7 +196,7 @@ class TestResume:
         assert main([*command, "--stop-after", "5"]) == 0
         torch.save({"schema": 1, "kinematics_digest": "0"}, tmp_path / "runs" / "tiny" / CHECKPOINT)
         assert main([*command, "--resume"]) == 2
-        assert "schema: is 1, must be 2" in capsys.readouterr().err
+        assert "schema: is 1, must be 3" in capsys.readouterr().err
 
     def test_a_new_gate_does_not_hinder_resuming(self, command: list[str]) -> None:
         assert main([*command, "--stop-after", "5"]) == 0
@@ -284,12 +285,11 @@ def test_a_step_on_another_device_mixes_in_no_tensor_of_main_memory(any_robot: R
     options = load_recipe(Path(command[0])).training
     assert options is not None
     network = StepNetwork(any_robot, (8,), torch.Generator().manual_seed(1)).on(torch.device("meta"))
-    none = np.empty((0, any_robot.nq)), np.empty((0, any_robot.nt, 3))
-    q, target, _ = sample(any_robot, options, np.random.default_rng(1), none)
+    q, target, *_ = sample(any_robot, options, np.random.default_rng(1), no_samples(any_robot))
     batch = (torch.from_numpy(part.astype(np.float32)).to("meta") for part in (q, target))
     with Group(0, 1, torch.device("meta")).default_device():
-        loss, error = unrolled_loss(network, any_robot, options, *batch)
-        loss.backward()
+        loss, error, first = unrolled_loss(network, any_robot, options, *batch)
+        (loss + away(any_robot, first, first.detach()).mean()).backward()
     assert loss.is_meta and error.shape == (len(q), any_robot.nt)
     assert all(parameter.grad.is_meta for parameter in network.parameters())
 

@@ -20,9 +20,10 @@ from nnik_ros.onnx_policy import OnnxPolicy, read_contract
 from nnik_ros.paths import robot_file, share_dir
 from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.export import export, read_layers, write
-from nnik_ros.training.loop import Training, sample, unrolled_loss
+from nnik_ros.training.loop import Training, away, unrolled_loss
 from nnik_ros.training.network import StepNetwork
 from nnik_ros.training.recipe import Mirror, TrainingOptions, default_model, load_recipe
+from nnik_ros.training.samples import Samples, no_samples, sample
 from nnik_ros.training.source import commit as commit_of_source
 from nnik_ros.training.train import main
 
@@ -273,8 +274,7 @@ def test_training_lowers_the_loss(tiny_recipe: Write, planar: Robot, rng: np.ran
     training = Training(replace(recipe, training=replace(recipe.training, iterations=150)), planar)
     list(training.run())
     fresh = StepNetwork(planar, recipe.hidden, torch.Generator().manual_seed(recipe.seed))
-    none = np.empty((0, 2)), np.empty((0, 1, 3))
-    q, target, _ = sample(planar, replace(recipe.training, batch=500), rng, none)
+    q, target, *_ = sample(planar, replace(recipe.training, batch=500), rng, no_samples(planar))
     batch = torch.from_numpy(q.astype(np.float32)), torch.from_numpy(target.astype(np.float32))
     losses = [
         float(unrolled_loss(network, planar, recipe.training, *batch)[0].detach())
@@ -291,13 +291,78 @@ def test_shares_of_the_samples_are_those_of_the_recipe(
     path.write_text(path.read_text().replace("batch: 64", f"batch: 20000\n  {shares}"))
     options = load_recipe(path).training
     assert options is not None
-    q, target, reachable = sample(planar, options, rng, (np.full((1, 2), 9.0), np.full((1, 1, 3), 9.0)))
+    hard = Samples(
+        np.full((1, 2), 9.0), np.full((1, 1, 3), 9.0), np.full((1, 2), 8.0), np.ones(1, bool), np.ones((1, 1), bool)
+    )
+    q, target, goal, reachable, missed = sample(planar, options, rng, hard)
     drawn = (q == 9.0).all(1)
     assert drawn.mean() == pytest.approx(0.25, abs=0.02)
     assert (~reachable).mean() == pytest.approx(0.3 * 0.75, abs=0.02)
     distance = np.linalg.norm(planar.kinematics.tip_position(q) - target, axis=-1)[:, 0]
     assert (distance[reachable & ~drawn] < 0.5).mean() > 0.2
     assert np.abs(q[~drawn]).max() <= np.pi
+    np.testing.assert_array_equal(missed[:, 0], drawn)
+    np.testing.assert_array_equal((goal == 8.0).all(1), drawn)
+    made = planar.kinematics.tip_position(goal)
+    np.testing.assert_allclose(made[reachable & ~drawn], target[reachable & ~drawn])
+
+
+def test_where_goals_are_shown_half_of_what_is_drawn_again_begins_elsewhere(
+    tiny_recipe: Write, planar: Robot, rng: np.random.Generator
+) -> None:
+    hard = Samples(
+        np.full((1, 2), 9.0), np.full((1, 1, 3), 9.0), np.full((1, 2), 8.0), np.ones(1, bool), np.ones((1, 1), bool)
+    )
+    options = options_of(tiny_recipe(), batch=20_000, hard_share=0.5, shown=1.0)
+    q, target, goal, *_ = sample(planar, options, rng, hard)
+    again = (target == 9.0).all((1, 2))
+    assert again.mean() == pytest.approx(0.5, abs=0.02)
+    assert (q[again] == 9.0).all(1).mean() == pytest.approx(0.5, abs=0.02)
+    assert (goal[again] == 8.0).all() and not (q[~again] == 9.0).any()
+
+
+def test_how_far_a_tip_is_from_a_goal_is_the_root_mean_square_of_its_own_joints_in_ranges(
+    rng: np.random.Generator,
+) -> None:
+    hand = load_robot(robot_file("allegro_right"))
+    q, goal = (hand.random_joint_position(rng, 5) for _ in range(2))
+    found = away(hand, *(torch.from_numpy(x.astype(np.float32)) for x in (q, goal))).numpy()
+    ranges = ((q - goal) / (hand.upper - hand.lower)).reshape(5, 4, 4)
+    np.testing.assert_allclose(found, np.sqrt((ranges**2).mean(-1) + 1e-4), rtol=1e-4)
+
+
+@pytest.mark.parametrize("shown", [0.0, 5.0])
+def test_the_goals_of_missed_targets_alone_are_shown_to_the_first_step(
+    tiny_recipe: Write, planar: Robot, shown: float
+) -> None:
+    recipe = load_recipe(tiny_recipe())
+    assert recipe.training is not None
+    options = replace(recipe.training, iterations=20, beyond_share=0.3, steps=1, shown=shown)
+    training = Training(replace(recipe, training=options), planar)
+    training.iteration = 1
+    loss, error = training._iterate()
+    fresh = StepNetwork(planar, recipe.hidden, torch.Generator().manual_seed(recipe.seed))
+    batch = sample(planar, options, np.random.default_rng(recipe.seed), no_samples(planar))
+    q, target, goal = (torch.from_numpy(part.astype(np.float32)) for part in batch[:3])
+    with torch.no_grad():
+        plain = unrolled_loss(fresh, planar, options, q, target)[0].item()
+        way = away(planar, fresh(q, target)[0], goal).numpy()
+    missed = batch.reachable & (error[:, 0] > 1e-3 * planar.kinematics.reach[0])
+    assert 0 < missed.sum() < batch.reachable.sum(), "some are missed, and some are not"
+    assert loss == pytest.approx(plain + shown * (way[:, 0] * missed).mean(), rel=1e-4)
+    kept = training.state()["hard"]
+    np.testing.assert_array_equal(kept[4][:, 0], np.isin(kept[1][:, 0, 0], batch.target[missed, 0, 0]))
+
+
+def test_goals_are_shown_from_a_twentieth_of_the_training_on(tiny_recipe: Write, planar: Robot) -> None:
+    recipe = load_recipe(tiny_recipe())
+    assert recipe.training is not None
+    losses = []
+    for shown in (0.0, 5.0):
+        options = replace(recipe.training, iterations=40, hard_share=0.0, steps=1, shown=shown)
+        training = Training(replace(recipe, training=options), planar)
+        losses.append([training._iterate()[0] for _ in range(3)])
+    assert losses[0][:2] == losses[1][:2] and losses[0][2] < losses[1][2]
 
 
 def options_of(path: Path, **changes: float) -> TrainingOptions:
@@ -308,8 +373,7 @@ def options_of(path: Path, **changes: float) -> TrainingOptions:
 
 def test_near_starts_lie_on_the_way_to_the_goal_as_often_close_as_far(tiny_recipe: Write, planar: Robot) -> None:
     options = options_of(tiny_recipe(), batch=20_000, near_share=1.0, beyond_share=0.0)
-    none = np.empty((0, 2)), np.empty((0, 1, 3))
-    q, target, _ = sample(planar, options, np.random.default_rng(5), none)
+    q, target, *_ = sample(planar, options, np.random.default_rng(5), no_samples(planar))
     rng = np.random.default_rng(5)
     goal, anywhere = (planar.random_joint_position(rng, options.batch) for _ in range(2))
     np.testing.assert_allclose(planar.kinematics.tip_position(goal), target)
@@ -342,8 +406,7 @@ def test_what_went_worst_of_a_batch_is_kept_to_be_drawn_again(tiny_recipe: Write
     list(training.run(1))
     kept = [part.numpy() for part in training.state()["hard"]]
     recipe, options = load_recipe(path), options_of(path)
-    none = np.empty((0, 2)), np.empty((0, 1, 3))
-    q, target, reachable = sample(planar, options, np.random.default_rng(recipe.seed), none)
+    q, target, _, reachable, _ = sample(planar, options, np.random.default_rng(recipe.seed), no_samples(planar))
     fresh = StepNetwork(planar, recipe.hidden, torch.Generator().manual_seed(recipe.seed))
     error = unrolled_loss(fresh, planar, options, *(torch.from_numpy(x.astype(np.float32)) for x in (q, target)))[1]
     worst = np.argsort(np.where(reachable, error[:, 0].numpy(), -1.0))[-8:]
@@ -358,12 +421,11 @@ def test_a_target_that_was_displaced_is_never_kept_to_be_drawn_again(
 ) -> None:
     path = tiny_recipe()
     path.write_text(path.read_text().replace("batch: 64", f"batch: 64\n  beyond_share: {beyond}"))
-    recipe, none = load_recipe(path), (np.empty((0, 2)), np.empty((0, 1, 3)))
+    recipe = load_recipe(path)
     training = Training(recipe, planar)
     list(training.run(1))
-    _, target, reachable = sample(
-        planar, options_of(path, beyond_share=beyond), np.random.default_rng(recipe.seed), none
-    )
+    options, rng = options_of(path, beyond_share=beyond), np.random.default_rng(recipe.seed)
+    _, target, _, reachable, _ = sample(planar, options, rng, no_samples(planar))
     assert reachable.sum() < 8
     kept = training.state()["hard"][1].numpy()
     np.testing.assert_array_equal(np.unique(kept, axis=0), np.unique(target[reachable], axis=0))
@@ -415,7 +477,8 @@ def test_the_loss_is_the_documented_one_over_all_steps_and_tips(
     target = torch.from_numpy(hand.kinematics.tip_position(goal).astype(np.float32))
     start = torch.from_numpy(q.astype(np.float32))
     with torch.no_grad():
-        found, error = unrolled_loss(network, hand, options, start, target)
+        found, error, first = unrolled_loss(network, hand, options, start, target)
+        np.testing.assert_array_equal(first, network(start, target)[0])
         squares = []
         for _ in range(3):
             start = network(start, target)[0]
@@ -540,7 +603,7 @@ def test_the_page_explains_every_key_of_a_recipe_and_its_defaults(tiny_recipe: W
     assert set(rows) == keys | {"schema", "name", "robot", "model", "seed", "network.hidden", "network.shared"}
     options = load_recipe(tiny_recipe()).training
     numbers = {key: float(text) for key, text in rows.items() if re.fullmatch(r"[0-9.]+", text)}
-    assert len(numbers) == 6 and all(getattr(options, key.split(".")[1]) == value for key, value in numbers.items())
+    assert len(numbers) == 7 and all(getattr(options, key.split(".")[1]) == value for key, value in numbers.items())
 
 
 def test_a_recipe_that_names_no_model_writes_it_beside_itself_and_a_shipped_one_among_the_models(
