@@ -151,9 +151,10 @@ def publisher_status(name: str, robot: str, others: OtherPublishers) -> Diagnost
 def publishers_in_words(types: Sequence[str], wanted: str) -> str:
     """How many publish a type of messages, and what else is published, which nobody hears who waits for that type."""
     others = Counter(found for found in types if found != wanted)
-    count = f"{len(types) - others.total()} publishers"
+    count = len(types) - others.total()
+    words = f"{count} publisher{'' if count == 1 else 's'}"
     strange = ", ".join(f"{n} of {found}" for found, n in sorted(others.items()))
-    return f"{count} of {wanted}, but {strange}" if others else count
+    return f"{words} of {wanted}, but {strange}" if others else words
 
 
 def others_in_words(passed_over: Sequence[str], wanted: Sequence[str]) -> str:

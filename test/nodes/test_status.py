@@ -214,7 +214,7 @@ def test_who_else_publishes_is_named_by_topic_and_counted_also_when_it_has_gone(
     [
         ([], "0 publishers"),
         (["a", "a"], "2 publishers"),
-        (["c", "b", "a", "c"], "1 publishers of a, but 1 of b, 2 of c"),
+        (["c", "b", "a", "c"], "1 publisher of a, but 1 of b, 2 of c"),
     ],
 )
 def test_publishers_of_another_type_are_told_apart_from_those_that_are_heard(types: list[str], words: str) -> None:

@@ -304,7 +304,7 @@ def test_joint_states_that_come_too_slowly_are_told_with_the_parameter_that_says
     bench.until("IDLE")
     bench.hand.silent = True
     bench.until("STALE_STATE")
-    assert "joint_states has 1 publishers; state_timeout is 0.3 s" in bench.message
+    assert "joint_states has 1 publisher; state_timeout is 0.3 s" in bench.message
 
 
 def test_a_stale_target_stops_the_hand_on_its_way(lab: Lab) -> None:
