@@ -96,7 +96,7 @@ def judge_node(results: Mapping[str, Any]) -> Iterator[Verdict]:
             continue
         for rate, rows in node["rates"].items():
             own, floor = rows["controller"][key], rows["relay"][key]
-            yield Verdict(f"{criterion}, {rate} Hz", f"{own:.0f} us, relay {floor:.0f} us", own <= 1.25 * floor)
+            yield Verdict(f"{criterion}, {rate} Hz", f"{own:.4g} us, relay {floor:.4g} us", own <= 1.25 * floor)
 
 
 def _batch(results: Mapping[str, Any]) -> Iterator[Verdict]:

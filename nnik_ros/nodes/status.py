@@ -206,4 +206,4 @@ def _spread_pairs(what: str, spread: Spread) -> list[tuple[str, str]]:
 
 
 def _ms(seconds: float) -> str:
-    return f"{1e3 * seconds:.3f}"
+    return f"{1e3 * seconds:.4f}"  # jitter is of microseconds

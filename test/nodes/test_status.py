@@ -137,10 +137,10 @@ def test_the_loop_tells_its_times_in_milliseconds_its_counts_and_who_listens() -
     assert status.message == "250.0 Hz, 10 deadlines missed"
     one = loop_status("c", "hand", 0.003, summary(1), RealtimeReport(), 7)
     assert "1 deadlines missed" in one.message
-    assert (values["period_wanted_ms"], values["period_mean_ms"]) == ("3.000", "4.000")
+    assert (values["period_wanted_ms"], values["period_mean_ms"]) == ("3.0000", "4.0000")
     for what, first in (("period", 10), ("jitter", 20), ("latency", 30), ("compute", 40)):
         for i, share in enumerate(("p50", "p90", "p99", "p999", "max")):
-            assert values[f"{what}_{share}_ms"] == f"{first + i}.000"
+            assert values[f"{what}_{share}_ms"] == f"{first + i}.0000"
     assert (values["ticks"], values["missed"], values["errors"]) == ("90", "10", "0")
     assert (values["command_receivers"], values["realtime"], values["realtime_refused"]) == ("7", "a; b", "c; d")
 
@@ -173,9 +173,9 @@ def test_the_statistics_tell_the_share_of_late_ticks_the_data_and_the_solvers_of
     assert (status.name, status.hardware_id, status.message) == ("c: statistics", "hand", "of the last 5 s")
     assert (values["ticks"], values["missed"], values["late_share"], values["errors"]) == ("90", "10", "0.100000", "5")
     for what, first in (("period_error", "20"), ("latency", "30"), ("compute", "40")):
-        assert values[f"{what}_p50_ms"] == f"{first}.000"
+        assert values[f"{what}_p50_ms"] == f"{first}.0000"
     for what, value in (("inference", "1"), ("state_age", "2"), ("target_age", "3")):
-        assert values[f"{what}_max_ms"] == f"{value}.000"
+        assert values[f"{what}_max_ms"] == f"{value}.0000"
     assert [values[f"solver.{tip}.{solver.name}"] for tip in TIPS for solver in Solver] == [str(i) for i in range(8)]
     assert (values["benched"], values["refused"], values["refused.t.count"]) == ("true", "3", "2")
     idle = LoopSummary(0, 0, 0, math.nan, *[spread(0)] * 4)
