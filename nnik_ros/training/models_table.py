@@ -25,11 +25,11 @@ _TAIL = """
 The gates of the recipes are what was aimed at, or what these networks reach, shares rounded down and lengths rounded up.
 Steps with guard are those of `GuardedSolver`. Aimed at, for the hands: 99.9 % of the tips reached in 5 steps of the network
 alone, all tips of a hand in 5 guarded steps for 99.9 % and in 10 for 99.99 % of the targets, and out of reach, guarded, within
-0.5 mm of the closest point in the 99th percentile. All of it is met, but that the left hand of the v5, type A, whose thumb
-turns farthest, reaches 99.84 % of the tips alone; the table shows the worst finger, which is the thumb. Out of reach the
-networks alone end 3 to 84 mm beyond the closest point (99th percentile). All of this is told by `./run evaluate`. What they
-miss is the rim of the workspace, mostly the thumb's, where a finger is stretched and a joint stands at its limit: see the
-map in docs/LOG.md.
+0.5 mm of the closest point in the 99th percentile. All of it is met, most narrowly by the left hand of the v5, type A, whose
+thumb turns farthest: alone 99.90 % of its tips; the table shows the worst finger, which is the thumb. Out of reach the networks
+alone end 3 to 84 mm beyond the closest point (99th percentile). All of this is told by `./run evaluate`. What they miss is the
+rim of the workspace, mostly the thumb's, where a finger is stretched and a joint stands at its limit: see the map in
+docs/LOG.md.
 
 What the arm in space does not reach in five steps lies beside the axis of its yaw, half of it within 7 mm, where the yaw hardly
 moves the tip. Out of reach its network alone ends 7 mm beyond the closest point (99th percentile), that of the planar arm,
