@@ -16,7 +16,7 @@ _ELSEWHERE = 0.5  # of what is drawn again, where goals are shown: to be learned
 
 class Samples(NamedTuple):
     """n starts and targets, arrays or tensors: q (n, nq) [rad]; target (n, nt, 3) [m]; goal (n, nq) [rad], the posture that
-    these are the tips of, where they are reachable (n,) for certain; missed (n, nt): by the tips when they were last tried."""
+    these are the tips of, where they are reachable (n,) for certain; missed (n, nt): by the tips whenever they were tried."""
 
     q: Any
     target: Any

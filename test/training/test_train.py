@@ -283,6 +283,12 @@ def test_training_lowers_the_loss(tiny_recipe: Write, planar: Robot, rng: np.ran
     assert losses[1] < losses[0] - 0.05
 
 
+HARD = Samples(
+    np.full((1, 2), 9.0), np.full((1, 1, 3), 9.0), np.full((1, 2), 8.0), np.ones(1, bool), np.ones((1, 1), bool)
+)
+"""What is drawn again: a sample of the planar arm whose numbers no other sample has."""
+
+
 def test_shares_of_the_samples_are_those_of_the_recipe(
     tiny_recipe: Write, planar: Robot, rng: np.random.Generator
 ) -> None:
@@ -291,10 +297,7 @@ def test_shares_of_the_samples_are_those_of_the_recipe(
     path.write_text(path.read_text().replace("batch: 64", f"batch: 20000\n  {shares}"))
     options = load_recipe(path).training
     assert options is not None
-    hard = Samples(
-        np.full((1, 2), 9.0), np.full((1, 1, 3), 9.0), np.full((1, 2), 8.0), np.ones(1, bool), np.ones((1, 1), bool)
-    )
-    q, target, goal, reachable, missed = sample(planar, options, rng, hard)
+    q, target, goal, reachable, missed = sample(planar, options, rng, HARD)
     drawn = (q == 9.0).all(1)
     assert drawn.mean() == pytest.approx(0.25, abs=0.02)
     assert (~reachable).mean() == pytest.approx(0.3 * 0.75, abs=0.02)
@@ -310,11 +313,8 @@ def test_shares_of_the_samples_are_those_of_the_recipe(
 def test_where_goals_are_shown_half_of_what_is_drawn_again_begins_elsewhere(
     tiny_recipe: Write, planar: Robot, rng: np.random.Generator
 ) -> None:
-    hard = Samples(
-        np.full((1, 2), 9.0), np.full((1, 1, 3), 9.0), np.full((1, 2), 8.0), np.ones(1, bool), np.ones((1, 1), bool)
-    )
     options = options_of(tiny_recipe(), batch=20_000, hard_share=0.5, shown=1.0)
-    q, target, goal, *_ = sample(planar, options, rng, hard)
+    q, target, goal, *_ = sample(planar, options, rng, HARD)
     again = (target == 9.0).all((1, 2))
     assert again.mean() == pytest.approx(0.5, abs=0.02)
     assert (q[again] == 9.0).all(1).mean() == pytest.approx(0.5, abs=0.02)

@@ -107,13 +107,19 @@ def test_pause_comes_to_rest_in_time_then_goes_silent_and_resume_has_no_bump(han
     np.testing.assert_allclose(rig.tick(moves=False).command, last, atol=hand.acceleration.max() * T * T * 1.01)
 
 
-def test_a_hand_moved_while_paused_is_taken_up_where_it_is(hand: Robot) -> None:
+def paused_rig(hand: Robot) -> Rig:
+    """A hand that was led to its targets and stands paused."""
     rig = Rig(hand, target_timeout=0.0)
     rig.controller.start()
     rig.aim(reachable(hand))
     rig.run(300)
     rig.controller.pause()
     rig.run(100)
+    return rig
+
+
+def test_a_hand_moved_while_paused_is_taken_up_where_it_is(hand: Robot) -> None:
+    rig = paused_rig(hand)
     rig.q = np.clip(rig.q + 0.8, hand.lower, hand.upper)
     moved = rig.q.copy()
     rig.controller.start()
@@ -125,12 +131,7 @@ def test_a_hand_moved_while_paused_is_taken_up_where_it_is(hand: Robot) -> None:
 
 def test_no_hand_is_begun_with_in_a_tick_without_a_measurement_however_fresh_the_last_one_is(hand: Robot) -> None:
     """None says that joint states contradict each other: the last ones may be those of a hand that was moved meanwhile."""
-    rig = Rig(hand, target_timeout=0.0)
-    rig.controller.start()
-    rig.aim(reachable(hand))
-    rig.run(300)
-    rig.controller.pause()
-    rig.run(100)
+    rig = paused_rig(hand)
     rig.controller.start()
     result = rig.tick(measured=False)
     assert (result.hand_state, result.command) == (TipState.STALE_STATE, None)
@@ -609,12 +610,7 @@ def test_fingers_that_would_meet_stop_before_they_touch_and_can_part_again(hand:
 
 
 def test_a_hand_moved_a_little_while_paused_is_taken_up_where_it_is(hand: Robot) -> None:
-    rig = Rig(hand, target_timeout=0.0)
-    rig.controller.start()
-    rig.aim(reachable(hand))
-    rig.run(300)
-    rig.controller.pause()
-    rig.run(100)
+    rig = paused_rig(hand)
     rig.q = np.clip(rig.q + 0.2, hand.lower, hand.upper)  # within the lead, yet not where it was left
     moved = rig.q.copy()
     rig.controller.start()
