@@ -191,8 +191,7 @@ def _step(costs: Mapping[str, float]) -> str:
         ("the network, kinematics inside", "step"), ("its bare perceptron", "bare"), ("a bare 14-128-128-128-4", "yardstick"),
     )]  # fmt: skip
     return table(("in onnxruntime, one hand", "us", "the network's over it"), rows) + (
-        "\n\nThe perceptrons get one row for each tip. Joints within their limits: where a step would leave them, the network "
-        "makes a second correction."
+        "\n\nThe perceptrons get one row for each tip."
     )
 
 

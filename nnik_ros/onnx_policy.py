@@ -29,6 +29,8 @@ from nnik_ros.kinematics import Kinematics
 from nnik_ros.onnx_bytes import with_constants
 from nnik_ros.robot import Robot
 
+_STEP = [JOINT_POSITION_NEXT]
+
 
 class OnnxPolicy:
     """One network in one onnxruntime session (one thread, no spinning: the default threads cost milliseconds in spikes)."""
@@ -87,8 +89,7 @@ class OnnxPolicy:
     def increment(self, q: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the network itself answers: q (n, nq), target (n, nt, 3), returns (n, nq)."""
         inputs = {JOINT_POSITION: q, TIP_TARGET: target}
-        (result,) = self._session.run([JOINT_POSITION_NEXT], inputs, self._options)
-        return result  # type: ignore[no-any-return]
+        return self._session.run(_STEP, inputs, self._options)[0]  # type: ignore[no-any-return]
 
     def _run_probe(self, source: str) -> None:
         probe = self.contract.probe

@@ -31,7 +31,7 @@ from nnik_ros.robot import Robot
 from nnik_ros.training.graph import Graph, Value
 from nnik_ros.training.network import Layers
 from nnik_ros.training.rows import Layout, Rows, rows_of
-from nnik_ros.training.step import step, tip_position, tip_rows
+from nnik_ros.training.step import given, known_rows, step, tip_position
 
 _WEIGHT, _BIAS = "weight_", "bias_"
 _PROBES = 4
@@ -52,8 +52,8 @@ def export(robot: Robot, layers: Layers, layout: Layout | None = None) -> Export
     parameters = parameter_inputs(graph, robot)
     rows = rows_of(robot, layout)
     inputs = graph.input(JOINT_POSITION, q), graph.input(TIP_TARGET, target)
-    known = _tip_rows(graph, rows, parameters, inputs[0])
-    q_next = step(graph, rows, rows.constants, partial(_perceptrons, graph, rows, layers), *inputs, known)
+    known = _known_rows(graph, rows, parameters, *inputs)
+    q_next = step(graph, rows, rows.constants, partial(_perceptrons, graph, rows, layers), inputs[0], known)
     tip = tip_position(graph, rows, rows.constants, known)
     model = graph.model({JOINT_POSITION_NEXT: q_next, TIP_POSITION: tip}, robot.name)
     return Exported(model, Probe(*(nested(array) for array in (q, target, q_next.example, tip.example))))
@@ -115,27 +115,26 @@ def _in_order(arrays: Mapping[str, NDArray[Any]], kind: str) -> list[NDArray[Any
     return layers
 
 
-def _tip_rows(graph: Graph, rows: Rows, parameters: KinematicParameters, q: Value) -> Value:
-    """Tips and slopes at q: of the robot as described by its sum of sines, of a calibrated one, slower, by its chains. Joint
+def _known_rows(graph: Graph, rows: Rows, parameters: KinematicParameters, q: Value, target: Value) -> Value:
+    """All that is known at q: of the robot as described by its sum of sines, of a calibrated one, slower, by its chains. Joint
     zeros alone are no reason for the slower way."""
     constants, own = rows.constants, rows.robot.kinematics.parameters
     shapes = (graph.reshape(parameters.joint_origin_rotation, (-1, 3)), np.reshape(own.joint_origin_rotation, (-1, 3)))
-    given = graph.concatenate([parameters.joint_origin_position, parameters.tip_offset, shapes[0]], 0)
+    geometry = graph.concatenate([parameters.joint_origin_position, parameters.tip_offset, shapes[0]], 0)
     described = np.concatenate([own.joint_origin_position, own.tip_offset, shapes[1]]).astype(np.float32)
 
     def calibrated() -> Value:
         chains = build_chains(graph, rows.robot.kinematics.topology, parameters)
-        frames = forward_kinematics(graph, chains, q)
-        value: Value = rows.from_frames(graph, constants.expand, constants.offset, frames)
-        return value
+        tips = rows.from_frames(graph, constants.expand, constants.offset, forward_kinematics(graph, chains, q))
+        return graph.addmm(tips, graph.concatenate(given(graph, q, target), -1), constants.given)
 
     def as_described() -> Value:
         zero = graph.reshape(parameters.joint_zero, (1, -1))  # what follows from it is computed once, while loading
         phase = graph.addmm(constants.phase, zero, constants.frequency)
-        value: Value = tip_rows(graph, constants._replace(phase=phase), q)
+        value: Value = known_rows(graph, constants._replace(phase=phase), q, target)
         return value
 
-    return graph.choose(graph.differ(given, described), calibrated, as_described)
+    return graph.choose(graph.differ(geometry, described), calibrated, as_described)
 
 
 def _perceptrons(graph: Graph, rows: Rows, layers: Layers, x: Value) -> list[Value]:

@@ -131,9 +131,6 @@ class Graph:
     def relu(self, x: Value) -> Value:
         return self.record("Relu", np.maximum(x.example, 0.0), x)
 
-    def abs(self, x: Value) -> Value:
-        return self.record("Abs", np.abs(x.example), x)
-
     def sign(self, x: Value) -> Value:
         return self.record("Sign", np.sign(x.example), x)
 
@@ -144,13 +141,6 @@ class Graph:
     def maximum(self, x: Value, y: Any) -> Value:
         y = self.asarray(y)
         return self.record("Max", np.maximum(x.example, y.example), x, y)
-
-    def eq(self, x: Value, y: Value) -> Value:
-        return self.record("Equal", x.example == y.example, x, y)
-
-    def where(self, mask: Value, x: Any, y: Any) -> Value:
-        x, y = self.asarray(x), self.asarray(y)
-        return self.record("Where", np.where(mask.example, x.example, y.example), mask, x, y)
 
     def sum(self, x: Value, axis: int, keepdim: bool = False) -> Value:
         axes = self.integers([_from_end(axis, x.example.ndim)])
@@ -168,10 +158,6 @@ class Graph:
         rank = max(value.example.ndim for value in values)
         result = np.concatenate([value.example for value in values], axis)
         return self.record("Concat", result, *values, axis=_from_end(axis, rank))
-
-    def stack(self, values: Sequence[Value], axis: int) -> Value:
-        key = (Ellipsis, None, *(slice(None),) * (-axis - 1))
-        return self.concatenate([value[key] for value in values], axis)
 
     def split(self, x: Value, sizes: Sequence[int], axis: int) -> list[Value]:
         """Pieces of `sizes` along a (negative) axis."""
@@ -247,9 +233,6 @@ class Value:
         return self._binary("MatMul", np.matmul, self, other)
 
     __radd__, __rmul__ = __add__, __mul__
-
-    def __gt__(self, other: Any) -> Value:
-        return self._binary("Greater", np.greater, self, other)
 
     def __getitem__(self, key: _Key | tuple[_Key, ...]) -> Value:
         keys = _without_ellipsis(key if isinstance(key, tuple) else (key,), self.example.ndim)

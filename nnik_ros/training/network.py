@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from nnik_ros.kinematics import Chains, KinematicParameters, build_chains
 from nnik_ros.robot import Robot
 from nnik_ros.training.rows import Constants, Rows, rows_of
 from nnik_ros.training.solve import SolveConstants
-from nnik_ros.training.step import step, tip_position, tip_rows
+from nnik_ros.training.step import known_rows, step, tip_position
 
 _JUMP_SCALE = 3.0  # ranges of a joint in a jump for an error of one reach, for an output of 1
 _LARGEST_RANGE = 2.0  # rad, in the above
@@ -43,15 +43,6 @@ class Torch:
     @staticmethod
     def hard_sigmoid(x: torch.Tensor, slope: float, offset: float) -> torch.Tensor:
         return torch.clamp(slope * x + offset, 0.0, 1.0)
-
-    @staticmethod
-    def differ(x: torch.Tensor, y: torch.Tensor) -> bool:
-        """In a batch of a training some always do, and asking would let a device wait."""
-        return True
-
-    @staticmethod
-    def choose(condition: bool, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
-        return yes() if condition else no()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
@@ -93,13 +84,14 @@ class StepNetwork(torch.nn.Module):  # type: ignore[misc]
 
     def forward(self, q: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """One increment from q (batch, nq) [rad] to target (batch, nt, 3) [m]: the next q, and the tips (batch, nt, 3) at q."""
-        known = tip_rows(torch, self.constants, q)
-        q_next = step(Torch(), self.rows, self.constants, self._perceptrons, q, target, known)
+        known = known_rows(torch, self.constants, q, target)
+        q_next = step(Torch(), self.rows, self.constants, self._perceptrons, q, known)
         return q_next, tip_position(torch, self.rows, self.constants, known)
 
     def tip_position(self, q: torch.Tensor) -> torch.Tensor:
         """q (batch, nq) [rad]; returns (batch, nt, 3) [m]."""
-        tips: torch.Tensor = tip_position(torch, self.rows, self.constants, tip_rows(torch, self.constants, q))
+        known = known_rows(torch, self.constants, q, q.new_zeros(len(q), self.rows.nt, 3))  # whatever the targets
+        tips: torch.Tensor = tip_position(torch, self.rows, self.constants, known)
         return tips
 
     def layers(self) -> Layers:
@@ -164,8 +156,8 @@ def _feature_scaling(robot: Robot, rows: Rows) -> tuple[torch.Tensor, torch.Tens
     which = np.ones(rows.nt)
     center = [0.0 * each, *[0.0 * each] * rows.bearing, np.zeros(3), 0.0 * each, place, place, 0.0 * which]
     scale = [_STEEP * each, *[each] * rows.bearing, np.ones(3) / copies, 0.6 * each, *[spread * np.ones(3)] * 2, which]
-    center.append(np.array([0.0, 2.0 * math.log(copies) - 3.0]))
-    scale.append(np.array([0.25 * copies, 3.0]))
+    center.append(np.zeros(1))
+    scale.append(np.array([0.25 * copies]))
     return _joined(center), _joined(scale)
 
 

@@ -24,8 +24,8 @@ from nnik_ros.robot import Robot
 from nnik_ros.training.series import Series, series_of, side_by_side
 from nnik_ros.training.solve import SolveConstants, solve_constants
 
-SMALLEST_SQUARE = 1e-14  # of an error in reaches, under the root and the logarithm
-OTHER_FEATURES = 2  # log and size of the error
+SMALLEST_SQUARE = 1e-14  # of an error in reaches, under the root
+OTHER_FEATURES = 1  # size of the error
 _REST = (
     1e-3  # square of the slope below which the jump fades: at the closest point of an unreachable target there is none
 )
@@ -48,27 +48,23 @@ class Layout(NamedTuple):
 class Constants(NamedTuple):
     """The step's matrices; n columns of a spread row, k of a whole row, nt tips.
 
-    frequency (nq, terms), phase (terms,), weight (terms, nt * k): the rows as a sum of sines; expand (nt, raw, k), offset
-    (nt, 1, k): the same rows from tips and slopes; goal (3 nt, nt * k): what the targets add to them; tip (nt * k, 3 nt),
-    tip_origin (3 nt,): from the rows back to the tips; place (nq, nt * k): what joint positions add, -1 and 1 at the limits;
-    slope, sums (n, n): sum over each joint; back (nt * n, nq): from spread steps to those of the robot's joints; room (nq, nt *
-    2 n), room_origin (nt * 2 n,): from joint positions to the way to the lower and to the upper limit, spread, in thirds.
+    frequency (nq, terms), phase (terms,): angles; known (terms + 3 nt + nq, nt * k): the rows as a sum of their sines, of the
+    targets and of the joint positions, -1 and 1 at the limits; expand (nt, raw, k), offset (nt, 1, k): the sum of sines from
+    tips and slopes; given (3 nt + nq, nt * k): the rest; tip (nt * k, 3 nt), tip_origin (3 nt,): from the rows to the tips;
+    slope, sums (n, n): sum over each joint; back (nt * n, nq): from spread steps to those of the robot's joints.
     """
 
     frequency: Any
     phase: Any
-    weight: Any
+    known: Any
     expand: Any
     offset: Any
-    goal: Any
+    given: Any
     tip: Any
     tip_origin: Any
-    place: Any
     slope: Any
     sums: Any
     back: Any
-    room: Any
-    room_origin: Any
     solve: SolveConstants
 
 
@@ -126,7 +122,7 @@ class Rows:
     @property
     def feature_index(self) -> NDArray[np.int64]:
         """Where the features that the perceptron learns from stand in what the step gives it, copies left out: slope (and
-        bearing) of each joint; direction; position of each joint; tip, target, which tip; size and logarithm of the error."""
+        bearing) of each joint; direction; position of each joint; tip, target, which tip; size of the error."""
         each, others = 3 * np.arange(self.depth), self.pieces[3] + OTHER_FEATURES
         spread = 1 + self.bearing
         rest = spread * self.width + np.concatenate([np.arange(3), self.width + np.arange(others)])
@@ -140,12 +136,13 @@ class Rows:
         spread = np.where(spread < self.depth, spread, -1)
         first = [0, self.depth, *[2 * self.depth + 1] * self.bearing]
         pieces = [np.where(spread < 0, -1, spread + i) for i in first]
-        return np.concatenate([*pieces[:2], [2 * self.depth], *pieces[2:]])
+        pieces[1][-1] = 2 * self.depth
+        return np.concatenate(pieces)
 
     @property
     def output_sizes(self) -> list[int]:
-        """Pieces of what the step takes: jump and metric, spread; damping; and share of the bearing, spread."""
-        return [self.width, self.width, 1] + [self.width] * self.bearing
+        """Pieces of what the step takes, spread: jump; metric, with the damping in the last column; share of the bearing."""
+        return [self.width] * (2 + self.bearing)
 
     @property
     def given(self) -> int:
@@ -172,7 +169,7 @@ class Rows:
         return xp.concatenate(parts, -1)
 
     def from_frames(self, xp: Any, expand: Any, offset: Any, frames: Frames) -> Any:
-        """What the series tells, from frames (batch, ...): (batch, nt * k)."""
+        """What the sines tell, from frames (batch, ...): (batch, nt * k)."""
         every = self.raw(xp, frames)[..., None, :] @ expand + offset
         return xp.reshape(every, (-1, self.nt * sum(self.pieces)))
 
@@ -183,15 +180,15 @@ class Rows:
         series = self._series(expand, offset)
         goal, tip = self._goal_and_tip()
         place, back = self._places()
-        room, room_origin = self._rooms()
+        given = np.concatenate([goal, place])
         block = np.zeros((self.width, self.width))
         for i in range(self.joints):
             block[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] = 1.0
         # the direction is of a vector written out once for each joint, the square of the slope is of three copies each
         slope = block * math.sqrt(self.joints / (3.0 * _REST))
         return Constants(
-            series.frequency, series.phase, series.weight, expand, offset, goal, tip, self.layout.origin.ravel(),
-            place, slope, block, back, room, room_origin, solve_constants(self.joints),
+            series.frequency, series.phase, np.concatenate([series.weight, given]), expand, offset, given, tip,
+            self.layout.origin.ravel(), slope, block, back, solve_constants(self.joints),
         )  # fmt: skip
 
     def _expand(self) -> tuple[Array, Array]:
@@ -255,17 +252,6 @@ class Rows:
             place[chain[t, i], t * k + self._place_columns(i)] = self._slope_of_place[t, i]
             back[t * self.width + 3 * i + np.arange(3), chain[t, i]] = self.layout.sign[t, i]
         return place, back
-
-    def _rooms(self) -> tuple[Array, Array]:
-        chain, width = self.robot.kinematics.topology.chain, self.width
-        room, origin = np.zeros((self.robot.nq, self.nt * 2 * width)), np.zeros(self.nt * 2 * width)
-        bounds = np.sort(self.layout.sign * np.array(self._bounds), axis=0)  # a sign exchanges the limits
-        for t, i in zip(*np.nonzero(self.real), strict=True):
-            for side in range(2):
-                columns = (2 * t + side) * width + 3 * i + np.arange(3)
-                room[chain[t, i], columns] = -self.layout.sign[t, i] / 3.0
-                origin[columns] = bounds[side][t, i] / 3.0
-        return room, origin
 
     def _place_columns(self, i: int) -> NDArray[np.int64]:
         """Where the position of the i-th joint stands in a row."""

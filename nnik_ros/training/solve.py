@@ -20,39 +20,39 @@ _FACTORS = 2 * len(_COFACTORS)
 
 
 class SolveConstants(NamedTuple):
-    """n columns of a spread row, m = 2 n - 2. left, right (n, m): factors of the matrix's entries, joint by joint; matrix
-    (m, 24 + n): from there to both factors of the cofactors' products, and the matrix itself, spread; smallest (24 + n,) and
-    damping (1, 24 + n): what is added to it; cofactor (12, n); row, determinant (n, n): solution and determinant, spread; rest
-    (n, n): what a step, a third of it in each copy, takes off an error; thirds (n, n): a step in such copies."""
+    """n columns of a spread row; m = 2 n - 1, entries of the matrix, joint by joint, and the damping. left, right (n, m): both
+    factors of each; smallest, one (m,) and damping (n, m), by the last column of a row: what is added to them; first, second
+    (m, 12): both factors of the cofactors' products; matrix (m, n): the matrix, spread; cofactor (12, n); row, determinant
+    (n, n): solution and determinant, spread; rest (n, n): what a step, a third of it in each copy, takes off an error."""
 
     left: Any
     right: Any
-    matrix: Any
     smallest: Any
+    one: Any
     damping: Any
+    first: Any
+    second: Any
+    matrix: Any
     cofactor: Any
     row: Any
     determinant: Any
     rest: Any
-    thirds: Any
-
-
-def sizes(width: int) -> list[int]:
-    """Pieces of the matrix: first and second factors of the cofactors' products; the matrix, spread."""
-    return [_FACTORS, _FACTORS, width]
 
 
 def solve_constants(joints: int) -> SolveConstants:
     """For rows of so many joints."""
     n, pairs = 3 * joints + 1, len(_PAIRS)
-    left, right = np.zeros((n, joints * pairs)), np.zeros((n, joints * pairs))
-    entries = np.zeros((joints * pairs, pairs))
+    m = joints * pairs + 1
+    left, right, damping = np.zeros((n, m)), np.zeros((n, m)), np.zeros((n, m))
+    entries = np.zeros((m, pairs))
     for i in range(joints):
         for p, (x, y) in enumerate(_PAIRS):
             left[3 * i + x, pairs * i + p] = right[3 * i + y, pairs * i + p] = 1.0
             entries[pairs * i + p, p] = 1.0
-    arranged = _arranged(n)
-    diagonal = np.array([float(x == y) for x, y in _PAIRS])[None]
+    entries[-1] = [float(x == y) for x, y in _PAIRS]
+    damping[-1, -1] = _LARGEST_DAMPING / joints  # of the square of an error written out once for each joint
+    last = np.append(np.zeros(m - 1), 1.0)
+    first, second, matrix = _arranged(n)
     cofactor, row, determinant, rest = np.zeros((_FACTORS, n)), np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
     for x in range(3):
         for y in range(3):
@@ -62,29 +62,28 @@ def solve_constants(joints: int) -> SolveConstants:
             determinant[3 * x + y] = 1.0 / 3.0  # every row of the matrix gives it once
             rest[y::3, x : n - 1 : 3] = -3.0 * float(x == y)
     rest[-1] = 0.0
-    thirds = np.zeros((n, n))
-    for i in range(joints):
-        thirds[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] = 1.0 / 3.0
     return SolveConstants(
-        left, right, entries @ arranged, (_SMALLEST_DAMPING * diagonal @ arranged)[0],
-        _LARGEST_DAMPING / joints * diagonal @ arranged, cofactor, row, determinant, rest, thirds,
+        left, right, _SMALLEST_DAMPING * last, last, damping, entries @ first, entries @ second, entries @ matrix, cofactor,
+        row, determinant, rest,
     )  # fmt: skip
 
 
-def solved(xp: Any, constants: SolveConstants, matrix: Any, b: Any) -> Any:
-    """The solution for right-hand sides b (rows, n), spread; matrix (rows, 24 + n): see `SolveConstants`."""
-    first, second, A = xp.split(matrix, sizes(constants.rest.shape[0]), -1)
-    cofactors = (first * second) @ constants.cofactor
-    return ((cofactors * b) @ constants.row) / ((cofactors * A) @ constants.determinant)
+def solved(xp: Any, constants: SolveConstants, J: Any, J_w: Any, damping: Any, b: Any) -> Any:
+    """The solution for right-hand sides b, all (rows, n), spread; damping has what is added to the matrix, in units of the
+    largest, in its last column."""
+    left = xp.addmm(xp.addmm(constants.smallest, J_w, constants.left), damping, constants.damping)
+    entries = left * xp.addmm(constants.one, J, constants.right)
+    cofactors = ((entries @ constants.first) * (entries @ constants.second)) @ constants.cofactor
+    return ((cofactors * b) @ constants.row) / ((cofactors * (entries @ constants.matrix)) @ constants.determinant)
 
 
-def _arranged(n: int) -> Array:
-    """From the entries of a symmetric matrix to factors of its cofactors' products, and to the matrix, spread."""
-    arranged = np.zeros((len(_PAIRS), 2 * _FACTORS + n))
+def _arranged(n: int) -> tuple[Array, Array, Array]:
+    """From the entries of a symmetric matrix to both factors of its cofactors' products, and to the matrix, spread."""
+    first, second, matrix = (np.zeros((len(_PAIRS), columns)) for columns in (_FACTORS, _FACTORS, n))
     for c, (a, b, p, q) in enumerate(_COFACTORS.values()):
-        for column, entry in ((2 * c, a), (2 * c + 1, p), (_FACTORS + 2 * c, b), (_FACTORS + 2 * c + 1, q)):
-            arranged[_PAIRS.index(entry), column] = 1.0
+        for column, one, other in ((2 * c, a, b), (2 * c + 1, p, q)):
+            first[_PAIRS.index(one), column] = second[_PAIRS.index(other), column] = 1.0
     for x in range(3):
         for y in range(3):
-            arranged[_PAIRS.index((min(x, y), max(x, y))), 2 * _FACTORS + 3 * x + y] = 1.0
-    return arranged
+            matrix[_PAIRS.index((min(x, y), max(x, y))), 3 * x + y] = 1.0
+    return first, second, matrix

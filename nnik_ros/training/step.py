@@ -9,11 +9,9 @@ For each tip, with error e, Jacobian J, and u, w, l from a small perceptron:
 Far from the target the network is free to damp the correction away and jump; near it the step is Gauss-Newton whatever the
 network says, so that it vanishes with the error and converges to the exact target. Joints at a limit that the error pushes
 further out are left out, and the jump fades where no joint can help (s = 0), so that out of reach the step rests at the
-closest point. A step over a limit ends there, and (but in a robot with joints that turn a full circle) the other joints make
-up for what is lost by a second correction, which is not computed where nothing is lost. A joint with a range of a full
-circle has no such limit: a step over its stop goes on from the other one. In a robot of nothing but such joints the network
-also sees, and adds to the jump a learned share of, each joint's bearing: the angle by which that joint alone would turn the
-tip to the side where its target is.
+closest point. A step over a limit ends there. A joint with a range of a full circle has no such limit: a step over its stop
+goes on from the other one. In a robot of nothing but such joints the network also sees, and adds to the jump a learned share
+of, each joint's bearing: the angle by which that joint alone would turn the tip to the side where its target is.
 Source of the damping: Sugihara, "Solvability-Unconcerned Inverse Kinematics by the Levenberg-Marquardt Method" (2011).
 """
 
@@ -28,43 +26,32 @@ from nnik_ros.training.solve import solved
 _STEEPNESS = 2.5e5  # of the change from free to stuck, 2e-6 of half the range before a limit: what float32 rounds off
 
 
-def tip_rows(xp: Any, constants: Constants, q: Any) -> Any:
-    """Everything about the tips at q (batch, nq) [rad] but their targets: (batch, nt * k)."""
+def known_rows(xp: Any, constants: Constants, q: Any, target: Any) -> Any:
+    """All that is known at q (batch, nq) [rad] with target (batch, nt, 3) [m]: (batch, nt * k)."""
     angles = xp.addmm(constants.phase, q, constants.frequency)
-    return xp.sin(angles) @ constants.weight
+    return xp.concatenate([xp.sin(angles), *given(xp, q, target)], -1) @ constants.known
+
+
+def given(xp: Any, q: Any, target: Any) -> list[Any]:
+    """Targets (batch, 3 nt) and joint positions."""
+    return [xp.reshape(target, (-1, math.prod(target.shape[1:]))), q]
 
 
 def tip_position(xp: Any, rows: Rows, constants: Constants, known: Any) -> Any:
-    """The tips (batch, nt, 3) [m] in what `tip_rows` returns."""
+    """The tips (batch, nt, 3) [m] in what `known_rows` returns."""
     return xp.reshape(xp.addmm(constants.tip_origin, known, constants.tip), (-1, rows.nt, 3))
 
 
-def step(xp: Any, rows: Rows, constants: Constants, layers: Any, q: Any, target: Any, known: Any) -> Any:
-    """One increment. q (batch, nq) [rad], target (batch, nt, 3) [m], known: `tip_rows` at q; returns the next q (batch, nq).
-    layers: a function of the features (rows, ...) to the pieces of the outputs (rows, ...), see `Rows.output_sizes`."""
-    sight = _sight(xp, rows, constants, q, target, known)
-    jump, w, damping = _proposal(xp, layers, sight)
-    J, J_w = sight.J, sight.J * (sight.free * xp.sigmoid(w))
-    solve = constants.solve
-    damped = xp.addmm(solve.smallest, sight.square * xp.sigmoid(damping), solve.damping)
-
-    def corrected(J_w: Any, error: Any) -> Any:
-        matrix = xp.addmm(damped, (J_w @ solve.left) * (J @ solve.right), solve.matrix)
-        return solved(xp, solve, matrix, error) * J_w
-
-    def there(moved: Any) -> Any:
-        return xp.addmm(q, xp.reshape(moved, (-1, rows.nt * rows.width)), constants.back)
-
-    def made_up() -> Any:
-        inside, lost, free = _clamped(xp, rows, constants, q, J, moved)
-        return _bounded(xp, rows, there(inside + corrected(xp.where(free, J_w, 0.0), lost)))
-
-    moved = corrected(J_w, xp.addmm(sight.error, jump * J, solve.rest)) + jump
-    unbounded = there(moved)
-    bounded = _bounded(xp, rows, unbounded)
-    if rows.turning:  # beside joints that turn over their stops making up helps nothing, see the notebook
-        return bounded
-    return xp.choose(xp.differ(unbounded, bounded), made_up, lambda: bounded)
+def step(xp: Any, rows: Rows, constants: Constants, layers: Any, q: Any, known: Any) -> Any:
+    """One increment. q (batch, nq) [rad], known: `known_rows` of q and the targets; returns the next q (batch, nq). layers: a
+    function of the features (rows, ...) to the pieces of the outputs (rows, ...), see `Rows.output_sizes`."""
+    sight = _sight(xp, rows, constants, known)
+    jump, w = _proposal(xp, layers, sight)
+    weight = sight.free * xp.sigmoid(w)
+    J, J_w, solve = sight.J, sight.J * weight, constants.solve
+    rest = xp.addmm(sight.error, jump * J, solve.rest)
+    moved = solved(xp, solve, J, J_w, sight.square * weight, rest) * J_w + jump
+    return _bounded(xp, rows, xp.addmm(q, xp.reshape(moved, (-1, rows.nt * rows.width)), constants.back))
 
 
 class _Sight(NamedTuple):
@@ -80,9 +67,8 @@ class _Sight(NamedTuple):
     features: Any
 
 
-def _sight(xp: Any, rows: Rows, constants: Constants, q: Any, target: Any, known: Any) -> _Sight:
-    whole = xp.addmm(known, xp.reshape(target, (-1, 3 * rows.nt)), constants.goal)
-    whole = xp.reshape(xp.addmm(whole, q, constants.place), (-1, sum(rows.pieces)))
+def _sight(xp: Any, rows: Rows, constants: Constants, known: Any) -> _Sight:
+    whole = xp.reshape(known, (-1, sum(rows.pieces)))
     error, J, joints, others, *arms = xp.split(whole, rows.pieces, -1)
     square = xp.sum_of_squares(error)
     size = xp.sqrt(square)
@@ -91,26 +77,17 @@ def _sight(xp: Any, rows: Rows, constants: Constants, q: Any, target: Any, known
     free = xp.hard_sigmoid(xp.sign(slope) * joints, -_STEEPNESS, _STEEPNESS - 0.5)
     slope = slope * free
     bearings = [bearing(xp, constants, error, J, arm) for arm in arms]
-    features = xp.concatenate([slope, *bearings, direction, others, size, xp.log(square)], -1)
+    features = xp.concatenate([slope, *bearings, direction, others, size], -1)
     return _Sight(error, J, square, size, slope, free, bearings, features)
 
 
-def _proposal(xp: Any, layers: Any, sight: _Sight) -> tuple[Any, Any, Any]:
+def _proposal(xp: Any, layers: Any, sight: _Sight) -> tuple[Any, Any]:
     """The jump, a third of it in each copy, and the logits of metric and damping."""
-    jump, w, damping, *shares = layers(sight.features)
+    jump, w, *shares = layers(sight.features)
     jump = jump * (sight.size * xp.softsign(xp.sum_of_squares(sight.slope)))
     for share, angle in zip(shares, sight.bearings, strict=True):
         jump = jump + share * angle
-    return jump, w, damping
-
-
-def _clamped(xp: Any, rows: Rows, constants: Constants, q: Any, J: Any, moved: Any) -> tuple[Any, Any, Any]:
-    """The step inside the limits, what of the tip's way is lost there, and which joints are not at a limit."""
-    whole = moved @ constants.solve.thirds
-    rooms = xp.reshape(xp.addmm(constants.room_origin, q, constants.room), (-1, 2 * rows.width))
-    lower, upper = xp.split(rooms, [rows.width, rows.width], -1)
-    inside = xp.minimum(xp.maximum(whole, lower), upper)
-    return inside, ((inside - whole) * J) @ constants.solve.rest, xp.eq(inside, whole)
+    return jump, w
 
 
 def bearing(xp: Any, constants: Constants, error: Any, J: Any, arm: Any) -> Any:

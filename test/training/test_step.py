@@ -9,15 +9,15 @@ from nnik_ros.robot import Robot, load_robot
 from nnik_ros.training.network import Torch, torch_constants
 from nnik_ros.training.rows import rows_of
 from nnik_ros.training.solve import SolveConstants, solve_constants, solved
-from nnik_ros.training.step import bearing, step, tip_position, tip_rows
+from nnik_ros.training.step import bearing, known_rows, step, tip_position
 
 
 def pieces(robot: Robot, q: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
     """The pieces of the rows at q for the targets, (n, nt, ...) each, at double precision."""
     rows = rows_of(robot)
     constants = rows.constants
-    flat = np.sin(constants.phase + q @ constants.frequency) @ constants.weight
-    flat = flat + target.reshape(len(q), -1) @ constants.goal + q @ constants.place
+    sines = np.sin(constants.phase + q @ constants.frequency)
+    flat = np.concatenate([sines, target.reshape(len(q), -1), q], -1) @ constants.known
     return np.split(flat.reshape(len(q), robot.nt, -1), np.cumsum(rows.pieces)[:-1], -1)
 
 
@@ -44,7 +44,8 @@ def test_the_tips_come_back_out_of_the_rows(any_robot: Robot, rng: np.random.Gen
     rows = rows_of(any_robot)
     constants = torch_constants(rows.constants)
     q = any_robot.random_joint_position(rng, 100)
-    known = tip_rows(torch, constants, torch.from_numpy(q.astype(np.float32)))
+    target = rng.normal(size=(100, any_robot.nt, 3))
+    known = known_rows(torch, constants, *(torch.from_numpy(x.astype(np.float32)) for x in (q, target)))
     tips = tip_position(torch, rows, constants, known).numpy()
     np.testing.assert_allclose(tips, any_robot.kinematics.tip_position(q), rtol=0, atol=1e-6 * rows.reach)
 
@@ -71,10 +72,10 @@ def test_three_equations_are_solved_in_every_row(joints: int, rng: np.random.Gen
         return torch.from_numpy(np.concatenate([vectors.reshape(50, -1), np.zeros((50, 1))], -1))
 
     constants = type(constants)(*map(torch.from_numpy, constants))
-    products = (spread(J * weight) @ constants.left) * (spread(J) @ constants.right)
-    matrix = products @ constants.matrix + torch.from_numpy(damping) @ constants.damping + constants.smallest
+    added = torch.from_numpy(np.concatenate([rng.normal(size=(50, 3 * joints)), damping], -1))
     every = np.broadcast_to(b[:, None], (50, joints, 3))
-    found = solved(Torch(), constants, matrix, spread(every)).numpy()[:, :-1].reshape(50, joints, 3)
+    found = solved(Torch(), constants, spread(J), spread(J * weight), added, spread(every))
+    found = found.numpy()[:, :-1].reshape(50, joints, 3)
     wanted = np.linalg.solve(A, b[..., None])[..., 0]
     np.testing.assert_allclose(found, np.broadcast_to(wanted[:, None], found.shape), rtol=1e-6)
 
@@ -140,7 +141,7 @@ class Formula:
         self.bearing = np.array([angle_about(*arm) for arm in arms]) if rows_of(robot).bearing else np.zeros(n)
         rows = rows_of(robot)
         self.lower, self.upper, self.turn = (x[self.chain].astype(float) for x in (rows.lower, rows.upper, rows.turn))
-        self.q, self.turning = q[self.chain], rows.turning
+        self.q = q[self.chain]
 
     def next(self, u: np.ndarray, w: np.ndarray, damping: float, share: np.ndarray) -> np.ndarray:
         """u, w, share (joints,) and the logit of the damping to the next joints."""
@@ -153,16 +154,9 @@ class Formula:
         weight = free / (1.0 + np.exp(-w))
         rest = (10.0 / (1.0 + np.exp(-damping)) * size**2 + 1e-6) * np.eye(3)
 
-        def corrected(weight: np.ndarray, error: np.ndarray) -> np.ndarray:
-            return weight * (self.J.T @ np.linalg.solve(self.J * weight @ self.J.T + rest, error))
-
-        d = jump + corrected(weight, self.e - self.J @ jump)
-        if self.turning:
-            over = (self.q + d > self.upper) * 1.0 - (self.q + d < self.lower)
-            return np.clip(self.q + d - over * self.turn, self.lower, self.upper)
-        inside = np.clip(d, self.lower - self.q, self.upper - self.q)
-        made_up = corrected(weight * (np.abs(inside - d) < 1e-12), self.J @ (d - inside))
-        return np.clip(self.q + inside + made_up, self.lower, self.upper)
+        d = jump + weight * (self.J.T @ np.linalg.solve(self.J * weight @ self.J.T + rest, self.e - self.J @ jump))
+        over = (self.q + d > self.upper) * 1.0 - (self.q + d < self.lower)
+        return np.clip(self.q + d - over * self.turn, self.lower, self.upper)
 
 
 @pytest.mark.parametrize("far", [0.02, 1.0])
@@ -176,21 +170,21 @@ def test_a_step_is_the_documented_formula_tip_by_tip(any_robot: Robot, rng: np.r
     u, w, share = (rng.normal(size=(n, nt, depth)) * scale for scale in (0.7, 1.0, 0.3))
     damping = rng.normal(size=(n, nt)) - 4.0
 
-    def spread(values: np.ndarray) -> torch.Tensor:
-        """A third in each of three copies, of chains with as many joints as the step has."""
-        whole = np.zeros((n * nt, rows.joints))
-        whole[:, :depth] = values.reshape(n * nt, depth)
-        return torch.from_numpy(np.concatenate([whole.repeat(3, axis=1), np.zeros((n * nt, 1))], 1))
+    def spread(values: np.ndarray, last: np.ndarray | float = 0.0) -> torch.Tensor:
+        """A third in each of three copies, of chains with as many joints as the step has, and the last column."""
+        whole = np.zeros((n * nt, 3 * rows.joints + 1))
+        whole[:, : 3 * depth] = values.reshape(n * nt, depth).repeat(3, axis=1)
+        whole[:, -1] = last
+        return torch.from_numpy(whole)
 
-    pieces = [spread(u / 3.0 / np.sqrt(rows.joints)), spread(w), torch.from_numpy(damping.reshape(-1, 1))]
+    pieces = [spread(u / 3.0 / np.sqrt(rows.joints)), spread(w, damping.ravel())]
     pieces += [spread(share / 3.0)] * rows.bearing
     constants = rows.constants
     double = {name: torch.tensor(x) for name, x in constants._asdict().items() if name != "solve"}
     constants = type(constants)(**double, solve=SolveConstants(*map(torch.tensor, constants.solve)))
-    known = tip_rows(torch, constants, torch.from_numpy(q))
-    found = step(
-        Torch(), rows, constants, lambda _: pieces, torch.from_numpy(q), torch.from_numpy(target), known
-    ).numpy()
+    start = torch.from_numpy(q)
+    known = known_rows(torch, constants, start, torch.from_numpy(target))
+    found = step(Torch(), rows, constants, lambda _: pieces, start, known).numpy()
     told = 0
     for k in range(n):
         for t in range(nt):

@@ -204,7 +204,7 @@ def test_a_step_of_the_network_is_judged_against_bare_perceptrons_of_its_own_siz
     policy = OnnxPolicy(model_file("allegro_right"), robot)
     weights = read_layers(policy.path).weights
     sizes = perceptron.perceptron_sizes(policy)
-    assert sizes == (weights[0].shape[1], 96, 96, 96, weights[-1].shape[2])
+    assert sizes == (weights[0].shape[1], 144, 144, 144, 144, weights[-1].shape[2])
     problems = workloads.static_problems(robot, robot.kinematics, np.random.default_rng(3), 1)["near"]
     costs = perceptron.step_costs(policy, problems, 2)
     assert costs["step_us"] > costs["bare_us"] > 0.0
