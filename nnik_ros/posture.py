@@ -20,7 +20,9 @@ from nnik_ros.robot import Robot
 
 _DAMPING = 0.01  # of the reach; keeps the projection smooth, and lets the pull bend a stretched finger by 0.01 rad
 _TURN_DAMPING = 0.002  # the same of a turn towards a direction
-_NEAR = 0.01  # of the reach: where a step moves the tip so far or up to twice as far, the posture loses its say
+# of the reach, or as far as a reference goes in a period, if that is more: where a step moves the tip so far or up to twice as
+# far, the posture loses its say
+_NEAR = 0.01
 _MARGIN = 0.08  # of a joint's range, that it keeps from its limits where the free degree allows it
 _REPULSION = 10.0  # of the rate, within that margin
 _SOFT = 50.0  # 1/s, of the way to a limit that a joint may go while others can go on for it
@@ -51,7 +53,8 @@ class Posture:
         self._limits, self._preferred = (lower, upper), robot.preferred
         self._largest = _FASTEST * robot.velocity * period
         self._damping, self._turn_damping = ((share * kinematics.reach) ** 2 for share in (_DAMPING, _TURN_DAMPING))
-        self._near, self._leak = _NEAR * kinematics.reach, _LEAK * kinematics.reach
+        self._near = np.maximum(_NEAR * kinematics.reach, robot.tip_velocity * period)
+        self._leak = _LEAK * kinematics.reach
         self._rounding = RESOLUTION * kinematics.reach
         self._kinematics, self._period = kinematics, period
         self._axis = robot.tip_axis

@@ -249,9 +249,9 @@ def test_stale_targets_may_silence_the_hand_which_is_taken_up_where_it_is_found(
     np.testing.assert_allclose(first, found, atol=hand.acceleration.max() * T * T * 1.01)
 
 
-@pytest.mark.parametrize("seed", [4, 22, 24, 40])
+@pytest.mark.parametrize("seed", [7, 24, 32, 40])
 def test_before_a_hand_that_stands_still_the_command_comes_to_rest(hand: Robot, seed: int) -> None:
-    """Two solvers that take turns would keep it moving."""
+    """Two solvers that take turns would keep it moving, as these hands do where nobody keeps the lead."""
     rng = np.random.default_rng(0)
     for _ in range(seed + 1):
         start = hand.lower + (hand.upper - hand.lower) * rng.uniform(0.2, 0.8, hand.nq)

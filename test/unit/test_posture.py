@@ -223,7 +223,7 @@ def test_a_smooth_path_of_the_tips_is_followed_with_a_jerk_of_the_size_of_its_ow
     assert rms_jerk(follow(hand, path)) < 2.5 * rms_jerk(path)
 
 
-@pytest.mark.parametrize("rate", [100.0, 333.0, 1000.0])
+@pytest.mark.parametrize("rate", [50.0, 100.0, 333.0, 1000.0])
 def test_a_smooth_path_close_to_a_limit_is_followed_without_leaving_it_or_jerking(hand: Robot, rate: float) -> None:
     """One smooth loop of the ring finger whose first joint comes close to its limit, after two seconds at its beginning."""
     t, ring, begin = np.arange(0.0, 1.8, 1.0 / rate)[:, None] / 1.8, slice(8, 12), int(2.0 * rate)
@@ -243,8 +243,8 @@ def test_a_smooth_path_close_to_a_limit_is_followed_without_leaving_it_or_jerkin
         sent.append(q[ring])
         off.append(np.linalg.norm(result.tip_position[2] - result.reference[2]))
     jerk, own = (np.sqrt((np.diff(joints, 3, axis=0) ** 2).mean()) for joints in (sent[begin:], path[begin:, ring]))
-    assert max(off[begin:]) < 2e-5
-    assert jerk < 1.2 * own
+    assert max(off[begin:]) < 4e-6 * (333.0 / rate) ** 2, "the free degree leaves the tip in place to first order"
+    assert jerk < 0.9 * own
 
 
 def test_a_closed_path_of_the_tips_ends_with_the_joints_where_they_began(hand: Robot) -> None:
