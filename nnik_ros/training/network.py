@@ -156,8 +156,8 @@ def _feature_scaling(robot: Robot, rows: Rows) -> tuple[torch.Tensor, torch.Tens
     which = np.ones(rows.nt)
     center = [0.0 * each, *[0.0 * each] * rows.bearing, np.zeros(3), 0.0 * each, place, place, 0.0 * which]
     scale = [_STEEP * each, *[each] * rows.bearing, np.ones(3) / copies, 0.6 * each, *[spread * np.ones(3)] * 2, which]
-    center.append(np.zeros(1))
-    scale.append(np.array([0.25 * copies]))
+    center.append(np.array([0.0, 2.0 * math.log(copies) - 3.0])[: rows.sizes])
+    scale.append(np.array([0.25 * copies, 3.0])[: rows.sizes])
     return _joined(center), _joined(scale)
 
 

@@ -24,8 +24,7 @@ from nnik_ros.robot import Robot
 from nnik_ros.training.series import Series, series_of, side_by_side
 from nnik_ros.training.solve import SolveConstants, solve_constants
 
-SMALLEST_SQUARE = 1e-14  # of an error in reaches, under the root
-OTHER_FEATURES = 1  # size of the error
+SMALLEST_SQUARE = 1e-14  # of an error in reaches, under the root and the logarithm
 _REST = (
     1e-3  # square of the slope below which the jump fades: at the closest point of an unreachable target there is none
 )
@@ -114,6 +113,11 @@ class Rows:
         return bool((self.turn > 0).all())
 
     @property
+    def sizes(self) -> int:
+        """Features of the size of an error: 1, or 2 with its logarithm, by which robots that turn reach more targets."""
+        return 1 + self.turning
+
+    @property
     def pieces(self) -> list[int]:
         """A row: error, slopes and joint positions, spread; for the perceptron alone: joint positions, tip, target and a 1 for
         this tip among the others; arms, spread, where all joints turn."""
@@ -122,8 +126,8 @@ class Rows:
     @property
     def feature_index(self) -> NDArray[np.int64]:
         """Where the features that the perceptron learns from stand in what the step gives it, copies left out: slope (and
-        bearing) of each joint; direction; position of each joint; tip, target, which tip; size of the error."""
-        each, others = 3 * np.arange(self.depth), self.pieces[3] + OTHER_FEATURES
+        bearing) of each joint; direction; position of each joint; tip, target, which tip; size of the error and, where a joint turns, its logarithm."""
+        each, others = 3 * np.arange(self.depth), self.pieces[3] + self.sizes
         spread = 1 + self.bearing
         rest = spread * self.width + np.concatenate([np.arange(3), self.width + np.arange(others)])
         return np.concatenate([*[i * self.width + each for i in range(spread)], rest])
@@ -147,7 +151,7 @@ class Rows:
     @property
     def given(self) -> int:
         """Features that the step gives the perceptron, copies included."""
-        return (2 + self.bearing) * self.width + self.pieces[3] + OTHER_FEATURES
+        return (2 + self.bearing) * self.width + self.pieces[3] + self.sizes
 
     @property
     def inputs(self) -> int:

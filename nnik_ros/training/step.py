@@ -77,7 +77,8 @@ def _sight(xp: Any, rows: Rows, constants: Constants, known: Any) -> _Sight:
     free = xp.hard_sigmoid(xp.sign(slope) * joints, -_STEEPNESS, _STEEPNESS - 0.5)
     slope = slope * free
     bearings = [bearing(xp, constants, error, J, arm) for arm in arms]
-    features = xp.concatenate([slope, *bearings, direction, others, size], -1)
+    sizes = [size, xp.log(square)] if rows.turning else [size]
+    features = xp.concatenate([slope, *bearings, direction, others, *sizes], -1)
     return _Sight(error, J, square, size, slope, free, bearings, features)
 
 
