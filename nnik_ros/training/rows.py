@@ -126,7 +126,8 @@ class Rows:
     @property
     def feature_index(self) -> NDArray[np.int64]:
         """Where the features that the perceptron learns from stand in what the step gives it, copies left out: slope (and
-        bearing) of each joint; direction; position of each joint; tip, target, which tip; size of the error and, where a joint turns, its logarithm."""
+        bearing) of each joint; direction; position of each joint; tip, target, which tip; size of the error and, where a joint
+        turns, its logarithm."""
         each, others = 3 * np.arange(self.depth), self.pieces[3] + self.sizes
         spread = 1 + self.bearing
         rest = spread * self.width + np.concatenate([np.arange(3), self.width + np.arange(others)])
