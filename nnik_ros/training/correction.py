@@ -65,8 +65,7 @@ def tuned(policy: OnnxPolicy, correction: Correction) -> Exported:
     added = _graph(robot, correction, start, goal)
     model = onnx.load(policy.path)
     del model.metadata_props[:]
-    for node in model.graph.node:
-        node.input[:] = [_PREFIX + TIP_TARGET if name == TIP_TARGET else name for name in node.input]
+    _see_the_moved_target(model.graph)
     nodes = [*added.node, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
@@ -76,6 +75,15 @@ def tuned(policy: OnnxPolicy, correction: Correction) -> Exported:
     q_next = policy.step(q, goal.astype(np.float64) - correction.numpy(q))
     probe = Probe(*(nested(array) for array in (start, goal, q_next, robot.kinematics.tip_position(q))))
     return Exported(model, probe)
+
+
+def _see_the_moved_target(graph: onnx.GraphProto) -> None:
+    """Its nodes, and those of its branches."""
+    for node in graph.node:
+        node.input[:] = [_PREFIX + TIP_TARGET if name == TIP_TARGET else name for name in node.input]
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                _see_the_moved_target(attribute.g)
 
 
 def _graph(
