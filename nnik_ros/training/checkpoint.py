@@ -24,7 +24,7 @@ from nnik_ros.training.network import Layers
 from nnik_ros.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.pt"
-SCHEMA = 3
+SCHEMA = 4
 
 
 class Checkpoint(NamedTuple):
