@@ -25,11 +25,10 @@ _TAIL = """
 The gates of the recipes are what was aimed at, or what these networks reach, shares rounded down and lengths rounded up.
 Steps with guard are those of `GuardedSolver`. Aimed at, for the hands: 99.9 % of the tips reached in 5 steps of the network
 alone, all tips of a hand in 5 guarded steps for 99.9 % and in 10 for 99.99 % of the targets, and out of reach, guarded, within
-0.5 mm of the closest point in the 99th percentile. All of it is met, most narrowly by the v5's left hand of type A and right
-hand of type B, alone by 99.93 % of their tips; the table shows the worst finger, which is the thumb. Out of reach the networks
-alone end 0.8 to 6 mm beyond the closest point (99th percentile). All of this is told by `./run evaluate`. What they miss is the
-rim of the workspace, mostly the thumb's, where a finger is stretched and a joint stands at its limit: see the map in
-docs/LOG.md.
+0.5 mm of the closest point in the 99th percentile. All of it is met, most narrowly by the v5's left hand of type A, alone by
+99.92 % of its tips; the table shows the worst finger, which is the thumb. Out of reach the networks alone end 0.8 to 2.8 mm
+beyond the closest point (99th percentile). All of this is told by `./run evaluate`. What they miss is the rim of the workspace,
+mostly the thumb's, where a finger is stretched and a joint stands at its limit: see the map in docs/LOG.md.
 
 What the arm in space does not reach in five steps lies beside the axis of its yaw, half of it within 7 mm, where the yaw hardly
 moves the tip. Out of reach its network alone ends 5 mm beyond the closest point (99th percentile), that of the planar arm,
