@@ -9,8 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import onnxruntime
 
 from benchmarks.workloads import Static
+from nnik_ros.contract import JOINT_POSITION, JOINT_POSITION_NEXT, TIP_TARGET
 from nnik_ros.onnx_policy import OnnxPolicy, open_session
 from nnik_ros.training.export import read_layers
 from nnik_ros.training.graph import Graph
@@ -21,12 +23,16 @@ _CALLS = 50  # in a row, of one kind
 
 def step_costs(policy: OnnxPolicy, problems: Static, rounds: int) -> dict[str, float]:
     """Medians over rounds in which all take turns [us]: the network's increment, its bare perceptron (a row for each tip), and
-    the yardstick."""
-    inputs = problems.start[:1].astype(np.float32), problems.target[:1].astype(np.float32)
-    calls: dict[str, Callable[[], Any]] = {"step": partial(policy.increment, *inputs)}
+    the yardstick, all called alike; and once more with run options that are kept, as the package calls the network."""
+    q, target = problems.start[:1].astype(np.float32), problems.target[:1].astype(np.float32)
+    asked = {"step": (policy.content, JOINT_POSITION_NEXT, {JOINT_POSITION: q, TIP_TARGET: target})}
     for name, sizes in (("bare", perceptron_sizes(policy)), ("yardstick", YARDSTICK)):
-        rows = np.zeros((policy.robot.nt, sizes[0]), dtype=np.float32)
-        calls[name] = partial(open_session(perceptron(sizes)).run, None, {"x": rows})
+        asked[name] = perceptron(sizes), "y", {"x": np.zeros((policy.robot.nt, sizes[0]), dtype=np.float32)}
+    calls: dict[str, Callable[[], Any]] = {}
+    for name, (model, output, feed) in asked.items():
+        session = open_session(model)
+        calls[name] = partial(session.run, [output], feed)
+        calls[f"{name}_kept"] = partial(session.run, [output], feed, onnxruntime.RunOptions())
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():

@@ -1,19 +1,21 @@
-"""Writes constants into the bytes of an ONNX file, for which onnxruntime alone has no function.
+"""Fits the bytes of an ONNX file to what a policy asks of it, for which onnxruntime alone has no function.
 
 A geometry that may be handed in with every step is computed anew with every step. What a policy knows when it is loaded is
 therefore written into the file's bytes in memory, and onnxruntime computes everything that follows from it once, while loading.
+What a policy never asks for is taken out: onnxruntime would compute it, or look with every step for what it may leave out.
 The format is that of protocol buffers: https://protobuf.dev/programming-guides/encoding, with the field numbers of onnx.proto.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 _GRAPH = 7  # of ModelProto
-_INITIALIZER, _INPUT = 5, 11  # of GraphProto
+_NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12  # of GraphProto
+_NODE_INPUT, _NODE_OUTPUT, _ATTRIBUTE, _BRANCH = 1, 2, 5, 6  # of NodeProto, and of its AttributeProto
 _VALUE_NAME, _TENSOR_NAME, _RAW_DATA, _EXTERNAL_DATA = 1, 8, 9, 13  # of ValueInfoProto and TensorProto
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5  # wire types
 
@@ -29,6 +31,40 @@ def with_constants(model: bytes, constants: Mapping[str, NDArray[np.float32]]) -
         _wrapped(number, _graph(body, constants)) if number == _GRAPH else whole
         for number, body, whole in _fields(model)
     )
+
+
+def with_outputs(model: bytes, names: Collection[str]) -> bytes:
+    """The same model with these of its outputs alone, and what they need.
+
+    Raises:
+        ValueError: the bytes are no protocol buffer.
+    """
+    return b"".join(
+        _wrapped(number, _needed(body, set(names))) if number == _GRAPH else whole
+        for number, body, whole in _fields(model)
+    )
+
+
+def _needed(graph: bytes, wanted: set[str]) -> bytes:
+    """From the end: a node stands after all that it needs."""
+    parts = []
+    for number, body, whole in reversed(list(_fields(graph))):
+        if number == _OUTPUT and _text(body, _VALUE_NAME) not in wanted:
+            continue
+        if number == _NODE:
+            if wanted.isdisjoint(_texts(body, _NODE_OUTPUT)):
+                continue
+            wanted |= _uses(body)
+        parts.append(whole)
+    return b"".join(reversed(parts))
+
+
+def _uses(node: bytes) -> set[str]:
+    """Names that a node needs, those inside its branches included."""
+    attributes = [body for number, body, _ in _fields(node) if number == _ATTRIBUTE]
+    branches = [body for attribute in attributes for number, body, _ in _fields(attribute) if number == _BRANCH]
+    inner = [body for branch in branches for number, body, _ in _fields(branch) if number == _NODE]
+    return set(_texts(node, _NODE_INPUT)).union(*map(_uses, inner))
 
 
 def _graph(graph: bytes, constants: Mapping[str, NDArray[np.float32]]) -> bytes:
@@ -104,4 +140,8 @@ def _encoded(value: int) -> bytes:
 
 
 def _text(message: bytes, number: int) -> str:
-    return b"".join(body for n, body, _ in _fields(message) if n == number).decode()
+    return "".join(_texts(message, number))
+
+
+def _texts(message: bytes, number: int) -> list[str]:
+    return [body.decode() for n, body, _ in _fields(message) if n == number]

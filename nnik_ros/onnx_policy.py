@@ -26,7 +26,7 @@ from nnik_ros.errors import ContractError, Problems
 from nnik_ros.geometry import Array
 from nnik_ros.kernels import points
 from nnik_ros.kinematics import Kinematics
-from nnik_ros.onnx_bytes import with_constants
+from nnik_ros.onnx_bytes import with_constants, with_outputs
 from nnik_ros.robot import Robot
 
 _STEP = [JOINT_POSITION_NEXT]
@@ -62,15 +62,14 @@ class OnnxPolicy:
         content = path.read_bytes()
         self.digest = hashlib.sha256(content).hexdigest()  # of what runs, whatever lies there later
         try:
-            self._content = with_constants(content, constants)
+            self.content = with_outputs(with_constants(content, constants), _STEP)  # a step does not ask for the tips
             self._start_session()
         except ValueError as error:
             raise ContractError(source, [f"is not stored as this package stores it: {error}"]) from error
 
     def _start_session(self) -> None:
-        self._session = open_session(self._content)
-        self._options = onnxruntime.RunOptions()
-        self._options.only_execute_path_to_fetches = True  # a step does not ask for the tips
+        self._session = open_session(self.content)
+        self._options = onnxruntime.RunOptions()  # made anew in every call that brings none
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy, here or in another process, opens a session of its own on the same bytes."""

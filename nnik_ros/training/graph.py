@@ -75,6 +75,11 @@ class Graph:
         example = (x.example * x.example).sum(-1, keepdims=True)
         return self.record("ReduceSumSquare", example, x, axes=[_from_end(-1, x.example.ndim)], keepdims=1)
 
+    def length(self, x: Value) -> Value:
+        """Of vectors along the last axis, which is kept."""
+        example = np.linalg.norm(x.example, axis=-1, keepdims=True)
+        return self.record("ReduceL2", example, x, axes=[_from_end(-1, x.example.ndim)], keepdims=1)
+
     def softsign(self, x: Value) -> Value:
         """x / (1 + |x|)."""
         return self.record("Softsign", x.example / (1.0 + np.abs(x.example)), x)

@@ -41,6 +41,10 @@ class Torch:
         return (x * x).sum(-1, keepdim=True)
 
     @staticmethod
+    def length(x: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+
+    @staticmethod
     def hard_sigmoid(x: torch.Tensor, slope: float, offset: float) -> torch.Tensor:
         return torch.clamp(slope * x + offset, 0.0, 1.0)
 
@@ -156,8 +160,8 @@ def _feature_scaling(robot: Robot, rows: Rows) -> tuple[torch.Tensor, torch.Tens
     which = np.ones(rows.nt)
     center = [0.0 * each, *[0.0 * each] * rows.bearing, np.zeros(3), 0.0 * each, place, place, 0.0 * which]
     scale = [_STEEP * each, *[each] * rows.bearing, np.ones(3) / copies, 0.6 * each, *[spread * np.ones(3)] * 2, which]
-    center.append(np.array([0.0, 2.0 * math.log(copies) - 3.0])[: rows.sizes])
-    scale.append(np.array([0.25 * copies, 3.0])[: rows.sizes])
+    center.append(np.array([0.0, math.log(copies) - 1.5])[: rows.sizes])
+    scale.append(np.array([0.25 * copies, 1.5])[: rows.sizes])
     return _joined(center), _joined(scale)
 
 

@@ -3,7 +3,7 @@
 The step works on rows, one for each tip of each robot of the batch. Lengths are in units of the robot's reach, vectors in a
 frame of the tip's own. A quantity of every joint of the chain stands in a row `spread`: for the first joint x, y, z (of a
 vector, or thrice the same number), then for the second joint, and so on, for three joints at least (a shorter chain is
-padded), and one more column. So the whole step needs products of entries and products with constant matrices, but no array
+padded), and three spare columns. So the whole step needs products of entries and products with constant matrices, but no array
 of more than two axes: where a single hand is stepped every operation costs about the same, whatever its size.
 """
 
@@ -22,9 +22,9 @@ from nnik_ros.geometry import Array
 from nnik_ros.kinematics import Frames, jacobian
 from nnik_ros.robot import Robot
 from nnik_ros.training.series import Series, series_of, side_by_side
-from nnik_ros.training.solve import SolveConstants, solve_constants
+from nnik_ros.training.solve import SPARE, SolveConstants, solve_constants
 
-SMALLEST_SQUARE = 1e-14  # of an error in reaches, under the root and the logarithm
+SMALLEST_SQUARE = 1e-14  # of an error in reaches: added under roots, so that no size is 0
 _REST = (
     1e-3  # square of the slope below which the jump fades: at the closest point of an unreachable target there is none
 )
@@ -99,7 +99,7 @@ class Rows:
     @property
     def width(self) -> int:
         """Columns of a spread row."""
-        return 3 * self.joints + 1
+        return 3 * self.joints + SPARE
 
     @property
     def turning(self) -> bool:
@@ -119,8 +119,8 @@ class Rows:
 
     @property
     def pieces(self) -> list[int]:
-        """A row: error, slopes and joint positions, spread; for the perceptron alone: joint positions, tip, target and a 1 for
-        this tip among the others; arms, spread, where all joints turn."""
+        """A row: error, slopes (and the error again) and joint positions, spread; for the perceptron alone: joint positions,
+        tip, target and a 1 for this tip among the others; arms, spread, where all joints turn."""
         return [self.width] * 3 + [self.depth + 6 + self.nt] + [self.width] * self.bearing
 
     @property
@@ -137,16 +137,16 @@ class Rows:
     def output_index(self) -> NDArray[np.int64]:
         """Which of the perceptron's outputs (jump and metric of each joint, damping and, where all turn, share of the bearing)
         stands where in what the step takes; -1: none."""
-        spread = np.append(np.repeat(np.arange(self.joints), 3), -1)
+        spread = np.append(np.repeat(np.arange(self.joints), 3), [-1] * SPARE)
         spread = np.where(spread < self.depth, spread, -1)
         first = [0, self.depth, *[2 * self.depth + 1] * self.bearing]
         pieces = [np.where(spread < 0, -1, spread + i) for i in first]
-        pieces[1][-1] = 2 * self.depth
+        pieces[1][-SPARE:] = 2 * self.depth
         return np.concatenate(pieces)
 
     @property
     def output_sizes(self) -> list[int]:
-        """Pieces of what the step takes, spread: jump; metric, with the damping in the last column; share of the bearing."""
+        """Pieces of what the step takes, spread: jump; metric, with the damping in the spare columns; share of the bearing."""
         return [self.width] * (2 + self.bearing)
 
     @property
@@ -203,8 +203,8 @@ class Rows:
         for t in range(self.nt):
             turn = self.layout.frame[t] / self.reach  # from a row in the base frame to one in the tip's
             origin = self.layout.origin[t] @ turn
-            for i in range(self.joints):
-                expand[t, :3, 3 * i : 3 * i + 3] = -turn
+            for start in self._errors:
+                expand[t, :3, start : start + 3] = -turn
             offset[t, 0, width - 1] = math.sqrt(self.joints * SMALLEST_SQUARE)
             for i in range(self.depth):
                 slopes = 3 + i + self.depth * np.arange(3)
@@ -244,7 +244,7 @@ class Rows:
         for t in range(self.nt):
             turn = self.layout.frame[t] / self.reach
             here = slice(3 * t, 3 * t + 3)
-            for column in (*range(0, 3 * self.joints, 3), 3 * width + self.depth + 3):
+            for column in (*self._errors, 3 * width + self.depth + 3):
                 goal[here, t * k + column : t * k + column + 3] = turn
             start = t * k + 3 * width + self.depth
             tip[start : start + 3, here] = self.layout.frame[t].T * self.reach
@@ -257,6 +257,11 @@ class Rows:
             place[chain[t, i], t * k + self._place_columns(i)] = self._slope_of_place[t, i]
             back[t * self.width + 3 * i + np.arange(3), chain[t, i]] = self.layout.sign[t, i]
         return place, back
+
+    @property
+    def _errors(self) -> list[int]:
+        """Where the error stands in a row: once for each joint, and once after the slopes."""
+        return [*range(0, 3 * self.joints, 3), 2 * self.width - SPARE]
 
     def _place_columns(self, i: int) -> NDArray[np.int64]:
         """Where the position of the i-th joint stands in a row."""

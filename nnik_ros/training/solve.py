@@ -8,6 +8,7 @@ import numpy as np
 
 from nnik_ros.geometry import Array
 
+SPARE = 3  # columns of a spread row after those of its joints; beside the slopes they hold the error, for the damping
 _LARGEST_DAMPING = 10.0  # of the damping over the square of the error, in reaches
 _SMALLEST_DAMPING = 1e-6  # keeps the determinant positive in float32 at a stretched finger
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
@@ -20,16 +21,15 @@ _FACTORS = 2 * len(_COFACTORS)
 
 
 class SolveConstants(NamedTuple):
-    """n columns of a spread row; m = 2 n - 1, entries of the matrix, joint by joint, and the damping. left, right (n, m): both
-    factors of each; smallest, one (m,) and damping (n, m), by the last column of a row: what is added to them; first, second
-    (m, 12): both factors of the cofactors' products; matrix (m, n): the matrix, spread; cofactor (12, n); row, determinant
-    (n, n): solution and determinant, spread; rest (n, n): what a step, a third of it in each copy, takes off an error."""
+    """n columns of a spread row; m products that sum up to the matrix: six for each joint, the squares of the error, and 1.
+    left, right (n, m), least, one (m,): both factors of each; first, second (m, 12): both factors of the cofactors' products;
+    matrix (m, n): the matrix, spread; cofactor (12, n); row, determinant (n, n): solution and determinant, spread; rest (n, n):
+    what a step, a third of it in each copy, takes off an error."""
 
     left: Any
     right: Any
-    smallest: Any
+    least: Any
     one: Any
-    damping: Any
     first: Any
     second: Any
     matrix: Any
@@ -41,16 +41,18 @@ class SolveConstants(NamedTuple):
 
 def solve_constants(joints: int) -> SolveConstants:
     """For rows of so many joints."""
-    n, pairs = 3 * joints + 1, len(_PAIRS)
-    m = joints * pairs + 1
-    left, right, damping = np.zeros((n, m)), np.zeros((n, m)), np.zeros((n, m))
+    n, pairs = 3 * joints + SPARE, len(_PAIRS)
+    m = joints * pairs + 4
+    left, right = np.zeros((n, m)), np.zeros((n, m))
     entries = np.zeros((m, pairs))
     for i in range(joints):
         for p, (x, y) in enumerate(_PAIRS):
             left[3 * i + x, pairs * i + p] = right[3 * i + y, pairs * i + p] = 1.0
             entries[pairs * i + p, p] = 1.0
-    entries[-1] = [float(x == y) for x, y in _PAIRS]
-    damping[-1, -1] = _LARGEST_DAMPING / joints  # of the square of an error written out once for each joint
+    for x in range(3):
+        left[n - SPARE + x, m - 4 + x] = 1.0
+        right[n - SPARE + x, m - 4 + x] = _LARGEST_DAMPING
+    entries[-4:] = [float(x == y) for x, y in _PAIRS]
     last = np.append(np.zeros(m - 1), 1.0)
     first, second, matrix = _arranged(n)
     cofactor, row, determinant, rest = np.zeros((_FACTORS, n)), np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
@@ -58,21 +60,19 @@ def solve_constants(joints: int) -> SolveConstants:
         for y in range(3):
             c = 2 * list(_COFACTORS).index((min(x, y), max(x, y)))
             cofactor[[c, c + 1], 3 * x + y] = 1.0, -1.0
-            row[3 * x + y, x : n - 1 : 3] = 1.0
+            row[3 * x + y, x : n - SPARE : 3] = 1.0
             determinant[3 * x + y] = 1.0 / 3.0  # every row of the matrix gives it once
-            rest[y::3, x : n - 1 : 3] = -3.0 * float(x == y)
-    rest[-1] = 0.0
+            rest[y : n - SPARE : 3, x : n - SPARE : 3] = -3.0 * float(x == y)
     return SolveConstants(
-        left, right, _SMALLEST_DAMPING * last, last, damping, entries @ first, entries @ second, entries @ matrix, cofactor,
-        row, determinant, rest,
+        left, right, _SMALLEST_DAMPING * last, last, entries @ first, entries @ second, entries @ matrix, cofactor, row,
+        determinant, rest,
     )  # fmt: skip
 
 
-def solved(xp: Any, constants: SolveConstants, J: Any, J_w: Any, damping: Any, b: Any) -> Any:
-    """The solution for right-hand sides b, all (rows, n), spread; damping has what is added to the matrix, in units of the
-    largest, in its last column."""
-    left = xp.addmm(xp.addmm(constants.smallest, J_w, constants.left), damping, constants.damping)
-    entries = left * xp.addmm(constants.one, J, constants.right)
+def solved(xp: Any, constants: SolveConstants, J: Any, J_w: Any, b: Any) -> Any:
+    """The solution for right-hand sides b, all (rows, n), spread; after the joints' columns J has the error, and J_w the error
+    times its damping, in units of the largest."""
+    entries = xp.addmm(constants.least, J_w, constants.left) * xp.addmm(constants.one, J, constants.right)
     cofactors = ((entries @ constants.first) * (entries @ constants.second)) @ constants.cofactor
     return ((cofactors * b) @ constants.row) / ((cofactors * (entries @ constants.matrix)) @ constants.determinant)
 

@@ -47,10 +47,9 @@ def step(xp: Any, rows: Rows, constants: Constants, layers: Any, q: Any, known: 
     function of the features (rows, ...) to the pieces of the outputs (rows, ...), see `Rows.output_sizes`."""
     sight = _sight(xp, rows, constants, known)
     jump, w = _proposal(xp, layers, sight)
-    weight = sight.free * xp.sigmoid(w)
-    J, J_w, solve = sight.J, sight.J * weight, constants.solve
+    J, J_w, solve = sight.J, sight.J * (sight.free * xp.sigmoid(w)), constants.solve
     rest = xp.addmm(sight.error, jump * J, solve.rest)
-    moved = solved(xp, solve, J, J_w, sight.square * weight, rest) * J_w + jump
+    moved = solved(xp, solve, J, J_w, rest) * J_w + jump
     return _bounded(xp, rows, xp.addmm(q, xp.reshape(moved, (-1, rows.nt * rows.width)), constants.back))
 
 
@@ -59,7 +58,6 @@ class _Sight(NamedTuple):
 
     error: Any
     J: Any
-    square: Any
     size: Any
     slope: Any
     free: Any
@@ -70,16 +68,15 @@ class _Sight(NamedTuple):
 def _sight(xp: Any, rows: Rows, constants: Constants, known: Any) -> _Sight:
     whole = xp.reshape(known, (-1, sum(rows.pieces)))
     error, J, joints, others, *arms = xp.split(whole, rows.pieces, -1)
-    square = xp.sum_of_squares(error)
-    size = xp.sqrt(square)
+    size = xp.length(error)
     direction = error / size
     slope = (direction * J) @ constants.slope
     free = xp.hard_sigmoid(xp.sign(slope) * joints, -_STEEPNESS, _STEEPNESS - 0.5)
     slope = slope * free
     bearings = [bearing(xp, constants, error, J, arm) for arm in arms]
-    sizes = [size, xp.log(square)] if rows.turning else [size]
+    sizes = [size, xp.log(size)] if rows.turning else [size]
     features = xp.concatenate([slope, *bearings, direction, others, *sizes], -1)
-    return _Sight(error, J, square, size, slope, free, bearings, features)
+    return _Sight(error, J, size, slope, free, bearings, features)
 
 
 def _proposal(xp: Any, layers: Any, sight: _Sight) -> tuple[Any, Any]:

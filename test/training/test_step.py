@@ -65,17 +65,17 @@ def test_joint_positions_in_the_rows_are_one_at_the_limits(any_robot: Robot) -> 
 def test_three_equations_are_solved_in_every_row(joints: int, rng: np.random.Generator) -> None:
     constants = solve_constants(joints)
     J, b = rng.normal(size=(50, joints, 3)), rng.normal(size=(50, 3))
-    weight, damping = rng.uniform(size=(50, joints, 1)), rng.uniform(size=(50, 1))
-    A = np.swapaxes(J * weight, -1, -2) @ J + (10.0 / joints * damping[..., None] + 1e-6) * np.eye(3)
+    weight, damping, error = rng.uniform(size=(50, joints, 1)), rng.uniform(size=(50, 1)), rng.normal(size=(50, 3))
+    square = (error * error).sum(-1, keepdims=True)
+    A = np.swapaxes(J * weight, -1, -2) @ J + (10.0 * damping * square + 1e-6)[..., None] * np.eye(3)
 
-    def spread(vectors: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.concatenate([vectors.reshape(50, -1), np.zeros((50, 1))], -1))
+    def spread(vectors: np.ndarray, after: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.concatenate([vectors.reshape(50, -1), after], -1))
 
     constants = type(constants)(*map(torch.from_numpy, constants))
-    added = torch.from_numpy(np.concatenate([rng.normal(size=(50, 3 * joints)), damping], -1))
-    every = np.broadcast_to(b[:, None], (50, joints, 3))
-    found = solved(Torch(), constants, spread(J), spread(J * weight), added, spread(every))
-    found = found.numpy()[:, :-1].reshape(50, joints, 3)
+    every, nothing = np.broadcast_to(b[:, None], (50, joints, 3)), np.zeros((50, 3))
+    found = solved(Torch(), constants, spread(J, error), spread(J * weight, error * damping), spread(every, nothing))
+    found = found.numpy()[:, :-3].reshape(50, joints, 3)
     wanted = np.linalg.solve(A, b[..., None])[..., 0]
     np.testing.assert_allclose(found, np.broadcast_to(wanted[:, None], found.shape), rtol=1e-6)
 
@@ -171,10 +171,10 @@ def test_a_step_is_the_documented_formula_tip_by_tip(any_robot: Robot, rng: np.r
     damping = rng.normal(size=(n, nt)) - 4.0
 
     def spread(values: np.ndarray, last: np.ndarray | float = 0.0) -> torch.Tensor:
-        """A third in each of three copies, of chains with as many joints as the step has, and the last column."""
-        whole = np.zeros((n * nt, 3 * rows.joints + 1))
+        """A third in each of three copies, of chains with as many joints as the step has, and the spare columns."""
+        whole = np.zeros((n * nt, 3 * rows.joints + 3))
         whole[:, : 3 * depth] = values.reshape(n * nt, depth).repeat(3, axis=1)
-        whole[:, -1] = last
+        whole[:, -3:] = np.reshape(last, (-1, 1))
         return torch.from_numpy(whole)
 
     pieces = [spread(u / 3.0 / np.sqrt(rows.joints)), spread(w, damping.ravel())]

@@ -207,7 +207,8 @@ def test_a_step_of_the_network_is_judged_against_bare_perceptrons_of_its_own_siz
     assert sizes == (weights[0].shape[1], 144, 144, 144, 144, weights[-1].shape[2])
     problems = workloads.static_problems(robot, robot.kinematics, np.random.default_rng(3), 1)["near"]
     costs = perceptron.step_costs(policy, problems, 2)
-    assert costs["step_us"] > costs["bare_us"] > 0.0
+    for end in ("_us", "_kept_us"):
+        assert costs["step" + end] > costs["bare" + end] > 0.0
     for step, verdicts in ((2.9, [True, True]), (3.1, [False, True]), (4.1, [False, False])):
         results = {
             "solvers": [], "static": {"random": {}}, "steps": {}, "batch": {}, "several": {},

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from nnik_ros.contract import OPTIONAL_INPUTS
-from nnik_ros.onnx_bytes import with_constants
+from nnik_ros.onnx_bytes import with_constants, with_outputs
 from nnik_ros.paths import model_file, share_dir, shipped
 from nnik_ros.robot import Robot
 
@@ -108,3 +108,22 @@ def test_constants_that_the_model_does_not_know_or_of_another_size_are_refused()
         with_constants(model, {"thumb": np.zeros(3, dtype=np.float32)})
     with pytest.raises(ValueError, match=r"has \[48\] bytes, must have \[36\]"):
         with_constants(model, {"tip_offset": np.zeros((3, 3), dtype=np.float32)})
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_of_some_outputs_alone_a_model_gives_the_same_and_has_no_nodes_for_others(name: str) -> None:
+    whole = onnx.load(model_file(name))
+    nodes = {node.name or node.output[0]: node for node in whole.graph.node}
+    for output in ("joint_position_next", "tip_position"):
+        model = with_outputs(whole.SerializeToString(), [output])
+        # the library of onnx cuts a model, too
+        expected = onnx.utils.Extractor(whole).extract_model([i.name for i in whole.graph.input], [output])
+        left = onnx.load_from_string(model).graph
+        assert [node.output for node in left.node] == [node.output for node in expected.graph.node]
+        assert len(left.node) < len(nodes)
+        assert [value.name for value in left.output] == [output]
+
+
+def test_a_model_of_all_its_outputs_is_the_same_bytes() -> None:
+    model = model_file("allegro_right").read_bytes()
+    assert with_outputs(model, ["joint_position_next", "tip_position"]) == model
