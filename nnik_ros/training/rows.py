@@ -3,7 +3,7 @@
 The step works on rows, one for each tip of each robot of the batch. Lengths are in units of the robot's reach, vectors in a
 frame of the tip's own. A quantity of every joint of the chain stands in a row `spread`: for the first joint x, y, z (of a
 vector, or thrice the same number), then for the second joint, and so on, for three joints at least (a shorter chain is
-padded), and three spare columns. So the whole step needs products of entries and products with constant matrices, but no array
+padded), and four spare columns. So the whole step needs products of entries and products with constant matrices, but no array
 of more than two axes: where a single hand is stepped every operation costs about the same, whatever its size.
 """
 
@@ -261,7 +261,7 @@ class Rows:
     @property
     def _errors(self) -> list[int]:
         """Where the error stands in a row: once for each joint, and once after the slopes."""
-        return [*range(0, 3 * self.joints, 3), 2 * self.width - SPARE]
+        return [*range(0, 3 * self.joints, 3), self.width + 3 * self.joints]
 
     def _place_columns(self, i: int) -> NDArray[np.int64]:
         """Where the position of the i-th joint stands in a row."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from nnik_ros.geometry import Array
 
-SPARE = 3  # columns of a spread row after those of its joints; beside the slopes they hold the error, for the damping
+SPARE = 4  # columns of a spread row after those of its joints; beside the slopes three hold the error, for the damping
 _LARGEST_DAMPING = 10.0  # of the damping over the square of the error, in reaches
 _SMALLEST_DAMPING = 1e-6  # keeps the determinant positive in float32 at a stretched finger
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
@@ -23,8 +23,9 @@ _FACTORS = 2 * len(_COFACTORS)
 class SolveConstants(NamedTuple):
     """n columns of a spread row; m products that sum up to the matrix: six for each joint, the squares of the error, and 1.
     left, right (n, m), least, one (m,): both factors of each; first, second (m, 12): both factors of the cofactors' products;
-    matrix (m, n): the matrix, spread; cofactor (12, n); row, determinant (n, n): solution and determinant, spread; rest (n, n):
-    what a step, a third of it in each copy, takes off an error."""
+    matrix (m, n): a row of the matrix, in the spare columns; cofactor (12, n): of the matrix, spread, and of that row; row,
+    determinant (n, n): solution and determinant, spread; rest (n, n): what a step, a third of it in each copy, takes off an
+    error."""
 
     left: Any
     right: Any
@@ -49,41 +50,43 @@ def solve_constants(joints: int) -> SolveConstants:
         for p, (x, y) in enumerate(_PAIRS):
             left[3 * i + x, pairs * i + p] = right[3 * i + y, pairs * i + p] = 1.0
             entries[pairs * i + p, p] = 1.0
-    for x in range(3):
-        left[n - SPARE + x, m - 4 + x] = 1.0
-        right[n - SPARE + x, m - 4 + x] = _LARGEST_DAMPING
+    after = 3 * joints + np.arange(3)
+    left[after, m - 4 + np.arange(3)] = 1.0
+    right[after, m - 4 + np.arange(3)] = _LARGEST_DAMPING
     entries[-4:] = [float(x == y) for x, y in _PAIRS]
     last = np.append(np.zeros(m - 1), 1.0)
-    first, second, matrix = _arranged(n)
+    first, second = _factors()
+    matrix = np.zeros((m, n))
     cofactor, row, determinant, rest = np.zeros((_FACTORS, n)), np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
     for x in range(3):
         for y in range(3):
             c = 2 * list(_COFACTORS).index((min(x, y), max(x, y)))
             cofactor[[c, c + 1], 3 * x + y] = 1.0, -1.0
-            row[3 * x + y, x : n - SPARE : 3] = 1.0
-            determinant[3 * x + y] = 1.0 / 3.0  # every row of the matrix gives it once
-            rest[y : n - SPARE : 3, x : n - SPARE : 3] = -3.0 * float(x == y)
+            row[3 * x + y, x : 3 * joints : 3] = 1.0
+            rest[y : 3 * joints : 3, x : 3 * joints : 3] = -3.0 * float(x == y)
+    for y in range(3):
+        matrix[:, after[y]] = entries[:, _PAIRS.index((0, y))]
+        cofactor[:, after[y]] = cofactor[:, y]
+        determinant[after[y]] = 1.0
     return SolveConstants(
-        left, right, _SMALLEST_DAMPING * last, last, entries @ first, entries @ second, entries @ matrix, cofactor, row,
-        determinant, rest,
+        left, right, _SMALLEST_DAMPING * last, last, entries @ first, entries @ second, matrix, cofactor, row, determinant,
+        rest,
     )  # fmt: skip
 
 
 def solved(xp: Any, constants: SolveConstants, J: Any, J_w: Any, b: Any) -> Any:
-    """The solution for right-hand sides b, all (rows, n), spread; after the joints' columns J has the error, and J_w the error
-    times its damping, in units of the largest."""
+    """The solution for right-hand sides b, all (rows, n), spread; after the joints' columns J has the error, J_w the error
+    times its damping, in units of the largest, and b zeros."""
     entries = xp.addmm(constants.least, J_w, constants.left) * xp.addmm(constants.one, J, constants.right)
     cofactors = ((entries @ constants.first) * (entries @ constants.second)) @ constants.cofactor
-    return ((cofactors * b) @ constants.row) / ((cofactors * (entries @ constants.matrix)) @ constants.determinant)
+    products = cofactors * xp.addmm(b, entries, constants.matrix)
+    return (products @ constants.row) / (products @ constants.determinant)
 
 
-def _arranged(n: int) -> tuple[Array, Array, Array]:
-    """From the entries of a symmetric matrix to both factors of its cofactors' products, and to the matrix, spread."""
-    first, second, matrix = (np.zeros((len(_PAIRS), columns)) for columns in (_FACTORS, _FACTORS, n))
+def _factors() -> tuple[Array, Array]:
+    """From the entries of a symmetric matrix to both factors of its cofactors' products."""
+    first, second = np.zeros((len(_PAIRS), _FACTORS)), np.zeros((len(_PAIRS), _FACTORS))
     for c, (a, b, p, q) in enumerate(_COFACTORS.values()):
         for column, one, other in ((2 * c, a, b), (2 * c + 1, p, q)):
             first[_PAIRS.index(one), column] = second[_PAIRS.index(other), column] = 1.0
-    for x in range(3):
-        for y in range(3):
-            matrix[_PAIRS.index((min(x, y), max(x, y))), 3 * x + y] = 1.0
-    return first, second, matrix
+    return first, second

@@ -73,9 +73,10 @@ def test_three_equations_are_solved_in_every_row(joints: int, rng: np.random.Gen
         return torch.from_numpy(np.concatenate([vectors.reshape(50, -1), after], -1))
 
     constants = type(constants)(*map(torch.from_numpy, constants))
-    every, nothing = np.broadcast_to(b[:, None], (50, joints, 3)), np.zeros((50, 3))
-    found = solved(Torch(), constants, spread(J, error), spread(J * weight, error * damping), spread(every, nothing))
-    found = found.numpy()[:, :-3].reshape(50, joints, 3)
+    error, none = np.pad(error, ((0, 0), (0, 1))), np.zeros((50, 4))
+    every = np.broadcast_to(b[:, None], (50, joints, 3))
+    found = solved(Torch(), constants, spread(J, error), spread(J * weight, error * damping), spread(every, none))
+    found = found.numpy()[:, :-4].reshape(50, joints, 3)
     wanted = np.linalg.solve(A, b[..., None])[..., 0]
     np.testing.assert_allclose(found, np.broadcast_to(wanted[:, None], found.shape), rtol=1e-6)
 
@@ -172,9 +173,9 @@ def test_a_step_is_the_documented_formula_tip_by_tip(any_robot: Robot, rng: np.r
 
     def spread(values: np.ndarray, last: np.ndarray | float = 0.0) -> torch.Tensor:
         """A third in each of three copies, of chains with as many joints as the step has, and the spare columns."""
-        whole = np.zeros((n * nt, 3 * rows.joints + 3))
+        whole = np.zeros((n * nt, 3 * rows.joints + 4))
         whole[:, : 3 * depth] = values.reshape(n * nt, depth).repeat(3, axis=1)
-        whole[:, -3:] = np.reshape(last, (-1, 1))
+        whole[:, -4:] = np.reshape(last, (-1, 1))
         return torch.from_numpy(whole)
 
     pieces = [spread(u / 3.0 / np.sqrt(rows.joints)), spread(w, damping.ravel())]
