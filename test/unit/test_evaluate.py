@@ -110,6 +110,19 @@ def test_closest_points_lie_in_corners_that_damped_runs_do_not_find() -> None:
     assert found[case, tip] == pytest.approx(oracle.fun, abs=1e-6)
 
 
+def test_an_evaluation_counts_from_points_that_the_search_of_its_own_alone_found(
+    planar: Robot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still = Fixed(planar, np.zeros(2))
+    without = evaluate(planar, still, 2000).beyond["network"]
+    monkeypatch.setattr(
+        "nnik_ros.evaluate.closest_distance", lambda damped, target, rng: np.full(target.shape[:-1], 0.02)
+    )
+    found = evaluate(planar, still, 2000).beyond["network"]
+    assert found.shape == without.shape
+    assert (found >= without).all() and (found > without + 0.1).any()
+
+
 def test_a_planar_arm_is_asked_within_its_plane_alone_and_its_closest_points_are_those_of_its_disc(
     planar: Robot,
 ) -> None:
