@@ -53,7 +53,8 @@ def hand_made() -> dict[str, Any]:
         "steps": {GUARDED: {"hands": 50000.0, "share_3": 0.9, "share_5": 0.9995, "share_10": 0.99995}},
         "batch": {GUARDED: {"1": 40.0, "256": 9.0}},
         "several": {"0.1": {"separate_us": 50.0, "one_call_us": 45.0, "ratio": 0.9, "steps": 1.0}},
-        "step": {f"{what}{end}_us": cost for what, cost in (("step", 20.0), ("bare", 7.0), ("yardstick", 7.5)) for end in ("", "_kept")},
+        "step": {"step_us": 20.0, "bare_us": 7.0, "yardstick_us": 7.5,
+                 "step_kept_us": 19.0, "bare_kept_us": 6.0, "yardstick_kept_us": 6.5},
         "node": {
             "date": "today", "load_before": 0.0, "load_after": 0.0, "turns": 5, "seconds": 10.0,
             "rates": {rate: {"relay": dict(NODE), "controller": dict(NODE)} for rate in ("333", "1000")},
