@@ -8,7 +8,7 @@ The format is that of protocol buffers: https://protobuf.dev/programming-guides/
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,7 @@ def with_constants(model: bytes, constants: Mapping[str, NDArray[np.float32]]) -
         ValueError: the bytes are no protocol buffer, an input's default is not stored as raw bytes of this size, or weights
             are in another file: bytes have no folder, and onnxruntime would take a file of that name from the working folder.
     """
-    return b"".join(
-        _wrapped(number, _graph(body, constants)) if number == _GRAPH else whole
-        for number, body, whole in _fields(model)
-    )
+    return _with_graph(model, lambda graph: _graph(graph, constants))
 
 
 def with_outputs(model: bytes, names: Collection[str]) -> bytes:
@@ -39,9 +36,12 @@ def with_outputs(model: bytes, names: Collection[str]) -> bytes:
     Raises:
         ValueError: the bytes are no protocol buffer.
     """
+    return _with_graph(model, lambda graph: _needed(graph, set(names)))
+
+
+def _with_graph(model: bytes, changed: Callable[[bytes], bytes]) -> bytes:
     return b"".join(
-        _wrapped(number, _needed(body, set(names))) if number == _GRAPH else whole
-        for number, body, whole in _fields(model)
+        _wrapped(number, changed(body)) if number == _GRAPH else whole for number, body, whole in _fields(model)
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
 from nnik_ros.contract import (
     JOINT_POSITION,
@@ -62,7 +61,8 @@ class OnnxPolicy:
         content = path.read_bytes()
         self.digest = hashlib.sha256(content).hexdigest()  # of what runs, whatever lies there later
         try:
-            self.content = with_outputs(with_constants(content, constants), _STEP)  # a step does not ask for the tips
+            # the bytes that run; a step does not ask for the tips
+            self.content = with_outputs(with_constants(content, constants), _STEP)
             self._start_session()
         except ValueError as error:
             raise ContractError(source, [f"is not stored as this package stores it: {error}"]) from error
@@ -81,14 +81,10 @@ class OnnxPolicy:
 
     def step(self, q: Array, target: Array) -> Array:
         """See `Policy.step`. A non-finite input gives a non-finite result; the caller checks."""
-        result = self.increment(*self.kinematics.rows(q, target, np.float32))
+        start, goal = self.kinematics.rows(q, target, np.float32)
+        result = self._session.run(_STEP, {JOINT_POSITION: start, TIP_TARGET: goal}, self._options)[0]
         q_next: Array = points.within(result, self.robot.lower, self.robot.upper)
         return q_next.reshape(q.shape)
-
-    def increment(self, q: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the network itself answers: q (n, nq), target (n, nt, 3), returns (n, nq)."""
-        inputs = {JOINT_POSITION: q, TIP_TARGET: target}
-        return self._session.run(_STEP, inputs, self._options)[0]  # type: ignore[no-any-return]
 
     def _run_probe(self, source: str) -> None:
         probe = self.contract.probe
